@@ -1,0 +1,62 @@
+# Every target installs what it lacks. `make demo` shows it, `make test` proves it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+export PATH := $(PATH):/usr/sbin:/sbin
+
+ARCH := $(shell uname -m)
+TARGET := $(ARCH)-unknown-linux-gnu
+VENV := target/venv
+PYTHON := $(VENV)/bin/python
+PYTEST := $(PYTHON) -m pytest -c tests/pyproject.toml --rootdir tests
+PROGRAM := dist/tapcopy
+PORT ?= 8080
+RATE ?= 500
+AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
+
+.PHONY: demo test build lint setup cargo format
+
+demo: build
+	@exec $(AS_ROOT) env PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 python3 -m lab.demo \
+	    $(if $(SECONDS),--seconds $(SECONDS)) --rate $(RATE) --port $(PORT)
+
+test: build $(VENV)/ready
+	cargo test --workspace --locked -j2
+	$(PYTEST) tests
+
+# The libraries of libpcap are named here because its crate would otherwise look for the shared one. The static C library needs
+# a target that is named, else it would be forced on procedural macros too.
+build: setup
+	@libraries=$$(dpkg -L libpcap0.8-dev | sed -n 's|/libpcap\.a$$||p'); \
+	version=$$(dpkg-query -W -f '$${Version}' libpcap0.8-dev | sed 's/-.*//'); \
+	LIBPCAP_LIBDIR=$$libraries LIBPCAP_VER=$$version RUSTFLAGS="-C target-feature=+crt-static" \
+	    cargo build --release --locked -j2 --target $(TARGET) -p tapcopy-daemon
+	@install -D -m 755 "$${CARGO_TARGET_DIR:-target}/$(TARGET)/release/tapcopy" $(PROGRAM)
+	@ldd $(PROGRAM) 2>&1 | grep -qE 'statically linked|not a dynamic executable' || \
+	    { echo "$(PROGRAM) is not statically linked:"; ldd $(PROGRAM); exit 1; }
+
+lint: setup $(VENV)/ready
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -j2 -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked -j2
+	$(VENV)/bin/ruff format --check --config tests/pyproject.toml tests
+	$(VENV)/bin/ruff check --config tests/pyproject.toml tests
+	cd tests && ../$(VENV)/bin/mypy .
+	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" tests/licences
+
+format: $(VENV)/ready
+	cargo fmt --all
+	$(VENV)/bin/ruff check --fix --config tests/pyproject.toml tests
+	$(VENV)/bin/ruff format --config tests/pyproject.toml tests
+
+setup: cargo
+	@tests/packages
+
+cargo:
+	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.90 or later with rustup (see rustup.rs)," \
+	    "or your distribution's package, and try again." >&2; exit 1; }
+
+$(VENV)/ready: tests/requirements.txt | setup
+	@test -x $(PYTHON) || python3 -m venv $(VENV)
+	@$(VENV)/bin/pip install --quiet --disable-pip-version-check -r $<
+	@touch $@

@@ -1,0 +1,30 @@
+//! The one clock of the box, and the only file that reads it for the engine.
+//!
+//! It is monotonic: a step of the wall clock (NTP, a person) must not fire every timer. Frames of a mirror NIC carry the
+//! wall clock in their stamps; the engine uses only differences between them.
+
+use std::time::{Duration, Instant};
+use tapcopy_engine::Time;
+
+/// A monotonic clock whose origin is its making.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    origin: Instant,
+}
+
+impl Clock {
+    /// A clock that reads zero now.
+    pub fn start() -> Self {
+        Self { origin: Instant::now() }
+    }
+
+    /// Time passed since the start.
+    pub fn now(&self) -> Time {
+        Time::from_nanos(u64::try_from(self.uptime().as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    /// The same as a duration.
+    pub fn uptime(&self) -> Duration {
+        self.origin.elapsed()
+    }
+}

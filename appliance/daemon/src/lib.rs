@@ -1,0 +1,26 @@
+//! The daemon of TapCopy: everything around the engine that touches the world.
+//!
+//! Threads: one for each [`shard`], which owns an engine, its [`source`] of mirrored frames and its [`nic::target`]; the
+//! [`web`] workers, which read the shards' snapshots; the main thread, which waits for [`signals`]. Frames never cross a
+//! thread; orders and snapshots do. [`rehearse`] needs none of them.
+#![deny(unsafe_code)]
+
+pub mod capture;
+pub mod cli;
+pub mod clock;
+pub mod desk;
+pub mod fault;
+pub mod map;
+pub mod nic;
+pub mod playback;
+pub mod rehearse;
+pub mod run;
+pub mod settings;
+pub mod shard;
+pub mod signals;
+pub mod source;
+#[cfg(target_feature = "crt-static")]
+mod static_link;
+pub mod store;
+pub mod summary;
+pub mod web;

@@ -1,0 +1,68 @@
+//! TapCopy, the appliance: the command line's entry.
+
+use clap::{CommandFactory, Parser};
+use std::io::Write;
+use std::process::ExitCode;
+use tapcopy_daemon::cli::{CheckArgs, Cli, Command, GenerateArgs, Generated, Origin, RehearseArgs};
+use tapcopy_daemon::fault::Fault;
+use tapcopy_daemon::nic::mirror::check_filter;
+use tapcopy_daemon::settings::Purpose;
+use tapcopy_daemon::summary::Destination;
+use tapcopy_daemon::{rehearse, run};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    start_log(cli.log_level);
+    let result = match &cli.command {
+        Command::Run(args) => run::run(args),
+        Command::Replay(args) => run::replay(args),
+        Command::Rehearse(args) => rehearse(args),
+        Command::Check(args) => check(args),
+        Command::Generate(args) => generate(args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            // One line for each fault of a settings file, one line for any other.
+            fault.to_string().lines().for_each(|line| eprintln!("tapcopy: {line}"));
+            fault.exit_code()
+        }
+    }
+}
+
+/// Levels come from the flag, else from RUST_LOG, else it is `info`.
+fn start_log(level: Option<log::LevelFilter>) {
+    let mut log = env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info"));
+    if let Some(level) = level {
+        log.filter_level(level);
+    }
+    // sled tells its inner life at these levels.
+    log.filter_module("sled", log::LevelFilter::Error).format_target(false).init();
+}
+
+fn rehearse(args: &RehearseArgs) -> Result<(), Fault> {
+    let summary = args.summary.summary.as_ref();
+    summary.map_or(Ok(()), Destination::check)?;
+    let settings = run::load(&args.short.origin(args.settings.as_ref(), &args.mirror_nic), Purpose::Rehearse)?;
+    rehearse::rehearse(&args.captures, &settings, summary)
+}
+
+fn check(args: &CheckArgs) -> Result<(), Fault> {
+    let settings = run::load(&Origin::File(args.settings.clone()), Purpose::Run)?;
+    settings.filter.as_deref().map_or(Ok(()), check_filter)?;
+    let _ = writeln!(std::io::stdout(), "{}: no fault found", args.settings.display());
+    Ok(())
+}
+
+fn generate(args: &GenerateArgs) -> Result<(), Fault> {
+    let mut text = Vec::new();
+    let mut command = Cli::command();
+    match args.what {
+        Generated::Man => {
+            clap_mangen::Man::new(command).render(&mut text).map_err(|fault| Fault::system("write", fault))?
+        }
+        Generated::Shell(shell) => clap_complete::generate(shell, &mut command, "tapcopy", &mut text),
+    }
+    let _ = std::io::stdout().write_all(&text);
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! The machine's interfaces, as the kernel lists them.
+
+use super::NicFault;
+use nix::ifaddrs::getifaddrs;
+use nix::net::if_::InterfaceFlags;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use tapcopy_engine::config::PoolRange;
+
+/// One interface.
+#[derive(Clone, Debug, Default)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub index: usize,
+    /// Its Ethernet address, when it has one.
+    pub mac: Option<[u8; 6]>,
+    /// Whether it is administratively up.
+    pub is_up: bool,
+    /// Whether it is the loopback interface, whose Ethernet address is all zeros.
+    pub is_loopback: bool,
+    /// Its IP addresses.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// All interfaces, by name.
+///
+/// # Errors
+/// The kernel does not tell.
+pub fn all() -> Result<BTreeMap<String, Interface>, NicFault> {
+    let mut found: BTreeMap<String, Interface> = BTreeMap::new();
+    for entry in getifaddrs().map_err(|errno| NicFault::List(errno.into()))? {
+        let interface = found.entry(entry.interface_name.clone()).or_default();
+        interface.name = entry.interface_name;
+        interface.is_up = entry.flags.contains(InterfaceFlags::IFF_UP);
+        interface.is_loopback = entry.flags.contains(InterfaceFlags::IFF_LOOPBACK);
+        let Some(address) = entry.address else { continue };
+        if let Some(link) = address.as_link_addr() {
+            interface.index = link.ifindex();
+            interface.mac = link.addr().filter(|_| link.halen() == 6);
+        } else if let Some(v4) = address.as_sockaddr_in() {
+            interface.addresses.push(v4.ip().into());
+        } else if let Some(v6) = address.as_sockaddr_in6() {
+            interface.addresses.push(v6.ip().into());
+        }
+    }
+    Ok(found)
+}
+
+/// The interface of this name, which must be up.
+///
+/// # Errors
+/// It does not exist, or is down.
+pub fn named(name: &str) -> Result<Interface, NicFault> {
+    let mut all = all()?;
+    match all.remove(name) {
+        Some(interface) if interface.is_up => Ok(interface),
+        Some(_) => Err(NicFault::Down(name.to_owned())),
+        None => Err(NicFault::Unknown { name: name.to_owned(), known: all.into_keys().collect() }),
+    }
+}
+
+/// Holds the pool against the kernel's own addresses: for an address that both have, the kernel would answer the target's
+/// segments with resets.
+///
+/// # Errors
+/// The first address that both have.
+pub fn refuse_local_pool(pool: &[PoolRange]) -> Result<(), NicFault> {
+    for (name, interface) in all()? {
+        let owned = |address: &IpAddr| pool.iter().any(|range| (range.first..=range.last).contains(address));
+        if let Some(address) = interface.addresses.iter().find(|address| owned(address)) {
+            return Err(NicFault::PoolAddressIsLocal { address: *address, interface: name });
+        }
+    }
+    Ok(())
+}

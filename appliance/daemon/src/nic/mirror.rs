@@ -1,0 +1,206 @@
+//! Mirror NICs, through libpcap; no other file names it.
+//!
+//! libpcap reads a TPACKET_V3 ring without copying when immediate mode is off. The kernel hands over a block when it is
+//! full or 1 ms old; the loop waits for that with poll(2) on the ring's descriptor, never in libpcap, whose own waiting
+//! has no end on a silent interface. [`MirrorNic`] has no way to send: the capture within, which has one, is private.
+//!
+//! An interface that goes away or down is not the end: production cannot wait for a person. It is told once, and opened
+//! again each second; what passes in between is lost and shows as gaps.
+
+use super::{NicFault, filter, interface, packet_socket};
+use crate::capture::link_type;
+use pcap::{Active, Capture, Linktype, Precision, Stat};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Duration;
+use tapcopy_engine::config::Service;
+use tapcopy_engine::message::LinkType;
+use tapcopy_engine::{MirrorFrame, Time};
+
+/// Bytes of a frame that are captured: all of them, also of a super frame.
+const SNAPLEN: i32 = 65_535;
+/// Age in ms at which the kernel hands over a block that is not full.
+const RETIRE_MS: i32 = 1;
+/// How often a lost interface is looked for.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// An interface that frames are received from, and never sent to.
+pub struct MirrorNic {
+    name: String,
+    buffer_bytes: u32,
+    services: Vec<Service>,
+    extra_filter: Option<String>,
+    open: Option<Open>,
+    retry_at: Time,
+    /// Losses of the openings before this one.
+    lost_before: Losses,
+}
+
+/// Frames that were lost before anyone could read them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// The ring had no room.
+    pub kernel: u64,
+    /// The NIC or its driver dropped them.
+    pub nic: u64,
+}
+
+struct Open {
+    capture: Capture<Active>,
+    link: LinkType,
+    /// The counters as they were read last; they wrap at 32 bits.
+    stat: Stat,
+    lost: Losses,
+}
+
+impl MirrorNic {
+    /// Opens an interface with the filter that the services give.
+    ///
+    /// # Errors
+    /// The interface or the filter cannot be used.
+    pub fn open(
+        name: &str,
+        buffer_bytes: u32,
+        services: &[Service],
+        extra_filter: Option<&str>,
+    ) -> Result<Self, NicFault> {
+        let mut nic = Self {
+            name: name.to_owned(),
+            buffer_bytes,
+            services: services.to_vec(),
+            extra_filter: extra_filter.map(str::to_owned),
+            open: None,
+            retry_at: Time::ZERO,
+            lost_before: Losses::default(),
+        };
+        nic.open = Some(nic.activate()?);
+        if let Some(address) = interface::named(name)?.addresses.iter().find(|address| address.is_ipv4()) {
+            log::warn!(
+                "{name}: the kernel has {address} here and may answer on the mirror; `ip address flush dev {name}`"
+            );
+        }
+        Ok(nic)
+    }
+
+    /// Exchanges the filter.
+    ///
+    /// # Errors
+    /// The user's filter does not compile.
+    pub fn watch(&mut self, services: &[Service], extra_filter: Option<&str>) -> Result<(), NicFault> {
+        self.services = services.to_vec();
+        self.extra_filter = extra_filter.map(str::to_owned);
+        let Some(mut open) = self.open.take() else { return Ok(()) };
+        let result = self.set_filter(&mut open.capture, open.link);
+        self.open = Some(open);
+        result
+    }
+
+    /// Hands over at most `limit` frames that have come, and says how many it were.
+    pub fn read(&mut self, now: Time, limit: usize, mut take: impl FnMut(MirrorFrame<'_>)) -> usize {
+        let Some(open) = &mut self.open else {
+            self.reopen(now);
+            return 0;
+        };
+        let link = open.link;
+        let frames = open.capture.dispatch(Some(limit), |packet| take(mirror_frame(&packet, link)));
+        frames.unwrap_or_else(|fault| {
+            self.lose(now, &fault.to_string());
+            0
+        })
+    }
+
+    /// Frames lost since the first opening.
+    pub fn losses(&mut self) -> Losses {
+        let Some(open) = &mut self.open else { return self.lost_before };
+        if let Ok(stat) = open.capture.stats() {
+            open.lost.kernel += u64::from(stat.dropped.wrapping_sub(open.stat.dropped));
+            open.lost.nic += u64::from(stat.if_dropped.wrapping_sub(open.stat.if_dropped));
+            open.stat = stat;
+        }
+        Losses { kernel: self.lost_before.kernel + open.lost.kernel, nic: self.lost_before.nic + open.lost.nic }
+    }
+
+    /// What to wait on; `None` while the interface is lost.
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.open.as_ref().map(|open| open.capture.as_fd())
+    }
+
+    fn activate(&self) -> Result<Open, NicFault> {
+        let fault = |fault: pcap::Error| NicFault::Capture { name: self.name.clone(), message: fault.to_string() };
+        interface::named(&self.name)?;
+        packet_socket::probe(&self.name)?;
+        let inactive = Capture::from_device(self.name.as_str()).map_err(fault)?;
+        let inactive = inactive.promisc(true).immediate_mode(false).timeout(RETIRE_MS).snaplen(SNAPLEN);
+        let buffer = i32::try_from(self.buffer_bytes).unwrap_or(i32::MAX);
+        let inactive = inactive.buffer_size(buffer).precision(Precision::Nano);
+        let mut capture = inactive.open().and_then(Capture::setnonblock).map_err(fault)?;
+        let linktype = capture.get_datalink().0;
+        let link = link_type(linktype).ok_or_else(|| NicFault::LinkType { name: self.name.clone(), linktype })?;
+        self.set_filter(&mut capture, link)?;
+        // What this host itself sends here (IPv6 neighbour discovery, at the least) is no mirrored frame. libpcap's
+        // own direction would look at each frame in user space; the kernel does not even queue them.
+        packet_socket::ignore_outgoing(capture.as_fd()).map_err(|source| NicFault::Socket {
+            name: self.name.clone(),
+            what: "receive only",
+            source,
+        })?;
+        let stat = capture.stats().map_err(fault)?;
+        Ok(Open { capture, link, stat, lost: Losses::default() })
+    }
+
+    fn set_filter(&self, capture: &mut Capture<Active>, link: LinkType) -> Result<(), NicFault> {
+        if let Some(extra) = &self.extra_filter {
+            check_filter(extra)?;
+        }
+        let text = filter::derive(&self.services, self.extra_filter.as_deref(), link);
+        log::debug!("{}: filter {text}", self.name);
+        let fault = |fault: pcap::Error| NicFault::Capture { name: self.name.clone(), message: fault.to_string() };
+        capture.filter(&text, true).map_err(fault)
+    }
+
+    fn lose(&mut self, now: Time, fault: &str) {
+        self.lost_before = self.losses();
+        self.open = None;
+        self.retry_at = now + RETRY;
+        log::warn!("{}: capture ended ({fault}); it is opened again when the interface is back", self.name);
+    }
+
+    fn reopen(&mut self, now: Time) {
+        if now < self.retry_at {
+            return;
+        }
+        self.retry_at = now + RETRY;
+        match self.activate() {
+            Ok(open) => {
+                log::warn!("{}: capture goes on", self.name);
+                self.open = Some(open);
+            }
+            Err(fault) => log::debug!("{fault}"),
+        }
+    }
+}
+
+/// Whether a user's filter compiles.
+///
+/// # Errors
+/// It does not.
+pub fn check_filter(filter: &str) -> Result<(), NicFault> {
+    let dead = Capture::dead(Linktype::ETHERNET);
+    let compiled = dead.and_then(|capture| capture.compile(filter, true).map(drop));
+    compiled.map_err(|fault| NicFault::Filter { filter: filter.to_owned(), message: fault.to_string() })
+}
+
+fn mirror_frame<'a>(packet: &pcap::Packet<'a>, link: LinkType) -> MirrorFrame<'a> {
+    let stamp = packet.header.ts;
+    let seconds = u64::try_from(stamp.tv_sec).unwrap_or(0);
+    // With nanosecond precision, libpcap stores nanoseconds in the field named for microseconds.
+    let nanos = u64::try_from(stamp.tv_usec).unwrap_or(0);
+    let captured_at = Time::from_nanos(seconds.saturating_mul(1_000_000_000).saturating_add(nanos));
+    MirrorFrame { captured_at, link, wire_len: packet.header.len, bytes: packet.data }
+}
+
+/// The number of instructions of a filter, and the filter as a function.
+#[cfg(test)]
+pub(super) fn matcher(filter: &str) -> Result<(usize, impl Fn(&[u8]) -> bool), pcap::Error> {
+    let program = Capture::dead(Linktype::ETHERNET)?.compile(filter, true)?;
+    Ok((program.get_instructions().len(), move |frame: &[u8]| program.filter(frame)))
+}

@@ -1,0 +1,93 @@
+//! The two kinds of NIC. Only [`mirror`] names libpcap, only [`packet_socket`] holds unsafe code.
+
+pub mod filter;
+pub mod interface;
+pub mod mirror;
+mod packet_socket;
+pub mod target;
+
+use std::net::IpAddr;
+use thiserror::Error;
+
+/// The mend for a missing privilege.
+const PRIVILEGE: &str = "start it with sudo, or once `setcap cap_net_raw,cap_net_admin+ep` the program";
+
+/// Why an interface cannot be used.
+#[derive(Debug, Error)]
+pub enum NicFault {
+    /// No such interface.
+    #[error("{name} is no interface of this machine; there are {}", known.join(", "))]
+    Unknown {
+        /// As the settings have it.
+        name: String,
+        /// The names that exist.
+        known: Vec<String>,
+    },
+    /// The interface is administratively down.
+    #[error("{0} is down; raise it with `ip link set {0} up`")]
+    Down(String),
+    /// The privilege to open raw sockets is missing.
+    #[error("{0} cannot be opened without the privilege for raw sockets; {PRIVILEGE}")]
+    Privilege(String),
+    /// Not Ethernet.
+    #[error("{0} is not an Ethernet interface; name one that is")]
+    NotEthernet(String),
+    /// The link type of the mirror is unknown.
+    #[error("{name} has link type {linktype}, which is not known here; name an Ethernet interface")]
+    LinkType {
+        /// The interface.
+        name: String,
+        /// As in the registry of tcpdump.org.
+        linktype: i32,
+    },
+    /// The kernel holds an address of the pool.
+    #[error(
+        "addressing.pool: {address} is an address of this machine's own {interface}, whose kernel would answer for it; \
+         take it out of the pool, or remove it with `ip address del`"
+    )]
+    PoolAddressIsLocal {
+        /// The address.
+        address: IpAddr,
+        /// Where the kernel has it.
+        interface: String,
+    },
+    /// The filter does not compile.
+    #[error("nics.filter (-F): `{filter}` is no pcap filter ({message}); see `man pcap-filter`")]
+    Filter {
+        /// What the user wrote.
+        filter: String,
+        /// libpcap's words.
+        message: String,
+    },
+    /// libpcap refuses.
+    #[error("{name} cannot be captured from: {message}; look at it with `ip -d link show {name}`")]
+    Capture {
+        /// The interface.
+        name: String,
+        /// libpcap's words.
+        message: String,
+    },
+    /// The kernel refuses.
+    #[error("{name} cannot be used to {what}: {source}; look at it with `ip -d link show {name}`")]
+    Socket {
+        /// The interface.
+        name: String,
+        /// What was tried, as an infinitive.
+        what: &'static str,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// The list of interfaces cannot be had.
+    #[error("cannot list the interfaces: {0}; this is a fault of the machine, look at its log with `dmesg`")]
+    List(std::io::Error),
+}
+
+impl NicFault {
+    /// Whether the settings are to blame, not the state of the machine.
+    pub fn is_bad_setting(&self) -> bool {
+        matches!(
+            self,
+            Self::Unknown { .. } | Self::Filter { .. } | Self::PoolAddressIsLocal { .. } | Self::NotEthernet(_)
+        )
+    }
+}

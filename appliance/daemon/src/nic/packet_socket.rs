@@ -1,0 +1,197 @@
+//! A Linux packet socket (packet(7)), the only unsafe code of the data path: socket options and calls for which there is
+//! no safe face. Everything is checked here, so that callers need to know no rule.
+#![allow(unsafe_code)]
+
+use super::NicFault;
+use std::io::{Error, ErrorKind, Result};
+use std::mem::{size_of, zeroed};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::raw::c_int;
+use std::ptr::{from_mut, from_ref, null_mut};
+
+/// Frames for one system call. Of 32 and more, the cost of the call itself no longer shows.
+pub const BATCH: usize = 64;
+/// Room for one received frame: the kernel joins segments up to 64 KiB (GRO), and a link header comes before them.
+const FRAME_BYTES: usize = 65_536 + 64;
+/// Room that the kernel is asked for, in both directions.
+const KERNEL_BYTES: c_int = 32 << 20;
+/// Not in the libc crate: `PACKET_IGNORE_OUTGOING` of linux/if_packet.h.
+const PACKET_IGNORE_OUTGOING: c_int = 23;
+
+/// A raw, non-blocking packet socket bound to one interface.
+pub struct PacketSocket {
+    fd: OwnedFd,
+}
+
+/// Frames as they were received last.
+pub struct Received {
+    bytes: Vec<u8>,
+    lengths: [usize; BATCH],
+    count: usize,
+}
+
+impl Default for Received {
+    fn default() -> Self {
+        Self { bytes: vec![0; BATCH * FRAME_BYTES], lengths: [0; BATCH], count: 0 }
+    }
+}
+
+impl Received {
+    /// One of the frames.
+    pub fn frame(&self, index: usize) -> Option<&[u8]> {
+        let length = self.lengths[..self.count].get(index)?;
+        Some(&self.bytes[index * FRAME_BYTES..][..*length])
+    }
+}
+
+/// Whether this process may open packet sockets.
+pub fn probe(name: &str) -> std::result::Result<(), NicFault> {
+    match open_socket() {
+        Ok(_) => Ok(()),
+        Err(fault) if fault.kind() == ErrorKind::PermissionDenied => Err(NicFault::Privilege(name.to_owned())),
+        Err(source) => Err(NicFault::Socket { name: name.to_owned(), what: "open a packet socket", source }),
+    }
+}
+
+/// Leaves out what this host sends on the interface of a packet socket.
+pub fn ignore_outgoing(socket: BorrowedFd<'_>) -> Result<()> {
+    set_option(socket.as_raw_fd(), libc::SOL_PACKET, PACKET_IGNORE_OUTGOING, &1)
+}
+
+impl PacketSocket {
+    /// Opens a socket for all that arrives at the interface, for every address.
+    pub fn open(interface: usize) -> Result<Self> {
+        let index = c_int::try_from(interface).map_err(|_| Error::from(ErrorKind::InvalidInput))?;
+        let fd = open_socket()?;
+        let raw = fd.as_raw_fd();
+        set_option(raw, libc::SOL_PACKET, libc::PACKET_QDISC_BYPASS, &1)?;
+        set_option(raw, libc::SOL_PACKET, PACKET_IGNORE_OUTGOING, &1)?;
+        for (beyond_limit, within_limit) in
+            [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)]
+        {
+            // Beyond the system's limit needs a privilege more than the socket does.
+            set_option(raw, libc::SOL_SOCKET, beyond_limit, &KERNEL_BYTES)
+                .or_else(|_| set_option(raw, libc::SOL_SOCKET, within_limit, &KERNEL_BYTES))?;
+        }
+        bind(raw, index)?;
+        // SAFETY: an all-zero packet_mreq is a valid value of this plain C structure.
+        let mut membership: libc::packet_mreq = unsafe { zeroed() };
+        membership.mr_ifindex = index;
+        membership.mr_type = libc::PACKET_MR_PROMISC as libc::c_ushort;
+        // The kernel takes the membership back when the socket is closed, however the process ends.
+        set_option(raw, libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &membership)?;
+        Ok(Self { fd })
+    }
+
+    /// Sends the frames, at most [`BATCH`], and says how many the kernel took.
+    pub fn send(&self, frames: &[&[u8]]) -> Result<usize> {
+        // SAFETY: all-zero iovec and mmsghdr are valid values: no buffer, no address, no control data.
+        let (mut vectors, mut headers): ([libc::iovec; BATCH], [libc::mmsghdr; BATCH]) = unsafe { zeroed() };
+        let count = frames.len().min(BATCH);
+        for ((frame, vector), header) in frames.iter().zip(&mut vectors).zip(&mut headers) {
+            vector.iov_base = frame.as_ptr().cast_mut().cast();
+            vector.iov_len = frame.len();
+            header.msg_hdr.msg_iov = from_mut(vector);
+            header.msg_hdr.msg_iovlen = 1;
+        }
+        // SAFETY: the first `count` headers point to vectors, and these to frames, which all outlive the call; the
+        // kernel only reads from the frames.
+        let sent = unsafe { libc::sendmmsg(self.fd.as_raw_fd(), headers.as_mut_ptr(), count as u32, 0) };
+        usize::try_from(sent).map_err(|_| Error::last_os_error())
+    }
+
+    /// Receives what has arrived, at most [`BATCH`] frames, and says how many.
+    pub fn receive(&self, received: &mut Received) -> Result<usize> {
+        received.count = 0;
+        // SAFETY: as in `send`.
+        let (mut vectors, mut headers): ([libc::iovec; BATCH], [libc::mmsghdr; BATCH]) = unsafe { zeroed() };
+        let slots = received.bytes.chunks_exact_mut(FRAME_BYTES);
+        for ((slot, vector), header) in slots.zip(&mut vectors).zip(&mut headers) {
+            vector.iov_base = slot.as_mut_ptr().cast();
+            vector.iov_len = slot.len();
+            header.msg_hdr.msg_iov = from_mut(vector);
+            header.msg_hdr.msg_iovlen = 1;
+        }
+        let (fd, flags) = (self.fd.as_raw_fd(), libc::MSG_DONTWAIT);
+        // SAFETY: every header points to a vector, and this to a slot of its own, as long as it says; all outlive the
+        // call. A null time-out is allowed.
+        let count = unsafe { libc::recvmmsg(fd, headers.as_mut_ptr(), BATCH as u32, flags, null_mut()) };
+        received.count = usize::try_from(count).map_err(|_| Error::last_os_error())?;
+        for (length, header) in received.lengths.iter_mut().zip(&headers).take(received.count) {
+            *length = (header.msg_len as usize).min(FRAME_BYTES);
+        }
+        Ok(received.count)
+    }
+
+    /// Frames that the kernel has dropped for want of room since this was asked last.
+    pub fn dropped(&self) -> Result<u64> {
+        // SAFETY: an all-zero tpacket_stats is a valid value of this plain C structure.
+        let mut stats: libc::tpacket_stats = unsafe { zeroed() };
+        let mut length = size_of::<libc::tpacket_stats>() as libc::socklen_t;
+        let value = from_mut(&mut stats).cast();
+        let (fd, name) = (self.fd.as_raw_fd(), libc::PACKET_STATISTICS);
+        // SAFETY: `value` points to `length` writable bytes, which outlive the call.
+        let result = unsafe { libc::getsockopt(fd, libc::SOL_PACKET, name, value, &mut length) };
+        if result == 0 { Ok(stats.tp_drops.into()) } else { Err(Error::last_os_error()) }
+    }
+
+    /// Largest packet of the interface, in bytes behind the link header.
+    pub fn mtu(&self, name: &str) -> Result<usize> {
+        // SAFETY: an all-zero ifreq is a valid value of this plain C structure, whose name is then empty.
+        let mut request: libc::ifreq = unsafe { zeroed() };
+        // The last byte stays zero: the kernel reads a C string.
+        let room = request.ifr_name.len() - 1;
+        for (to, from) in request.ifr_name[..room].iter_mut().zip(name.bytes()) {
+            *to = from as libc::c_char;
+        }
+        // SAFETY: SIOCGIFMTU reads the name and writes the MTU into the structure, which outlives the call.
+        if unsafe { libc::ioctl(self.fd.as_raw_fd(), libc::SIOCGIFMTU, from_mut(&mut request)) } != 0 {
+            return Err(Error::last_os_error());
+        }
+        // SAFETY: after SIOCGIFMTU the union holds the MTU; any bit pattern is a valid integer.
+        let mtu = unsafe { request.ifr_ifru.ifru_mtu };
+        usize::try_from(mtu).map_err(|_| Error::from(ErrorKind::InvalidData))
+    }
+
+    /// What to wait on.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        use std::os::fd::AsFd;
+        self.fd.as_fd()
+    }
+}
+
+/// A packet socket that receives nothing until it is bound.
+fn open_socket() -> Result<OwnedFd> {
+    let kind = libc::SOCK_RAW | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // SAFETY: no pointer is passed.
+    let fd = unsafe { libc::socket(libc::AF_PACKET, kind, 0) };
+    if fd < 0 {
+        return Err(Error::last_os_error());
+    }
+    // SAFETY: the descriptor is new and owned by nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn bind(fd: c_int, interface: c_int) -> Result<()> {
+    // SAFETY: an all-zero sockaddr_ll is a valid value of this plain C structure.
+    let mut address: libc::sockaddr_ll = unsafe { zeroed() };
+    address.sll_family = libc::AF_PACKET as libc::c_ushort;
+    address.sll_protocol = (libc::ETH_P_ALL as libc::c_ushort).to_be();
+    address.sll_ifindex = interface;
+    let length = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
+    // SAFETY: the pointer leads to `length` readable bytes, which outlive the call.
+    match unsafe { libc::bind(fd, from_ref(&address).cast(), length) } {
+        0 => Ok(()),
+        _ => Err(Error::last_os_error()),
+    }
+}
+
+/// Callers pass the type that the option takes.
+fn set_option<T>(fd: c_int, level: c_int, name: c_int, value: &T) -> Result<()> {
+    let length = size_of::<T>() as libc::socklen_t;
+    // SAFETY: the pointer leads to `length` readable bytes, which outlive the call.
+    match unsafe { libc::setsockopt(fd, level, name, from_ref(value).cast(), length) } {
+        0 => Ok(()),
+        _ => Err(Error::last_os_error()),
+    }
+}

@@ -1,0 +1,176 @@
+//! The target NIC: the only interface that frames are sent on.
+//!
+//! Frames to send wait in a queue of reused buffers and leave in batches. When the kernel has no room they stay, in
+//! order, and [`TargetNic::is_backed_up`] tells the loop to read no more from the mirror, whose ring then drops and
+//! counts. Frames are lost only while the interface is down, as on a cable that is pulled; TCP sends them again.
+
+use super::packet_socket::{BATCH, PacketSocket, Received};
+use super::{NicFault, interface, packet_socket};
+use std::collections::VecDeque;
+use std::io::{Error, ErrorKind};
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+use tapcopy_engine::Time;
+use tapcopy_engine::config::PoolRange;
+
+/// Waiting frames at which no further input is taken. One input makes few frames, so the queue grows little beyond it.
+const BACKED_UP_FRAMES: usize = 4_096;
+/// Warnings about one interface come at most so often.
+const WARN_EVERY: Duration = Duration::from_secs(5);
+
+/// An interface towards the servers under test.
+pub struct TargetNic {
+    name: String,
+    socket: PacketSocket,
+    mac: [u8; 6],
+    mtu: u16,
+    queue: VecDeque<Vec<u8>>,
+    spare: Vec<Vec<u8>>,
+    received: Received,
+    counters: TargetCounters,
+    warn_at: Time,
+}
+
+/// What the target NIC could not do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TargetCounters {
+    /// Frames that could not be sent.
+    pub frames_unsent: u64,
+    /// Received frames that the kernel had no room for.
+    pub frames_dropped_kernel: u64,
+}
+
+impl TargetNic {
+    /// Opens an interface, which must be up, and holds the pool against the machine's own addresses.
+    ///
+    /// # Errors
+    /// The interface or the pool cannot be used.
+    pub fn open(name: &str, pool: &[PoolRange]) -> Result<Self, NicFault> {
+        let interface = interface::named(name)?;
+        let mac = interface.mac.filter(|_| !interface.is_loopback);
+        let mac = mac.ok_or_else(|| NicFault::NotEthernet(name.to_owned()))?;
+        interface::refuse_local_pool(pool)?;
+        packet_socket::probe(name)?;
+        let fault = |what| move |source| NicFault::Socket { name: name.to_owned(), what, source };
+        let socket = PacketSocket::open(interface.index).map_err(fault("send and receive frames"))?;
+        let mtu = socket.mtu(name).map_err(fault("read the MTU"))?;
+        warn_if_forwarding(name);
+        Ok(Self {
+            name: name.to_owned(),
+            socket,
+            mac,
+            mtu: u16::try_from(mtu).unwrap_or(u16::MAX),
+            queue: VecDeque::new(),
+            spare: Vec::new(),
+            received: Received::default(),
+            counters: TargetCounters::default(),
+            warn_at: Time::ZERO,
+        })
+    }
+
+    /// The interface's Ethernet address.
+    pub fn mac(&self) -> [u8; 6] {
+        self.mac
+    }
+
+    /// The largest IP packet of the interface.
+    pub fn mtu(&self) -> u16 {
+        self.mtu
+    }
+
+    /// Queues a frame; a full batch leaves at once.
+    pub fn transmit(&mut self, now: Time, frame: &[u8]) {
+        let mut buffer = self.spare.pop().unwrap_or_default();
+        buffer.clear();
+        buffer.extend_from_slice(frame);
+        self.queue.push_back(buffer);
+        if self.queue.len() == BATCH {
+            self.flush(now);
+        }
+    }
+
+    /// Sends what waits, as far as the kernel takes it.
+    pub fn flush(&mut self, now: Time) {
+        while !self.queue.is_empty() {
+            let mut batch: [&[u8]; BATCH] = [&[]; BATCH];
+            let count = self.queue.iter().zip(&mut batch).map(|(frame, slot)| *slot = frame).count();
+            match self.socket.send(&batch[..count]) {
+                Ok(sent) => self.recycle(sent),
+                Err(fault) if fault.kind() == ErrorKind::Interrupted => {}
+                Err(fault) if has_no_room(&fault) => return,
+                Err(fault) => self.lose(now, &fault),
+            }
+        }
+    }
+
+    /// Whether so many frames wait that no further input should be taken.
+    pub fn is_backed_up(&self) -> bool {
+        self.queue.len() >= BACKED_UP_FRAMES
+    }
+
+    /// Whether frames wait for room in the kernel, which does not tell when there is some.
+    pub fn has_waiting(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
+    /// Receives one batch of frames; they are in [`TargetNic::received`] then.
+    pub fn receive(&mut self, now: Time) -> usize {
+        match self.socket.receive(&mut self.received) {
+            Ok(count) => count,
+            Err(fault) => {
+                if !matches!(fault.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) {
+                    self.warn(now, &fault);
+                }
+                0
+            }
+        }
+    }
+
+    /// One of the frames received last.
+    pub fn received(&self, index: usize) -> Option<&[u8]> {
+        self.received.frame(index)
+    }
+
+    /// What could not be done so far.
+    pub fn counters(&mut self) -> TargetCounters {
+        self.counters.frames_dropped_kernel += self.socket.dropped().unwrap_or(0);
+        self.counters
+    }
+
+    /// What to wait on.
+    pub fn descriptor(&self) -> BorrowedFd<'_> {
+        self.socket.descriptor()
+    }
+
+    fn recycle(&mut self, count: usize) {
+        let keep = BACKED_UP_FRAMES.saturating_sub(self.spare.len());
+        self.spare.extend(self.queue.drain(..count).take(keep));
+    }
+
+    /// A frame that the interface does not take at all: it is gone, as on a wire that is cut.
+    fn lose(&mut self, now: Time, fault: &Error) {
+        self.recycle(1);
+        self.counters.frames_unsent += 1;
+        self.warn(now, fault);
+    }
+
+    fn warn(&mut self, now: Time, fault: &Error) {
+        if now >= self.warn_at {
+            self.warn_at = now + WARN_EVERY;
+            log::warn!("{}: {fault}; look at it with `ip link show {}`", self.name, self.name);
+        }
+    }
+}
+
+/// The device's queue is full, or the socket's share of memory is.
+fn has_no_room(fault: &Error) -> bool {
+    matches!(fault.raw_os_error(), Some(libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM))
+}
+
+/// A kernel that forwards would answer for the pool with ICMP redirects and unreachables.
+fn warn_if_forwarding(name: &str) {
+    let path = format!("/proc/sys/net/ipv4/conf/{name}/forwarding");
+    if std::fs::read_to_string(&path).is_ok_and(|text| text.trim() == "1") {
+        log::warn!("{name}: the kernel forwards here and may interfere with the pool; `echo 0 > {path}`");
+    }
+}

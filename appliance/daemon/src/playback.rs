@@ -1,0 +1,154 @@
+//! Captures played in place of a mirror NIC, at production's own speed, at a multiple of it, or as fast as the target
+//! answers.
+//!
+//! Without think times (`max`) the only pace is the target's: reading waits while many requests are without an outcome.
+//! Some of them may wait for frames that are not read yet, so after a short time without progress reading goes on.
+
+use crate::capture::{CaptureFault, Captures};
+use std::path::PathBuf;
+use std::time::Duration;
+use tapcopy_engine::config::Speed;
+use tapcopy_engine::{Limits, MirrorFrame, Time};
+
+/// Requests without an outcome at which playing without think times waits.
+const IN_PROGRESS_MAX: u64 = 1_024;
+/// How long it waits while none of them gets an outcome.
+const STALL: Duration = Duration::from_millis(20);
+/// How soon a wait is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
+/// Pause in captured time between two rounds of the same captures.
+const ROUND_PAUSE: Duration = Duration::from_millis(1);
+
+/// Captures, open at the frame that is played next.
+pub struct Playback {
+    paths: Vec<PathBuf>,
+    captures: Captures,
+    speed: Speed,
+    rounds_left: u32,
+    /// Stamp of the first frame of all.
+    first: Time,
+    /// Captured time before this round.
+    before: Duration,
+    /// Captured time of the frame played last, the rounds before it included.
+    played: Duration,
+    /// When the first frame was played.
+    started: Option<Time>,
+    throttle: Throttle,
+    /// The place of the frame that comes next, with `before` added.
+    next: Option<Duration>,
+}
+
+#[derive(Default)]
+struct Throttle {
+    in_progress: u64,
+    since: Option<Time>,
+}
+
+impl Throttle {
+    /// Whether to wait for the target.
+    fn holds(&mut self, now: Time, in_progress: u64) -> bool {
+        if in_progress < IN_PROGRESS_MAX {
+            self.since = None;
+            return false;
+        }
+        let since = *self.since.get_or_insert(now);
+        if in_progress < self.in_progress {
+            self.since = Some(now);
+        }
+        self.in_progress = in_progress;
+        if now.since(since) < STALL {
+            return true;
+        }
+        self.since = Some(now);
+        false
+    }
+}
+
+impl Playback {
+    /// Opens the captures, to be played `rounds` times.
+    ///
+    /// # Errors
+    /// A file cannot be used.
+    pub fn open(paths: Vec<PathBuf>, speed: Speed, rounds: u32) -> Result<Self, CaptureFault> {
+        let captures = Captures::open(&paths)?;
+        let first = captures.frame().map_or(Time::ZERO, |frame| frame.captured_at);
+        Ok(Self {
+            paths,
+            captures,
+            speed,
+            rounds_left: rounds.saturating_sub(1),
+            first,
+            before: Duration::ZERO,
+            played: Duration::ZERO,
+            started: None,
+            throttle: Throttle::default(),
+            next: Some(Duration::ZERO),
+        })
+    }
+
+    /// Hands over the frames that are due, at most `limit`.
+    pub fn read(&mut self, now: Time, limit: usize, in_progress: u64, mut take: impl FnMut(MirrorFrame<'_>)) -> usize {
+        self.started.get_or_insert(now);
+        if self.speed == Speed::Max && self.throttle.holds(now, in_progress) {
+            return 0;
+        }
+        let mut frames = 0;
+        while frames < limit && self.due().is_some_and(|due| due <= now) {
+            self.play(&mut take);
+            frames += 1;
+        }
+        frames
+    }
+
+    /// When the next frame is due.
+    pub fn next_due(&self, now: Time) -> Option<Time> {
+        self.next?;
+        let due = self.due().unwrap_or(now);
+        Some(if due <= now { now + LOOK_AGAIN } else { due })
+    }
+
+    /// At the end of the captures: how long what is in flight is waited for.
+    pub fn ended(&self) -> Option<Duration> {
+        let limits = Limits::default();
+        self.next.is_none().then_some(limits.answer_timeout + limits.connect_timeout)
+    }
+
+    fn due(&self) -> Option<Time> {
+        let (next, started) = (self.next?, self.started?);
+        Some(match self.speed {
+            Speed::Times(times) => started + next.div_f64(times),
+            Speed::Max => started,
+        })
+    }
+
+    fn play(&mut self, take: &mut impl FnMut(MirrorFrame<'_>)) {
+        let (Some(frame), Some(at)) = (self.captures.frame(), self.next) else { return };
+        // A stamp of its own origin keeps time going forward from round to round.
+        take(frame.stamped(self.first + at));
+        self.played = self.played.max(at);
+        self.captures.advance();
+        self.next = self.place_of_next();
+    }
+
+    /// Files out of order step back in time; the engine bears that, but no frame is held back for it.
+    fn place_of_next(&mut self) -> Option<Duration> {
+        if self.captures.frame().is_none() {
+            self.captures.take_warnings().iter().for_each(|warning| log::warn!("{warning}"));
+            self.begin_round()?;
+        }
+        self.captures.frame().map(|frame| self.before + frame.captured_at.since(self.first))
+    }
+
+    fn begin_round(&mut self) -> Option<()> {
+        self.rounds_left = self.rounds_left.checked_sub(1)?;
+        match Captures::open(&self.paths) {
+            Ok(captures) => self.captures = captures,
+            Err(fault) => {
+                log::error!("{fault}");
+                return None;
+            }
+        }
+        self.before = self.played + ROUND_PAUSE;
+        Some(())
+    }
+}

@@ -1,0 +1,273 @@
+//! The settings document as it is written: TOML in files, JSON over REST and in the store.
+//!
+//! serde ends at the first fault of a document; a person wants all of them. So the text becomes a tree first, and each
+//! key is taken out of it on its own: what cannot be taken is a fault, and what is left at the end is an unknown key.
+
+use super::{Faults, SettingsFaults};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+/// The version that this program writes and reads.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// How a document is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// As in files.
+    Toml,
+    /// As over REST.
+    Json,
+}
+
+/// The whole document. Its fields mean what the settings reference says; nothing is checked yet but their types.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Document {
+    /// Always [`SCHEMA_VERSION`].
+    pub schema_version: u32,
+    /// Interfaces.
+    pub nics: Nics,
+    /// Addresses that sessions come from.
+    pub addressing: Addressing,
+    /// What is replayed, and where to.
+    pub service: Vec<Service>,
+}
+
+/// The section `[nics]`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Nics {
+    /// One or more, receive only.
+    pub mirror: Vec<String>,
+    /// Towards the servers under test.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// A pcap filter, ANDed with the one that the services give.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filter: Option<String>,
+    /// Ring of each mirror NIC in MiB (default 64): at 10 Gbit/s some 50 ms.
+    pub buffer_mib: u32,
+}
+
+/// The section `[addressing]`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Addressing {
+    /// `pool`.
+    pub mode: String,
+    /// Ranges, `FIRST-LAST/PREFIX`, which the box owns on the target NIC's network.
+    pub pool: Vec<String>,
+    /// Next hop, only where a target is off the link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<String>,
+}
+
+/// One `[[service]]`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Service {
+    /// Its name on the page and in metrics (default: `service-` and its number from 1).
+    pub name: String,
+    /// Production servers, `IP:PORT` or `*:PORT`.
+    pub origins: Vec<String>,
+    /// Servers under test, `IP:PORT`.
+    pub targets: Vec<String>,
+    /// `auto` (default), `http` or `raw`.
+    pub protocol: String,
+    /// `turns` (default) or `immediate`.
+    pub pacing: String,
+    /// Clients replayed, in percent (default 100).
+    pub sample_percent: f64,
+    /// How often each session is replayed (default 1).
+    pub copies: u32,
+}
+
+impl Default for Document {
+    fn default() -> Self {
+        let (nics, addressing) = (Nics::default(), Addressing::default());
+        Self { schema_version: SCHEMA_VERSION, nics, addressing, service: Vec::new() }
+    }
+}
+
+impl Default for Nics {
+    fn default() -> Self {
+        Self { mirror: Vec::new(), target: None, filter: None, buffer_mib: 64 }
+    }
+}
+
+impl Default for Addressing {
+    fn default() -> Self {
+        Self { mode: "pool".to_owned(), pool: Vec::new(), gateway: None }
+    }
+}
+
+impl Default for Service {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            origins: Vec::new(),
+            targets: Vec::new(),
+            protocol: "auto".to_owned(),
+            pacing: "turns".to_owned(),
+            sample_percent: 100.0,
+            copies: 1,
+        }
+    }
+}
+
+impl Document {
+    /// Reads a document.
+    ///
+    /// # Errors
+    /// The place of a syntax fault, or all keys that are unknown, missing or of a wrong type.
+    pub fn parse(text: &str, format: Format) -> Result<Self, SettingsFaults> {
+        let mut faults = Faults::default();
+        let tree = match parse_tree(text, format) {
+            Ok(Value::Object(tree)) => tree,
+            Ok(_) => Map::new(),
+            Err(message) => {
+                faults.add("", message);
+                return faults.none_or(Self::default());
+            }
+        };
+        let mut section = Section { path: String::new(), tree, faults: &mut faults };
+        let document = Self::take(&mut section);
+        section.end();
+        faults.none_or(document)
+    }
+
+    /// The document as JSON.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("a document has only string keys")
+    }
+
+    fn take(section: &mut Section<'_>) -> Self {
+        let version: Option<u32> = section.optional("schema_version");
+        match version {
+            Some(SCHEMA_VERSION) => {}
+            Some(other) => section.fault("schema_version", format!("is {other}, but this program reads version 1; write that")),
+            None if section.has_failed("schema_version") => {}
+            None => section.fault("schema_version", "is missing; write `schema_version = 1`"),
+        }
+        Self {
+            schema_version: SCHEMA_VERSION,
+            nics: section.section("nics", Nics::take),
+            addressing: section.section("addressing", Addressing::take),
+            service: section.sections("service", Service::take),
+        }
+    }
+}
+
+impl Nics {
+    fn take(section: &mut Section<'_>) -> Self {
+        let default = Self::default();
+        Self {
+            mirror: section.list("mirror"),
+            target: section.optional("target"),
+            filter: section.optional("filter"),
+            buffer_mib: section.optional("buffer_mib").unwrap_or(default.buffer_mib),
+        }
+    }
+}
+
+impl Addressing {
+    fn take(section: &mut Section<'_>) -> Self {
+        let default = Self::default();
+        Self {
+            mode: section.optional("mode").unwrap_or(default.mode),
+            pool: section.list("pool"),
+            gateway: section.optional("gateway"),
+        }
+    }
+}
+
+impl Service {
+    fn take(section: &mut Section<'_>) -> Self {
+        let default = Self::default();
+        Self {
+            name: section.optional("name").unwrap_or(default.name),
+            origins: section.list("origins"),
+            targets: section.list("targets"),
+            protocol: section.optional("protocol").unwrap_or(default.protocol),
+            pacing: section.optional("pacing").unwrap_or(default.pacing),
+            sample_percent: section.optional("sample_percent").unwrap_or(default.sample_percent),
+            copies: section.optional("copies").unwrap_or(default.copies),
+        }
+    }
+}
+
+/// The tree of a text, or the syntax fault with its place.
+fn parse_tree(text: &str, format: Format) -> Result<Value, String> {
+    match format {
+        Format::Json => serde_json::from_str(text).map_err(|fault| format!("not JSON: {fault}; mend the syntax there")),
+        Format::Toml => toml::from_str(text).map_err(|fault| {
+            let before = fault.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            let line = before.matches('\n').count() + 1;
+            let what = fault.message().lines().collect::<Vec<_>>().join(", ");
+            format!("not TOML at line {line}: {what}; mend the syntax there")
+        }),
+    }
+}
+
+/// A table of the document from which the known keys are taken one by one.
+struct Section<'a> {
+    /// With a dot at its end unless empty.
+    path: String,
+    tree: Map<String, Value>,
+    faults: &'a mut Faults,
+}
+
+impl Section<'_> {
+    fn fault(&mut self, key: &str, message: impl Into<String>) {
+        self.faults.add(format!("{}{key}", self.path), message);
+    }
+
+    fn has_failed(&self, key: &str) -> bool {
+        let field = format!("{}{key}", self.path);
+        self.faults.0.iter().any(|fault| fault.field == field)
+    }
+
+    fn optional<T: DeserializeOwned>(&mut self, key: &str) -> Option<T> {
+        let value = self.tree.remove(key)?;
+        serde_json::from_value(value)
+            .map_err(|fault| self.fault(key, format!("{fault}; write a value of that kind")))
+            .ok()
+    }
+
+    fn list(&mut self, key: &str) -> Vec<String> {
+        let Some(values) = self.optional::<Vec<Value>>(key) else { return Vec::new() };
+        let texts = values.into_iter().enumerate().map(|(index, value)| match value {
+            Value::String(text) => text,
+            other => {
+                self.fault(&format!("{key}[{index}]"), format!("{other} is not text; write it in quotes"));
+                String::new()
+            }
+        });
+        texts.collect()
+    }
+
+    /// A sub-table; a missing one is empty.
+    fn section<T>(&mut self, key: &str, take: fn(&mut Section<'_>) -> T) -> T {
+        let tree = self.optional(key).unwrap_or_default();
+        self.enter(format!("{key}."), tree, take)
+    }
+
+    /// An array of tables.
+    fn sections<T>(&mut self, key: &str, take: fn(&mut Section<'_>) -> T) -> Vec<T> {
+        let trees: Vec<Map<String, Value>> = self.optional(key).unwrap_or_default();
+        let enter = |(index, tree)| self.enter(format!("{key}[{index}]."), tree, take);
+        trees.into_iter().enumerate().map(enter).collect()
+    }
+
+    fn enter<T>(&mut self, name: String, tree: Map<String, Value>, take: fn(&mut Section<'_>) -> T) -> T {
+        let path = format!("{}{name}", self.path);
+        let mut inner = Section { path, tree, faults: self.faults };
+        let value = take(&mut inner);
+        inner.end();
+        value
+    }
+
+    /// Every key that is left is one that nobody knows.
+    fn end(&mut self) {
+        for key in std::mem::take(&mut self.tree).into_iter().map(|(key, _)| key) {
+            self.fault(&key, "is not a key of the settings; remove it or mend its spelling");
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Settings: from a document (TOML or JSON) to what the engine takes, in two steps.
+//!
+//! [`document`] reads the text into a [`Document`] and says of every key what is wrong with it; [`validate`] turns a
+//! document into [`Settings`], which cannot be wrong, and says of every field what is wrong with its value. Both collect
+//! faults instead of ending at the first one, so that a person mends a file once.
+
+pub mod document;
+mod pool;
+mod validate;
+
+pub use document::{Document, Format};
+
+use std::fmt;
+use tapcopy_engine::config::{FarEnd, PoolRange, Service, Speed};
+use tapcopy_engine::{Config, Limits};
+use thiserror::Error;
+
+/// What the settings are for; it decides what they must contain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A mirror NIC, a target NIC, a pool and services.
+    Run,
+    /// The same without a mirror NIC.
+    Replay,
+    /// Services only.
+    Rehearse,
+}
+
+/// Settings that cannot be wrong, as far as the text alone can tell: interfaces are looked up when they are opened.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Names of the mirror NICs; not empty for [`Purpose::Run`].
+    pub mirror: Vec<String>,
+    /// Name of the target NIC; there for [`Purpose::Run`] and [`Purpose::Replay`].
+    pub target: Option<String>,
+    /// A pcap filter which the derived one is ANDed with.
+    pub filter: Option<String>,
+    /// Size of a mirror NIC's ring in bytes.
+    pub buffer_bytes: u32,
+    /// Not empty.
+    pub services: Vec<Service>,
+    /// Not empty for [`Purpose::Run`] and [`Purpose::Replay`].
+    pub pool: Vec<PoolRange>,
+    /// Next hop for targets outside the pool's subnets.
+    pub gateway: Option<std::net::IpAddr>,
+    /// Where all this was parsed from.
+    pub document: Document,
+}
+
+impl Settings {
+    /// Parses a document for a purpose.
+    ///
+    /// # Errors
+    /// All faults of the document.
+    pub fn parse(document: Document, purpose: Purpose) -> Result<Self, SettingsFaults> {
+        validate::validate(document, purpose)
+    }
+
+    /// What an engine is told.
+    pub fn config(&self, far_end: FarEnd, speed: Speed) -> Config {
+        Config {
+            services: self.services.clone(),
+            pool: self.pool.clone(),
+            gateway: self.gateway,
+            far_end,
+            speed,
+            replay: true,
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// One fault of one field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldFault {
+    /// The field's path, such as `service[0].origins[1]`; empty when the whole document is meant.
+    pub field: String,
+    /// What is wrong, and the mend.
+    pub message: String,
+}
+
+impl fmt::Display for FieldFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.field.is_empty() { f.write_str(&self.message) } else { write!(f, "{}: {}", self.field, self.message) }
+    }
+}
+
+/// Every fault of a document; never empty. It is displayed as one line for each.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub struct SettingsFaults(pub Vec<FieldFault>);
+
+impl SettingsFaults {
+    /// The faults of a document that was made from the short flags, named by the flags that the user wrote.
+    pub fn by_flag(self) -> Self {
+        Self(self.0.into_iter().map(|fault| FieldFault { field: flag_of(&fault.field), ..fault }).collect())
+    }
+}
+
+impl fmt::Display for SettingsFaults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let lines: Vec<String> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&lines.join("\n"))
+    }
+}
+
+fn flag_of(field: &str) -> String {
+    let flags = [
+        ("nics.mirror", "--mirror-nic"),
+        ("nics.target", "--target-nic"),
+        ("nics.filter", "-F"),
+        ("addressing.pool", "--pool"),
+        ("addressing.gateway", "--gateway"),
+        ("service", "-x"),
+    ];
+    let flag = flags.iter().find(|(prefix, _)| field.starts_with(prefix));
+    flag.map_or(field, |(_, flag)| flag).to_owned()
+}
+
+/// Collects faults while a document is gone through.
+#[derive(Debug, Default)]
+pub(crate) struct Faults(Vec<FieldFault>);
+
+impl Faults {
+    /// Adds one.
+    pub(crate) fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
+        self.0.push(FieldFault { field: field.into(), message: message.into() });
+    }
+
+    /// `value`, when no fault was found.
+    pub(crate) fn none_or<T>(self, value: T) -> Result<T, SettingsFaults> {
+        if self.0.is_empty() { Ok(value) } else { Err(SettingsFaults(self.0)) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

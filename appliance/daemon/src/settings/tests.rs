@@ -1,0 +1,248 @@
+use super::*;
+
+const WHOLE: &str = r#"
+schema_version = 1
+[nics]
+mirror = ["mirror0"]
+target = "target0"
+[addressing]
+mode = "pool"
+pool = ["10.100.20.100-10.100.20.200/24"]
+[[service]]
+name = "adserver"
+origins = ["10.100.10.1:11311", "10.100.10.2:11311"]
+targets = ["10.100.20.31:11511"]
+protocol = "auto"
+pacing = "turns"
+sample_percent = 100.0
+copies = 1
+"#;
+
+fn parse(text: &str, format: Format, purpose: Purpose) -> Result<Settings, SettingsFaults> {
+    Document::parse(text, format).and_then(|document| Settings::parse(document, purpose))
+}
+
+/// Each fault is `field: the beginning of its message`, in order.
+#[track_caller]
+fn check(text: &str, expected: &[&str]) {
+    let found = parse(text, Format::Toml, Purpose::Run).err().map_or(Vec::new(), |faults| faults.0);
+    let found: Vec<String> = found.iter().map(ToString::to_string).collect();
+    let as_expected = found.len() == expected.len() && found.iter().zip(expected).all(|(f, e)| f.starts_with(e));
+    assert!(as_expected, "expected {expected:#?}, found {found:#?}");
+    let one_sentence = |fault: &String| !fault.contains('\n') && !fault.ends_with('.') && fault.contains(';');
+    assert!(found.iter().all(one_sentence), "each fault is one sentence with a mend: {found:#?}");
+}
+
+/// The whole document with one line exchanged for another.
+#[track_caller]
+fn check_line(line: &str, by: &str, expected: &[&str]) {
+    assert!(WHOLE.contains(line), "{line}");
+    check(&WHOLE.replacen(line, by, 1), expected);
+}
+
+#[test]
+fn the_reference_is_valid_and_means_what_it_says() {
+    let settings = parse(WHOLE, Format::Toml, Purpose::Run).unwrap();
+    assert_eq!(settings.mirror, ["mirror0"]);
+    assert_eq!(settings.buffer_bytes, 64 << 20);
+    assert_eq!(settings.services[0].sample, 10_000);
+    assert_eq!(settings.services[0].origins.len(), 2);
+    assert_eq!(settings.pool[0].prefix_len, 24);
+    let again = parse(&settings.document.to_json(), Format::Json, Purpose::Run).unwrap();
+    assert_eq!(again.document, settings.document);
+}
+
+#[test]
+fn defaults() {
+    let text = "schema_version = 1\nservice = [{ origins = ['*:80'], targets = ['10.0.0.1:80'] }]";
+    let settings = parse(text, Format::Toml, Purpose::Rehearse).unwrap();
+    assert_eq!(settings.services[0].name, "service-1");
+    assert_eq!(settings.services[0].sample, 10_000);
+}
+
+#[test]
+fn nothing_at_all() {
+    check("", &["schema_version: is missing"]);
+    check(
+        "schema_version = 1",
+        &["nics.mirror: is missing", "nics.target: is missing", "addressing.pool: is missing", "service: is missing"],
+    );
+}
+
+#[test]
+fn syntax() {
+    check("schema_version = 1\nx = [", &["not TOML at line 2: "]);
+    let faults = parse("[]", Format::Json, Purpose::Run).unwrap_err();
+    assert_eq!(faults.0[0].field, "schema_version");
+    let faults = parse("{", Format::Json, Purpose::Run).unwrap_err();
+    assert!(faults.0[0].message.starts_with("not JSON: "));
+}
+
+#[test]
+fn keys_and_types_are_told_all_at_once() {
+    check(
+        "schema_version = '1'\nmirror = 1\nnics = { mirror = 'm' }\naddressing = { pool = [1], pol = 2 }\n\
+         [[service]]\nname = 1\n[[service]]\ncopies = -1\nsample_percent = nan\nport = 80",
+        &[
+            "schema_version: invalid type: string \"1\", expected u32",
+            "nics.mirror: invalid type: string \"m\", expected a sequence",
+            "addressing.pool[0]: 1 is not text",
+            "addressing.pol: is not a key",
+            "service[0].name: invalid type: integer `1`, expected a string",
+            "service[1].sample_percent: invalid type: null, expected f64",
+            "service[1].copies: invalid value: integer `-1`, expected u32",
+            "service[1].port: is not a key",
+            "mirror: is not a key",
+        ],
+    );
+    check("schema_version = 2", &["schema_version: is 2, but this program reads version 1"]);
+}
+
+#[test]
+fn nics() {
+    check_line(
+        "[\"mirror0\"]",
+        "['a', 'a', 'target0', '', '0123456789abcdef']",
+        &[
+            "nics.mirror[1]: a is named twice",
+            "nics.mirror[3]: `` is no name",
+            "nics.mirror[4]: `0123456789abcdef` is no name",
+            "nics.target: target0 is named twice",
+        ],
+    );
+    check_line("[addressing]", "buffer_mib = 0\n[addressing]", &["nics.buffer_mib: 0 is outside"]);
+}
+
+#[test]
+fn pools() {
+    let pool = "\"10.100.20.100-10.100.20.200/24\"";
+    let field = "addressing.pool[0]: ";
+    for (text, message) in [
+        ("10.100.20.9", "`10.100.20.9` has no prefix length"),
+        ("10.100.20.1-x/24", "`x` is no IP address"),
+        ("10.100.20.1-fd00::1/24", "10.100.20.1 and fd00::1 are of different families"),
+        ("10.100.20.1-10.100.20.9/33", "/33 is no prefix length"),
+        ("10.100.20.1-10.100.20.9/0", "/0 is no prefix length"),
+        ("10.100.20.9-10.100.20.1/24", "the first address 10.100.20.9 lies above the last"),
+        ("10.100.20.9-10.100.21.1/24", "10.100.20.9 and 10.100.21.1 are not in one /24"),
+        ("10.100.20.0-10.100.20.9/24", "10.100.20.0 is the address of the subnet itself"),
+        ("10.100.20.100-10.100.20.255/24", "10.100.20.255 is the subnet's broadcast address"),
+        ("fd00::-fd00::9/64", "fd00:: is the address of the subnet itself"),
+        ("224.0.0.1-224.0.0.9/24", "224.0.0.1-224.0.0.9 has addresses that no host can have"),
+    ] {
+        check_line(pool, &format!("'{text}'"), &[&format!("{field}{message}")]);
+    }
+    check_line(
+        pool,
+        "'10.100.20.40-10.100.20.50/24', '10.100.20.50/24'",
+        &["addressing.pool[1]: `10.100.20.50/24` overlaps"],
+    );
+    check_line(pool, "'10.100.20.40/24'", &[]);
+    check_line(pool, "'10.100.20.30-10.100.20.40/24'", &["service[0].targets[0]: 10.100.20.31:11511 lies in the pool"]);
+    check_line(
+        pool,
+        "'10.100.20.40/24', '10.100.10.1-10.100.10.9/24'",
+        &[
+            "service[0].origins[0]: 10.100.10.1:11311 lies in the pool",
+            "service[0].origins[1]: 10.100.10.2:11311 lies in the pool",
+        ],
+    );
+}
+
+#[test]
+fn modes_and_gateways() {
+    let mode = "mode = \"pool\"";
+    check_line(
+        mode,
+        "mode = 'preserve'",
+        &["addressing.mode: `preserve` is not available in this version yet; use `pool`"],
+    );
+    check_line(mode, "mode = 'x'", &["addressing.mode: `x` is no way"]);
+    check_line(mode, "gateway = '10.100.20.1'", &[]);
+    check_line(mode, "gateway = 'x'", &["addressing.gateway: `x` is no IP address"]);
+    check_line(mode, "gateway = '10.100.20.100'", &["addressing.gateway: 10.100.20.100 lies in the pool"]);
+    check_line(mode, "gateway = '10.100.21.1'", &["addressing.gateway: 10.100.21.1 is in no pool range's subnet"]);
+}
+
+#[test]
+fn targets() {
+    let target = "\"10.100.20.31:11511\"";
+    let field = "service[0].targets[0]: ";
+    for (text, message) in [
+        ("10.100.30.31:80", "10.100.30.31:80 is in no pool range's subnet and there is no gateway"),
+        ("[fd00::1]:80", "[fd00::1]:80 has no pool of its family"),
+        ("10.100.20.31", "`10.100.20.31` is no address and port"),
+        ("*:80", "`*:80` is no address and port"),
+        ("test:80", "`test:80` is no address and port"),
+        ("10.100.20.31:0", "10.100.20.31:0 has port 0"),
+        ("0.0.0.0:80", "0.0.0.0:80 is an address that no server can have"),
+    ] {
+        check_line(target, &format!("'{text}'"), &[&format!("{field}{message}")]);
+    }
+    check_line(target, "", &["service[0].targets: is missing"]);
+    check_line(target, "'10.100.20.31:1', '10.100.20.31:1'", &["service[0].targets[1]: 10.100.20.31:1 is named twice"]);
+    let routed = WHOLE.replace("mode = \"pool\"", "gateway = '10.100.20.1'");
+    check(&routed.replace("10.100.20.31:11511", "192.0.2.1:80"), &[]);
+}
+
+#[test]
+fn origins() {
+    let origins = "\"10.100.10.1:11311\", \"10.100.10.2:11311\"";
+    check_line(origins, "", &["service[0].origins: is missing"]);
+    check_line(
+        origins,
+        "'*:80', '*:0', '*:x', 'x:80', '10.0.0.1:80', '10.0.0.1:80'",
+        &[
+            "service[0].origins[1]: *:0 has port 0",
+            "service[0].origins[2]: `*:x` has no port",
+            "service[0].origins[3]: `x:80` is no address and port",
+            "service[0].origins[5]: 10.0.0.1:80 is named twice",
+        ],
+    );
+    check_line(origins, "'10.100.20.31:11511'", &["service[0].targets[0]: 10.100.20.31:11511 is also an origin"]);
+    check_line(origins, "'*:11511'", &[]);
+}
+
+#[test]
+fn services_do_not_share() {
+    let second = |origins: &str| {
+        format!("{WHOLE}\n[[service]]\nname = 'b'\norigins = [{origins}]\ntargets = ['10.100.20.32:80']\n")
+    };
+    check(
+        &second("'10.9.9.9:1', '10.100.10.2:11311'"),
+        &["service[1].origins[1]: 10.100.10.2:11311 is already claimed by service[0]"],
+    );
+    check(&second("'*:11311'"), &[]);
+    check(
+        &second("'10.9.9.9:11311'").replace("10.100.10.1:11311", "*:11311"),
+        &["service[1].origins[0]: 10.9.9.9:11311 is already claimed by service[0]"],
+    );
+    check(&second("'10.9.9.9:1'").replace("'b'", "'adserver'"), &["service[1].name: `adserver` is taken"]);
+}
+
+#[test]
+fn choices() {
+    check_line("copies = 1", "copies = 2", &["service[0].copies: 2 copies are not available in this version yet"]);
+    check_line(
+        "\"auto\"",
+        "'redis'",
+        &["service[0].protocol: `redis` is not known in this version; use one of auto, http, raw"],
+    );
+    check_line("\"turns\"", "'fast'", &["service[0].pacing: `fast` is not known"]);
+    for percent in ["-0.1", "100.1", "inf"] {
+        let expected = if percent == "inf" { "invalid type: null" } else { percent };
+        check_line("= 100.0", &format!("= {percent}"), &[&format!("service[0].sample_percent: {expected}")]);
+    }
+    check_line("= 100.0", "= 0.001", &["service[0].sample_percent: 0.001 is finer"]);
+    check_line("= 100.0", "= 50", &[]);
+    check_line("= 100.0", "= 0", &[]);
+}
+
+#[test]
+fn faults_of_flags_name_the_flags() {
+    let document =
+        Document { service: crate::map::services(&["80-10.0.0.1:80".parse().unwrap()]), ..Document::default() };
+    let faults = Settings::parse(document, Purpose::Run).unwrap_err().by_flag();
+    let fields: Vec<&str> = faults.0.iter().map(|fault| fault.field.as_str()).collect();
+    assert_eq!(fields, ["--mirror-nic", "--target-nic", "--pool"]);
+}

@@ -1,0 +1,278 @@
+//! From a document to settings: each value is parsed into a type that cannot be wrong, then the values are held against
+//! each other. A value that does not parse is left out of the second step, so that one mistake is one fault.
+
+use super::document::{Document, SCHEMA_VERSION};
+use super::{Faults, Purpose, Settings, SettingsFaults, document, pool};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use tapcopy_engine::config::{Origin, Pacing, PoolRange, Protocol, Service};
+
+/// Names of protocols in the settings.
+const PROTOCOLS: [(&str, Protocol); 3] = [("auto", Protocol::Auto), ("http", Protocol::Http), ("raw", Protocol::Raw)];
+/// Names of pacings in the settings.
+const PACINGS: [(&str, Pacing); 2] = [("turns", Pacing::Turns), ("immediate", Pacing::Immediate)];
+/// Length of an interface's name in Linux (IFNAMSIZ less the ending zero).
+const NIC_NAME_BYTES: usize = 15;
+/// The kernel takes ring sizes as a signed 32-bit number of bytes.
+const BUFFER_MIB: std::ops::RangeInclusive<u32> = 1..=2_047;
+
+pub(super) fn validate(document: Document, purpose: Purpose) -> Result<Settings, SettingsFaults> {
+    debug_assert_eq!(document.schema_version, SCHEMA_VERSION);
+    let mut faults = Faults::default();
+    nics(&document, purpose, &mut faults);
+    let (pool, gateway) = addressing(&document, purpose, &mut faults);
+    let services = services(&document, &mut faults);
+    origins_once(&document, &services, &mut faults);
+    targets_apart(&services, &pool, &mut faults);
+    if purpose != Purpose::Rehearse {
+        targets_reachable(&services, &pool, gateway, &mut faults);
+    }
+    let settings = Settings {
+        mirror: document.nics.mirror.clone(),
+        target: document.nics.target.clone(),
+        filter: document.nics.filter.clone().filter(|filter| !filter.trim().is_empty()),
+        buffer_bytes: document.nics.buffer_mib.saturating_mul(1 << 20),
+        services,
+        pool,
+        gateway,
+        document,
+    };
+    faults.none_or(settings)
+}
+
+fn nics(document: &Document, purpose: Purpose, faults: &mut Faults) {
+    let nics = &document.nics;
+    if purpose == Purpose::Run && nics.mirror.is_empty() {
+        faults.add("nics.mirror", "is missing; name the interface that the mirror port feeds");
+    }
+    if purpose != Purpose::Rehearse && nics.target.is_none() {
+        faults.add("nics.target", "is missing; name the interface towards the servers under test");
+    }
+    let mirror = nics.mirror.iter().enumerate().map(|(index, name)| (format!("nics.mirror[{index}]"), name));
+    let target = nics.target.iter().map(|name| ("nics.target".to_owned(), name));
+    let mut seen = BTreeSet::new();
+    for (field, name) in mirror.chain(target) {
+        if name.is_empty() || name.len() > NIC_NAME_BYTES || name.contains(['/', ' ']) {
+            faults.add(&field, format!("`{name}` is no name of an interface; list them with `ip link`"));
+        } else if !seen.insert(name) {
+            faults
+                .add(&field, format!("{name} is named twice; every mirror NIC and the target NIC are different ones"));
+        }
+    }
+    if !BUFFER_MIB.contains(&nics.buffer_mib) {
+        faults
+            .add("nics.buffer_mib", format!("{} is outside 1 to {}; 64 suits most", nics.buffer_mib, BUFFER_MIB.end()));
+    }
+}
+
+fn addressing(document: &Document, purpose: Purpose, faults: &mut Faults) -> (Vec<PoolRange>, Option<IpAddr>) {
+    let addressing = &document.addressing;
+    match addressing.mode.as_str() {
+        "pool" => {}
+        "preserve" => faults.add("addressing.mode", "`preserve` is not available in this version yet; use `pool`"),
+        other => faults.add("addressing.mode", format!("`{other}` is no way of addressing; use `pool`")),
+    }
+    if purpose != Purpose::Rehearse && addressing.pool.is_empty() {
+        let mend = "name free addresses of the target's subnet, as in 10.0.0.100-10.0.0.200/24";
+        faults.add("addressing.pool", format!("is missing; {mend}"));
+    }
+    let pool = pool_ranges(&addressing.pool, faults);
+    let gateway = addressing.gateway.as_deref().and_then(|text| gateway(text, &pool, faults));
+    (pool, gateway)
+}
+
+fn pool_ranges(texts: &[String], faults: &mut Faults) -> Vec<PoolRange> {
+    let mut ranges: Vec<PoolRange> = Vec::new();
+    for (index, text) in texts.iter().enumerate() {
+        let field = format!("addressing.pool[{index}]");
+        match pool::parse(text) {
+            Ok(range) if ranges.iter().any(|earlier| pool::overlap(earlier, &range)) => {
+                faults.add(field, format!("`{text}` overlaps an earlier range; name each address once"));
+            }
+            Ok(range) => ranges.push(range),
+            Err(message) => faults.add(field, message),
+        }
+    }
+    ranges
+}
+
+fn gateway(text: &str, pool: &[PoolRange], faults: &mut Faults) -> Option<IpAddr> {
+    let field = "addressing.gateway";
+    let Ok(gateway) = text.trim().parse::<IpAddr>() else {
+        faults.add(field, format!("`{text}` is no IP address; name the router in the pool's subnet"));
+        return None;
+    };
+    if pool.iter().any(|range| pool::contains(range, gateway)) {
+        faults.add(field, format!("{gateway} lies in the pool; leave it out of the range, it belongs to the router"));
+    } else if !pool.is_empty() && !pool.iter().any(|range| pool::in_subnet(range, gateway)) {
+        faults.add(field, format!("{gateway} is in no pool range's subnet; name a router on the target NIC's network"));
+    }
+    Some(gateway)
+}
+
+fn services(document: &Document, faults: &mut Faults) -> Vec<Service> {
+    if document.service.is_empty() {
+        faults.add("service", "is missing; describe at least one service with its origins and targets");
+    }
+    let mut names = BTreeSet::new();
+    let mut services = Vec::new();
+    for (index, written) in document.service.iter().enumerate() {
+        let service = service(index, written, faults);
+        if !names.insert(service.name.clone()) {
+            faults.add(format!("service[{index}].name"), format!("`{}` is taken; give each its own", service.name));
+        }
+        services.push(service);
+    }
+    services
+}
+
+fn service(index: usize, written: &document::Service, faults: &mut Faults) -> Service {
+    let path = format!("service[{index}]");
+    if written.copies != 1 {
+        let message = format!("{} copies are not available in this version yet; use 1", written.copies);
+        faults.add(format!("{path}.copies"), message);
+    }
+    let name = if written.name.is_empty() { format!("service-{}", index + 1) } else { written.name.clone() };
+    Service {
+        name,
+        origins: addresses(&format!("{path}.origins"), &written.origins, origin, faults),
+        targets: addresses(&format!("{path}.targets"), &written.targets, target, faults),
+        protocol: named(&format!("{path}.protocol"), &written.protocol, &PROTOCOLS, faults).unwrap_or(Protocol::Auto),
+        pacing: named(&format!("{path}.pacing"), &written.pacing, &PACINGS, faults).unwrap_or(Pacing::Turns),
+        sample: sample(&format!("{path}.sample_percent"), written.sample_percent, faults),
+    }
+}
+
+fn named<T: Copy>(field: &str, name: &str, known: &[(&str, T)], faults: &mut Faults) -> Option<T> {
+    let found = known.iter().find(|(word, _)| *word == name);
+    if found.is_none() {
+        let words: Vec<&str> = known.iter().map(|(word, _)| *word).collect();
+        faults.add(field, format!("`{name}` is not known in this version; use one of {}", words.join(", ")));
+    }
+    found.map(|(_, value)| *value)
+}
+
+fn sample(field: &str, percent: f64, faults: &mut Faults) -> u16 {
+    let hundredths = (percent * 100.0).round();
+    if !(0.0..=100.0).contains(&percent) {
+        faults.add(field, format!("{percent} is outside 0 to 100; it is the percentage of clients that are replayed"));
+    } else if percent > 0.0 && hundredths == 0.0 {
+        faults.add(field, format!("{percent} is finer than a hundredth of a percent; use 0.01 or more"));
+    }
+    // The cast saturates, and what is out of range is a fault above.
+    hundredths as u16
+}
+
+fn addresses<T: PartialEq>(
+    field: &str,
+    texts: &[String],
+    parse: fn(&str) -> Result<T, String>,
+    faults: &mut Faults,
+) -> Vec<T> {
+    if texts.is_empty() {
+        faults.add(field, "is missing; name at least one server as IP:PORT");
+    }
+    let mut parsed = Vec::new();
+    for (index, text) in texts.iter().enumerate() {
+        match parse(text) {
+            Ok(address) if parsed.contains(&address) => {
+                faults.add(format!("{field}[{index}]"), format!("{text} is named twice; remove one"));
+            }
+            Ok(address) => parsed.push(address),
+            Err(message) => faults.add(format!("{field}[{index}]"), message),
+        }
+    }
+    parsed
+}
+
+fn origin(text: &str) -> Result<Origin, String> {
+    let Some(port) = text.strip_prefix("*:") else { return target(text).map(Origin::Address) };
+    match port.parse() {
+        Ok(0) => Err(format!("{text} has port 0; give the port that the server listens on")),
+        Ok(port) => Ok(Origin::AnyAddress(port)),
+        Err(_) => Err(format!("`{text}` has no port; write *:PORT with a port from 1 to 65535")),
+    }
+}
+
+fn target(text: &str) -> Result<SocketAddr, String> {
+    let mend = "write IP:PORT with a numeric address, IPv6 in brackets";
+    let address: SocketAddr = text.parse().map_err(|_| format!("`{text}` is no address and port; {mend}"))?;
+    if address.port() == 0 {
+        return Err(format!("{text} has port 0; give the port that the server listens on"));
+    }
+    let ip = address.ip();
+    // A loopback address makes sense in a capture of the interface `lo`.
+    if !pool::is_host_address(ip) && !ip.is_loopback() {
+        return Err(format!("{text} is an address that no server can have; name the server's own"));
+    }
+    Ok(address)
+}
+
+/// An origin belongs to one service: the same again, or behind an earlier `*:PORT`, is never reached.
+fn origins_once(document: &Document, services: &[Service], faults: &mut Faults) {
+    let mut claimed: BTreeMap<String, usize> = BTreeMap::new();
+    for (index, service) in services.iter().enumerate() {
+        for origin in &service.origins {
+            let (own, any) = origin_keys(*origin);
+            let earlier = [&own, &any].into_iter().filter_map(|key| claimed.get(key)).find(|claim| **claim != index);
+            if let Some(earlier) = earlier {
+                let place = document.service[index].origins.iter().position(|text| *text == own).unwrap_or(0);
+                let message = format!("{own} is already claimed by service[{earlier}]; one origin feeds one service");
+                faults.add(format!("service[{index}].origins[{place}]"), message);
+            }
+            claimed.entry(own).or_insert(index);
+        }
+    }
+}
+
+fn origin_keys(origin: Origin) -> (String, String) {
+    match origin {
+        Origin::Address(address) => (address.to_string(), format!("*:{}", address.port())),
+        Origin::AnyAddress(port) => (format!("*:{port}"), format!("*:{port}")),
+    }
+}
+
+/// Neither origins nor pool addresses may be targets: the box would replay its own replay, or talk to itself. `*:PORT`
+/// does not name a target's address: it is the port of every other address.
+fn targets_apart(services: &[Service], pool: &[PoolRange], faults: &mut Faults) {
+    let origins: Vec<Origin> = services.iter().flat_map(|service| service.origins.iter().copied()).collect();
+    for (index, service) in services.iter().enumerate() {
+        for (place, target) in service.targets.iter().enumerate() {
+            let field = || format!("service[{index}].targets[{place}]");
+            if origins.contains(&Origin::Address(*target)) {
+                faults.add(field(), format!("{target} is also an origin; never replay against production"));
+            }
+            if pool.iter().any(|range| pool::contains(range, target.ip())) {
+                faults.add(field(), format!("{target} lies in the pool; leave it out of the range"));
+            }
+        }
+        for (place, origin) in service.origins.iter().enumerate() {
+            let Origin::Address(origin) = origin else { continue };
+            if pool.iter().any(|range| pool::contains(range, origin.ip())) {
+                let message = format!("{origin} lies in the pool; the box may not take a server's address");
+                faults.add(format!("service[{index}].origins[{place}]"), message);
+            }
+        }
+    }
+}
+
+fn targets_reachable(services: &[Service], pool: &[PoolRange], gateway: Option<IpAddr>, faults: &mut Faults) {
+    if pool.is_empty() {
+        return;
+    }
+    for (index, service) in services.iter().enumerate() {
+        for (place, target) in service.targets.iter().enumerate() {
+            let ip = target.ip();
+            let on_link = pool.iter().any(|range| pool::in_subnet(range, ip));
+            let has_gateway = gateway.is_some_and(|gateway| gateway.is_ipv4() == ip.is_ipv4());
+            let has_family = pool.iter().any(|range| range.first.is_ipv4() == ip.is_ipv4());
+            let field = || format!("service[{index}].targets[{place}]");
+            if !has_family {
+                faults.add(field(), format!("{target} has no pool of its family; add a range to addressing.pool"));
+            } else if !on_link && !has_gateway {
+                let mend = "set addressing.gateway, or take the pool from its subnet";
+                faults.add(field(), format!("{target} is in no pool range's subnet and there is no gateway; {mend}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,386 @@
+//! A shard: one engine with its share of the mirror and of the target NIC, on one thread, run to completion.
+//!
+//! One turn is a bounded batch of mirror frames, a bounded batch of target frames, the timers that are due, and the
+//! frames to send; when a turn finds nothing, poll(2) waits for the next descriptor or timer. No frame crosses a thread.
+//! Orders come over a channel with an eventfd that ends the wait; once a second the shard publishes a [`Snapshot`].
+//!
+//! The end: an order to stop, or the end of a capture. The mirror is read until it is empty, the engine is told to
+//! finish, and the shard ends when the engine is idle, at the latest some time after the engine's own limit.
+
+use crate::clock::Clock;
+use crate::nic::mirror::Losses;
+use crate::nic::target::{TargetCounters, TargetNic};
+use crate::source::Source;
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::time::TimeSpec;
+use std::os::fd::AsFd;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tapcopy_engine::config::Service;
+use tapcopy_engine::{Command, Config, Engine, Input, Ledger, Output, Record, Time};
+
+/// Frames of the mirror in one turn: some 0.2 ms of work, so that answers of the target wait no longer.
+const MIRROR_BATCH: usize = 256;
+/// Batches of the target in one turn; what waits longer is measured as the target's latency.
+const TARGET_BATCHES: usize = 4;
+/// How often the ledger is published.
+const PUBLISH_EVERY: Duration = Duration::from_secs(1);
+/// How soon sending is tried again when the kernel had no room, which it does not tell the end of.
+const RETRY_SEND: Duration = Duration::from_millis(1);
+/// How long what the mirror's ring still holds is read after the order to stop: its blocks retire within 1 ms, and at
+/// full rate the ring is never empty.
+const LAST_READ: Duration = Duration::from_millis(100);
+/// How long the engine may take beyond the limit that it was given.
+const OVERTIME: Duration = Duration::from_millis(700);
+
+/// What a shard says of itself.
+#[derive(Clone, Debug, Default)]
+pub struct Snapshot {
+    /// The ledger, with the driver's losses filled in.
+    pub ledger: Ledger,
+    /// When it was taken.
+    pub at: Time,
+    /// Losses on the target NIC.
+    pub target: TargetCounters,
+    /// Whether replay was stopped because the box saw its own frames on the mirror.
+    pub loop_alarm: bool,
+}
+
+/// What a shard is told.
+pub enum Order {
+    /// Exchange the services, in the engine and in the mirror's filter.
+    Configure {
+        /// For the engine.
+        config: Box<Config>,
+        /// For the mirror.
+        filter: Option<String>,
+    },
+    /// End: capture stops, what is in flight gets this time.
+    Stop {
+        /// The longest that an exchange is waited for.
+        limit: Duration,
+    },
+}
+
+/// The side of a shard that other threads hold.
+#[derive(Clone)]
+pub struct Handle {
+    orders: Sender<Order>,
+    wake: Arc<EventFd>,
+    snapshot: Arc<Mutex<Snapshot>>,
+}
+
+impl Handle {
+    /// Gives an order; one to a shard that has ended is lost, as it should be.
+    pub fn order(&self, order: Order) {
+        if self.orders.send(order).is_ok() {
+            // It fails only when so many wakes wait that one more makes no difference.
+            let _ = self.wake.write(1);
+        }
+    }
+
+    /// The last published snapshot.
+    pub fn snapshot(&self) -> Snapshot {
+        self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// One snapshot for all shards.
+pub fn total(shards: &[Handle]) -> Snapshot {
+    let mut total = Snapshot::default();
+    for shard in shards {
+        let snapshot = shard.snapshot();
+        total.ledger += &snapshot.ledger;
+        // The box is as fresh as its slowest shard.
+        total.at = if total.at == Time::ZERO { snapshot.at } else { total.at.min(snapshot.at) };
+        total.target.frames_unsent += snapshot.target.frames_unsent;
+        total.target.frames_dropped_kernel += snapshot.target.frames_dropped_kernel;
+        total.loop_alarm |= snapshot.loop_alarm;
+    }
+    total
+}
+
+/// What a shard is made of.
+pub struct Parts {
+    /// Its number, from 0.
+    pub number: usize,
+    /// Where mirrored frames come from.
+    pub source: Source,
+    /// Where the replay goes.
+    pub target: TargetNic,
+    /// For its engine.
+    pub config: Config,
+    /// For its engine.
+    pub seed: u64,
+    /// The box's clock.
+    pub clock: Clock,
+    /// Raised when the shard has ended, however it did.
+    pub ended: Arc<EventFd>,
+}
+
+/// Starts a shard on a thread of its own.
+///
+/// # Errors
+/// No descriptor or no thread is to be had.
+pub fn start(parts: Parts) -> std::io::Result<(Handle, JoinHandle<()>)> {
+    let (orders, inbox) = channel();
+    let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
+    let wake = Arc::new(EventFd::from_value_and_flags(0, flags)?);
+    let snapshot = Arc::new(Mutex::new(Snapshot { at: parts.clock.now(), ..Snapshot::default() }));
+    let handle = Handle { orders, wake: wake.clone(), snapshot: snapshot.clone() };
+    let thread = std::thread::Builder::new().name(format!("shard-{}", parts.number)).spawn(move || {
+        let _ended = Raise(parts.ended.clone());
+        Shard::new(parts, inbox, wake, snapshot).run();
+    })?;
+    Ok((handle, thread))
+}
+
+/// Raises an eventfd when it goes, also in a panic.
+struct Raise(Arc<EventFd>);
+
+impl Drop for Raise {
+    fn drop(&mut self) {
+        let _ = self.0.write(1);
+    }
+}
+
+/// How far a shard is.
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    Running,
+    /// No new frames, but those that the source holds, up to `until`.
+    Draining {
+        until: Time,
+        limit: Duration,
+    },
+    /// The engine finishes; `until` is the end, whatever it says.
+    Finishing {
+        until: Time,
+    },
+    Ended,
+}
+
+struct Shard {
+    engine: Engine,
+    source: Source,
+    target: TargetNic,
+    clock: Clock,
+    inbox: Receiver<Order>,
+    wake: Arc<EventFd>,
+    snapshot: Arc<Mutex<Snapshot>>,
+    phase: Phase,
+    publish_at: Time,
+    has_alarmed: bool,
+}
+
+impl Shard {
+    fn new(parts: Parts, inbox: Receiver<Order>, wake: Arc<EventFd>, snapshot: Arc<Mutex<Snapshot>>) -> Self {
+        let now = parts.clock.now();
+        Self {
+            engine: Engine::new(now, parts.config, parts.seed),
+            source: parts.source,
+            target: parts.target,
+            clock: parts.clock,
+            inbox,
+            wake,
+            snapshot,
+            phase: Phase::Running,
+            publish_at: now + PUBLISH_EVERY,
+            has_alarmed: false,
+        }
+    }
+
+    fn run(&mut self) {
+        while !matches!(self.phase, Phase::Ended) {
+            let frames = self.turn();
+            self.change_phase(frames);
+            if frames == 0 {
+                self.wait();
+            }
+        }
+        self.target.flush(self.clock.now());
+        self.publish(self.clock.now());
+    }
+
+    /// One turn; the number of frames that it handled.
+    fn turn(&mut self) -> usize {
+        self.obey();
+        let mirrored = self.read_mirror();
+        let answered = self.read_target();
+        self.tick();
+        let now = self.clock.now();
+        self.target.flush(now);
+        if now >= self.publish_at {
+            self.publish(now);
+        }
+        mirrored + answered
+    }
+
+    fn obey(&mut self) {
+        while let Ok(order) = self.inbox.try_recv() {
+            match order {
+                Order::Configure { config, filter } => self.configure(config, filter.as_deref()),
+                Order::Stop { limit } => self.drain(limit),
+            }
+        }
+    }
+
+    fn configure(&mut self, config: Box<Config>, filter: Option<&str>) {
+        let services: Vec<Service> = config.services.clone();
+        self.handle(Input::Command(Command::Configure(config)));
+        if let Err(fault) = self.source.watch(&services, filter) {
+            log::error!("{fault}");
+        }
+    }
+
+    fn drain(&mut self, limit: Duration) {
+        if matches!(self.phase, Phase::Running) {
+            self.phase = Phase::Draining { until: self.clock.now() + LAST_READ, limit };
+        }
+    }
+
+    fn read_mirror(&mut self) -> usize {
+        if self.target.is_backed_up() || matches!(self.phase, Phase::Finishing { .. }) {
+            return 0;
+        }
+        let now = self.clock.now();
+        let in_progress = self.engine.ledger().requests.in_progress;
+        let (engine, target) = (&mut self.engine, &mut self.target);
+        self.source.read(now, MIRROR_BATCH, in_progress, |frame| {
+            engine.handle_input(now, Input::Mirror(frame));
+            take_outputs(engine, target, now);
+        })
+    }
+
+    fn read_target(&mut self) -> usize {
+        let mut frames = 0;
+        for _ in 0..TARGET_BATCHES {
+            if self.target.is_backed_up() {
+                break;
+            }
+            let now = self.clock.now();
+            let count = self.target.receive(now);
+            for index in 0..count {
+                // Frame by frame, because what the engine answers goes into the same NIC's queue.
+                let Some(frame) = self.target.received(index) else { break };
+                self.engine.handle_input(now, Input::Target(frame));
+                take_outputs(&mut self.engine, &mut self.target, now);
+            }
+            frames += count;
+            if count == 0 {
+                break;
+            }
+        }
+        frames
+    }
+
+    fn tick(&mut self) {
+        if self.engine.poll_timeout().is_some_and(|due| due <= self.clock.now()) {
+            self.handle(Input::Tick);
+        }
+    }
+
+    fn handle(&mut self, input: Input<'_>) {
+        let now = self.clock.now();
+        self.engine.handle_input(now, input);
+        take_outputs(&mut self.engine, &mut self.target, now);
+    }
+
+    fn change_phase(&mut self, frames: usize) {
+        let now = self.clock.now();
+        self.phase = match self.phase {
+            Phase::Running => match self.source.ended() {
+                Some(limit) => self.finish(now, limit),
+                None => Phase::Running,
+            },
+            // A ring's last block retires within a millisecond, so one empty turn is not the end of it.
+            Phase::Draining { until, limit } if now >= until || (frames == 0 && !self.source.is_live()) => {
+                self.finish(now, limit)
+            }
+            Phase::Finishing { .. } if self.engine.is_idle() && !self.target.has_waiting() => Phase::Ended,
+            Phase::Finishing { until } if now >= until => {
+                let left = self.engine.ledger().requests.in_progress;
+                log::error!("the engine did not finish in time and leaves {left} requests; please report it");
+                Phase::Ended
+            }
+            same => same,
+        };
+    }
+
+    fn finish(&mut self, now: Time, limit: Duration) -> Phase {
+        self.handle(Input::Command(Command::Finish { limit }));
+        Phase::Finishing { until: now + limit + OVERTIME }
+    }
+
+    fn publish(&mut self, now: Time) {
+        self.publish_at = now + PUBLISH_EVERY;
+        let Losses { kernel, nic } = self.source.losses();
+        let mut ledger = self.engine.ledger().clone();
+        (ledger.frames.dropped_kernel, ledger.frames.dropped_nic) = (kernel, nic);
+        if let Some(law) = ledger.broken_law() {
+            log::error!("{law}; the ledger has a defect, please report it");
+        }
+        let loop_alarm = self.engine.loop_alarm();
+        if loop_alarm && !self.has_alarmed {
+            log::error!(
+                "the mirror shows the box's own frames and replay has stopped; take the target's port out of it"
+            );
+        }
+        self.has_alarmed = loop_alarm;
+        let snapshot = Snapshot { ledger, at: now, target: self.target.counters(), loop_alarm };
+        *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
+    }
+
+    /// Waits for a frame, an order or the next time that something is due.
+    fn wait(&mut self) {
+        let now = self.clock.now();
+        let timeout = self.next_due(now).since(now);
+        let timeout = TimeSpec::from_duration(timeout);
+        let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
+        let mut descriptors = vec![readable(self.wake.as_fd())];
+        if !self.target.is_backed_up() {
+            descriptors.push(readable(self.target.descriptor()));
+            if !matches!(self.phase, Phase::Finishing { .. }) {
+                descriptors.extend(self.source.descriptors().map(readable));
+            }
+        }
+        // An interrupted wait is a short one, which the loop bears.
+        let _ = ppoll(&mut descriptors, Some(timeout), None);
+        let _ = self.wake.read();
+    }
+
+    fn next_due(&self, now: Time) -> Time {
+        let retry = self.target.has_waiting().then(|| now + RETRY_SEND);
+        let phase = match self.phase {
+            Phase::Draining { until, .. } | Phase::Finishing { until } => Some(until),
+            Phase::Running | Phase::Ended => None,
+        };
+        let source = if matches!(self.phase, Phase::Finishing { .. }) { None } else { self.source.next_due(now) };
+        let all = [Some(self.publish_at), self.engine.poll_timeout(), source, retry, phase];
+        all.into_iter().flatten().min().unwrap_or(now)
+    }
+}
+
+/// Takes what the engine has to say after an input.
+fn take_outputs(engine: &mut Engine, target: &mut TargetNic, now: Time) {
+    while let Some(output) = engine.poll_output() {
+        match output {
+            Output::Transmit(frame) => target.transmit(now, frame),
+            Output::Record(record) => trace(&record),
+        }
+    }
+}
+
+fn trace(record: &Record) {
+    log::trace!(
+        "session {} exchange {}: {} to {}: {:?}",
+        record.session,
+        record.exchange,
+        record.client,
+        record.origin,
+        record.outcome
+    );
+}

@@ -1,0 +1,53 @@
+//! SIGTERM and SIGINT as a descriptor. They are blocked before the first thread starts, so that every thread inherits it
+//! and the main thread alone takes them.
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::EventFd;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use std::os::fd::AsFd;
+
+/// The signals that end a run.
+pub struct Signals {
+    fd: SignalFd,
+}
+
+/// What the main thread has waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// SIGTERM or SIGINT.
+    Signal,
+    /// So many shards have ended.
+    ShardsEnded(usize),
+}
+
+impl Signals {
+    /// Blocks the signals and collects them from now on; to be called before any thread starts.
+    ///
+    /// # Errors
+    /// No descriptor is to be had.
+    pub fn collect() -> std::io::Result<Self> {
+        let mut set = SigSet::empty();
+        set.add(Signal::SIGTERM);
+        set.add(Signal::SIGINT);
+        set.thread_block()?;
+        let fd = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        Ok(Self { fd })
+    }
+
+    /// Waits for a signal or the end of shards.
+    pub fn wait(&self, ended: &EventFd) -> Event {
+        loop {
+            let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
+            let mut descriptors = [readable(self.fd.as_fd()), readable(ended.as_fd())];
+            // An interrupted wait is waited again.
+            let _ = poll(&mut descriptors, PollTimeout::NONE);
+            if matches!(self.fd.read_signal(), Ok(Some(_))) {
+                return Event::Signal;
+            }
+            if let Ok(count) = ended.read() {
+                return Event::ShardsEnded(usize::try_from(count).unwrap_or(usize::MAX));
+            }
+        }
+    }
+}

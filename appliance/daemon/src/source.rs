@@ -1,0 +1,78 @@
+//! Where a shard's mirrored frames come from: mirror NICs, or captures that are played.
+
+use crate::nic::NicFault;
+use crate::nic::mirror::{Losses, MirrorNic};
+use crate::playback::Playback;
+use std::os::fd::BorrowedFd;
+use std::time::Duration;
+use tapcopy_engine::config::Service;
+use tapcopy_engine::{MirrorFrame, Time};
+
+/// A source of mirrored frames.
+pub enum Source {
+    /// One or more mirror NICs.
+    Live(Vec<MirrorNic>),
+    /// Captures in place of them.
+    Playback(Box<Playback>),
+}
+
+impl Source {
+    /// Hands over at most `limit` frames of each NIC, and says how many it were. `in_progress` requests are without an
+    /// outcome: captures played without think times wait for them.
+    pub fn read(&mut self, now: Time, limit: usize, in_progress: u64, mut take: impl FnMut(MirrorFrame<'_>)) -> usize {
+        match self {
+            Self::Live(nics) => nics.iter_mut().map(|nic| nic.read(now, limit, &mut take)).sum(),
+            Self::Playback(playback) => playback.read(now, limit, in_progress, take),
+        }
+    }
+
+    /// Exchanges what is asked of the source.
+    ///
+    /// # Errors
+    /// A filter cannot be used.
+    pub fn watch(&mut self, services: &[Service], filter: Option<&str>) -> Result<(), NicFault> {
+        match self {
+            Self::Live(nics) => nics.iter_mut().try_for_each(|nic| nic.watch(services, filter)),
+            Self::Playback(_) => Ok(()),
+        }
+    }
+
+    /// Frames lost before they could be read.
+    pub fn losses(&mut self) -> Losses {
+        let Self::Live(nics) = self else { return Losses::default() };
+        nics.iter_mut().map(MirrorNic::losses).fold(Losses::default(), |sum, losses| Losses {
+            kernel: sum.kernel + losses.kernel,
+            nic: sum.nic + losses.nic,
+        })
+    }
+
+    /// When the next frame is due, where that is known.
+    pub fn next_due(&self, now: Time) -> Option<Time> {
+        match self {
+            Self::Live(_) => None,
+            Self::Playback(playback) => playback.next_due(now),
+        }
+    }
+
+    /// Whether frames come as they please.
+    pub fn is_live(&self) -> bool {
+        matches!(self, Self::Live(_))
+    }
+
+    /// At the end of the captures: how long what is in flight is waited for.
+    pub fn ended(&self) -> Option<Duration> {
+        match self {
+            Self::Live(_) => None,
+            Self::Playback(playback) => playback.ended(),
+        }
+    }
+
+    /// What to wait on.
+    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        let nics = match self {
+            Self::Live(nics) => nics.as_slice(),
+            Self::Playback(_) => &[],
+        };
+        nics.iter().filter_map(MirrorNic::descriptor)
+    }
+}

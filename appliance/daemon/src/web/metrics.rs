@@ -1,0 +1,158 @@
+//! The ledger in Prometheus's text format (<https://prometheus.io/docs/instrumenting/exposition_formats/>).
+//!
+//! Every reason is there from the start, also at zero: a counter that appears late has no rate at its first event.
+
+use super::{Answer, State};
+use crate::clock::Clock;
+use crate::shard::{self, Snapshot};
+use std::fmt::Write as _;
+use tapcopy_engine::Ledger;
+use tapcopy_engine::ledger::{Reason, Tally};
+
+/// The metrics, if this is their path.
+pub(super) fn resource(state: &State, path: &str) -> Option<Answer> {
+    let is_here = path == "/metrics";
+    is_here.then(|| {
+        Answer::new(200, "text/plain; version=0.0.4; charset=utf-8", text(&shard::total(&state.shards), &state.clock))
+    })
+}
+
+fn text(snapshot: &Snapshot, clock: &Clock) -> String {
+    let mut text = Text::default();
+    box_itself(snapshot, clock, &mut text);
+    frames_and_sessions(&snapshot.ledger, &mut text);
+    requests(&snapshot.ledger, &mut text);
+    target(snapshot, &mut text);
+    latency(&snapshot.ledger, &mut text);
+    text.0
+}
+
+fn box_itself(snapshot: &Snapshot, clock: &Clock, text: &mut Text) {
+    text.head("build_info", "gauge", "The program's version.");
+    let _ = writeln!(text.0, "tapcopy_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"));
+    text.head("uptime_seconds", "gauge", "Time since the start.");
+    let _ = writeln!(text.0, "tapcopy_uptime_seconds {:.3}", clock.uptime().as_secs_f64());
+    text.head("snapshot_age_seconds", "gauge", "Age of the numbers below.");
+    let _ = writeln!(text.0, "tapcopy_snapshot_age_seconds {:.3}", clock.now().since(snapshot.at).as_secs_f64());
+    text.gauge("loop_alarm", "1 when replay has stopped because the mirror shows it.", snapshot.loop_alarm.into());
+}
+
+fn frames_and_sessions(ledger: &Ledger, text: &mut Text) {
+    let (frames, sessions) = (&ledger.frames, &ledger.sessions);
+    text.counter("frames_received_total", "Mirrored frames handed to the engine.", frames.received);
+    text.counter("frames_decoded_total", "Segments of a session of a service.", frames.decoded);
+    text.reasons("frames_ignored_total", "Mirrored frames that were not used.", &frames.ignored);
+    text.counter("frames_with_content_total", "Decoded frames with payload.", frames.with_content);
+    text.counter("frames_truncated_total", "Frames whose payload the capture had cut off.", frames.truncated);
+    text.counter(
+        "frames_dropped_kernel_total",
+        "Frames that the mirror's ring had no room for.",
+        frames.dropped_kernel,
+    );
+    text.counter("frames_dropped_nic_total", "Frames that the mirror NIC dropped.", frames.dropped_nic);
+    text.counter("sessions_opened_total", "Sessions begun.", sessions.opened);
+    text.gauge("sessions_live", "Sessions that have not ended.", sessions.live);
+    text.reasons("sessions_ended_total", "Sessions ended.", &sessions.ended);
+    text.counter("sessions_midstream_total", "Sessions already open when first seen.", sessions.midstream);
+    text.counter("gaps_total", "Holes in streams that the mirror never filled.", sessions.gaps);
+    text.counter("gap_bytes_total", "Bytes lost in them.", sessions.gap_bytes);
+    text.counter("segments_duplicate_total", "Segments whose bytes had all been seen.", sessions.segments_duplicate);
+    text.counter("segments_early_total", "Segments before the bytes below them.", sessions.segments_early);
+}
+
+fn requests(ledger: &Ledger, text: &mut Text) {
+    let (requests, verdicts) = (&ledger.requests, &ledger.verdicts);
+    text.counter("requests_captured_total", "Requests whose first byte was seen.", requests.captured);
+    text.counter("requests_replayed_total", "Requests whose first byte was sent.", requests.replayed);
+    text.counter("requests_answered_total", "Requests with a whole answer and a verdict.", requests.answered);
+    text.gauge("requests_in_progress", "Requests without an outcome.", requests.in_progress);
+    text.reasons("requests_not_replayed_total", "Requests never sent.", &requests.not_replayed);
+    text.reasons("requests_not_answered_total", "Requests sent without an answer.", &requests.not_answered);
+    text.counter("verdicts_match_total", "Answers that agree.", verdicts.matched);
+    text.counter("verdicts_differ_total", "Answers that differ.", verdicts.differ);
+    text.reasons("verdicts_incomparable_total", "Answers that cannot be compared.", &verdicts.incomparable);
+    text.gauge("findings", "Endpoints and fields that differ beyond noise.", ledger.findings);
+}
+
+fn target(snapshot: &Snapshot, text: &mut Text) {
+    let target = &snapshot.ledger.target;
+    text.counter("target_frames_sent_total", "Frames sent to targets.", target.frames_sent);
+    text.counter("target_frames_sent_with_content_total", "Of these, with payload.", target.frames_sent_with_content);
+    text.counter("target_frames_received_total", "Frames of targets for the box.", target.frames_received);
+    text.counter("target_frames_ignored_total", "Other frames on the target NIC.", target.frames_ignored);
+    text.counter("target_frames_unsent_total", "Frames the target NIC did not take.", snapshot.target.frames_unsent);
+    let dropped = snapshot.target.frames_dropped_kernel;
+    text.counter("target_frames_dropped_kernel_total", "Frames of targets the kernel had no room for.", dropped);
+    text.counter("target_packets_unresolved_total", "Packets whose next hop is silent.", target.packets_unresolved);
+    text.counter("target_connections_opened_total", "Connections begun.", target.connections_opened);
+    text.reasons("target_reconnects_total", "Of these, beyond a session's first.", &target.reconnects);
+    text.counter("target_retransmits_total", "Segments sent again.", target.retransmits);
+}
+
+fn latency(ledger: &Ledger, text: &mut Text) {
+    let sides = [("origin", &ledger.latency_us.origin), ("target", &ledger.latency_us.target)];
+    text.head("latency_seconds", "gauge", "Last request byte to last answer byte, by quantile since the start.");
+    for (side, latencies) in sides {
+        for quantile in [0.5, 0.9, 0.99] {
+            let seconds = latencies.quantile_us(quantile) as f64 / 1e6;
+            let _ = writeln!(text.0, "tapcopy_latency_seconds{{side=\"{side}\",quantile=\"{quantile}\"}} {seconds}");
+        }
+    }
+    text.head("latency_measured_total", "counter", "Answers that the quantiles are of.");
+    for (side, latencies) in sides {
+        let _ = writeln!(text.0, "tapcopy_latency_measured_total{{side=\"{side}\"}} {}", latencies.len());
+    }
+}
+
+#[derive(Default)]
+struct Text(String);
+
+impl Text {
+    fn head(&mut self, name: &str, kind: &str, help: &str) {
+        let _ = write!(self.0, "# HELP tapcopy_{name} {help}\n# TYPE tapcopy_{name} {kind}\n");
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) {
+        self.head(name, "counter", help);
+        let _ = writeln!(self.0, "tapcopy_{name} {value}");
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: u64) {
+        self.head(name, "gauge", help);
+        let _ = writeln!(self.0, "tapcopy_{name} {value}");
+    }
+
+    fn reasons<R: Reason>(&mut self, name: &str, help: &str, tally: &Tally<R>) {
+        self.head(name, "counter", help);
+        for (reason, count) in tally.iter() {
+            let _ = writeln!(self.0, "tapcopy_{name}{{reason=\"{}\"}} {count}", reason.word());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use tapcopy_engine::ledger::NotReplayed;
+
+    #[test]
+    fn every_sample_has_its_help_and_type_once() {
+        let text = text(&Snapshot::default(), &Clock::start());
+        let mut described = BTreeSet::new();
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("# TYPE ") {
+                let (name, kind) = rest.split_once(' ').unwrap();
+                assert!(described.insert(name), "{name} is described twice");
+                assert_eq!(name.ends_with("_total"), kind == "counter", "{name}");
+            } else if !line.starts_with('#') {
+                let name = line.split(['{', ' ']).next().unwrap();
+                assert!(described.contains(name), "{name} is not described");
+            }
+        }
+        for reason in NotReplayed::ALL {
+            let sample = format!("tapcopy_requests_not_replayed_total{{reason=\"{}\"}} 0\n", reason.word());
+            assert!(text.contains(&sample), "{sample}");
+        }
+    }
+}

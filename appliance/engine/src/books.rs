@@ -1,0 +1,34 @@
+//! What every session of an engine writes into: counters, records, shared budgets.
+
+use crate::ledger::Ledger;
+use crate::limits::{Budget, Limits};
+use crate::message::Record;
+use std::collections::VecDeque;
+
+/// The engine's accounts.
+#[derive(Debug)]
+pub struct Books {
+    /// The bounds.
+    pub limits: Limits,
+    /// The counters.
+    pub ledger: Ledger,
+    /// Records that the driver has not taken yet.
+    pub records: VecDeque<Record>,
+    /// Request bytes waiting in all sessions.
+    pub outboxes: Budget,
+    /// Response bytes kept in all sessions.
+    pub bodies: Budget,
+}
+
+impl Books {
+    /// Empty accounts.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            ledger: Ledger::default(),
+            records: VecDeque::new(),
+            outboxes: Budget::new(limits.outboxes_bytes),
+            bodies: Budget::new(limits.bodies_bytes),
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! The engine as its driver sees it: all parts, joined.
+
+mod far;
+mod slot;
+
+use crate::books::Books;
+use crate::config::{Config, Service};
+use crate::exchange::{Exchanges, Identity};
+use crate::flow::{Directory, FlowKey, Place, Side, Table};
+use crate::frame::{Decoder, Endpoint, Segment};
+use crate::ledger::{Ended, Ignored, Ledger, NotReplayed};
+use crate::limits::Budget;
+use crate::message::{Command, Input, MirrorFrame, Output};
+use crate::pool::Pool;
+use crate::replay::{Manner, Means, Replay};
+use crate::session::Session;
+use crate::stack::Stack;
+use crate::time::Time;
+use crate::timers::Timers;
+use far::Far;
+use slot::{Slot, Work};
+use slotmap::{SlotMap, new_key_type};
+use std::sync::Arc;
+
+new_key_type! {
+    struct SlotId;
+}
+
+/// Mirrored frames in, replayed frames and verdicts out. It does no I/O and reads no clock: the same inputs at the same
+/// times with the same seed give the same outputs, byte for byte.
+///
+/// The driver's loop: `handle_input` once, then `poll_output` until it returns `None`, then wait for the next input, but
+/// not beyond `poll_timeout`, at which `Input::Tick` is due.
+pub struct Engine {
+    services: Arc<[Service]>,
+    config: Config,
+    seed: u64,
+    now: Time,
+    decoder: Decoder,
+    directory: Directory,
+    flows: Table<FlowKey, SlotId>,
+    slots: SlotMap<SlotId, Slot>,
+    timers: Timers<SlotId>,
+    stack: Stack<SlotId>,
+    pool: Pool,
+    far: Far,
+    books: Books,
+    ahead: Budget,
+    sessions_begun: u64,
+    is_replaying: bool,
+    finish_by: Option<Time>,
+    loop_alarm: bool,
+}
+
+impl Engine {
+    /// An engine with no session.
+    pub fn new(now: Time, config: Config, seed: u64) -> Self {
+        let limits = config.limits;
+        let far = Far::new(now, &config, seed);
+        let mut engine = Self {
+            services: config.services.clone().into(),
+            seed,
+            now,
+            decoder: Decoder::new(&limits),
+            directory: Directory::new(&config.services, seed),
+            flows: Table::new(seed),
+            slots: SlotMap::with_key(),
+            timers: Timers::default(),
+            stack: Stack::new(now, far.mtu(), &limits, seed),
+            pool: Pool::new(&config.pool, seed),
+            far,
+            books: Books::new(limits),
+            ahead: Budget::new(limits.ahead_bytes),
+            sessions_begun: 0,
+            is_replaying: config.replay,
+            finish_by: None,
+            loop_alarm: false,
+            config,
+        };
+        engine.far.handle_timeout(now);
+        engine
+    }
+
+    /// Takes one input. Never fails: what cannot be used is counted.
+    pub fn handle_input(&mut self, now: Time, input: Input<'_>) {
+        self.now = self.now.max(now);
+        match input {
+            Input::Mirror(frame) => self.handle_mirror(&frame),
+            Input::Target(frame) => self.handle_target(frame),
+            Input::Command(command) => self.handle_command(command),
+            Input::Tick => {}
+        }
+        self.handle_timers();
+        self.handle_events();
+    }
+
+    fn handle_mirror(&mut self, frame: &MirrorFrame<'_>) {
+        self.books.ledger.frames.received += 1;
+        if self.finish_by.is_some() {
+            return self.books.ledger.frames.ignored.count(Ignored::Finishing);
+        }
+        let mut decoder = core::mem::replace(&mut self.decoder, Decoder::new(&self.books.limits));
+        match decoder.decode(frame) {
+            Ok(segment) => self.handle_segment(frame, &segment),
+            Err(cause) => self.books.ledger.frames.ignored.count(cause),
+        }
+        self.decoder = decoder;
+    }
+
+    fn handle_segment(&mut self, frame: &MirrorFrame<'_>, segment: &Segment<'_>) {
+        let outcome = match self.find(segment) {
+            Ok(place) => self.handle_placed(frame, segment, &place),
+            Err(cause) => Err(cause),
+        };
+        let frames = &mut self.books.ledger.frames;
+        match outcome {
+            Err(cause) => frames.ignored.count(cause),
+            Ok(()) => {
+                frames.decoded += 1;
+                frames.truncated += u64::from(segment.missing > 0);
+                frames.with_content += u64::from(!segment.payload.is_empty());
+            }
+        }
+    }
+
+    /// The segment's place; an error where the box has no use for it.
+    fn find(&mut self, segment: &Segment<'_>) -> Result<Place, Ignored> {
+        let from_server = segment.flags.syn() && segment.flags.ack();
+        let place = self.directory.place(segment.source, segment.destination, from_server).ok_or(Ignored::NoService)?;
+        if self.pool.owns(place.key.client.ip()) {
+            self.raise_loop_alarm();
+            return Err(Ignored::OwnFrame);
+        }
+        let is_target =
+            |service: &Service| service.targets.iter().any(|target| Endpoint::from(*target) == place.key.origin);
+        if self.directory.has_wildcards() && self.services.iter().any(is_target) {
+            return Err(Ignored::TargetAsOrigin);
+        }
+        Ok(place)
+    }
+
+    /// What the replay sends has come back as if it were production: to go on would multiply it without end.
+    fn raise_loop_alarm(&mut self) {
+        if !self.loop_alarm {
+            self.loop_alarm = true;
+            self.stop_replay(NotReplayed::Stopped);
+        }
+    }
+
+    fn handle_placed(&mut self, frame: &MirrorFrame<'_>, segment: &Segment<'_>, place: &Place) -> Result<(), Ignored> {
+        let known = self.flows.get(&place.key).copied();
+        let known = known.filter(|id| !self.is_replaced(*id, place.sender, segment));
+        let id = match known {
+            Some(id) => id,
+            None => self.begin(frame, segment, place)?,
+        };
+        if let Some(slot) = self.slots.get_mut(id) {
+            slot.handle(self.now, frame, place.sender, segment, &mut self.books, &mut self.ahead);
+        }
+        self.advance(id);
+        Ok(())
+    }
+
+    fn is_replaced(&mut self, id: SlotId, sender: Side, segment: &Segment<'_>) -> bool {
+        let Some(slot) = self.slots.get_mut(id) else { return true };
+        let replaced = slot.session().is_replaced_by(sender, segment);
+        if replaced {
+            slot.end(self.now, Ended::Reused, &mut self.books, &mut self.ahead);
+            self.advance(id);
+        }
+        replaced
+    }
+
+    fn begin(&mut self, frame: &MirrorFrame<'_>, segment: &Segment<'_>, place: &Place) -> Result<SlotId, Ignored> {
+        let session = Session::begin(self.now, place.sender, segment).ok_or(Ignored::NoSession)?;
+        if self.slots.len() >= self.books.limits.sessions {
+            return Err(Ignored::SessionLimit);
+        }
+        let is_midstream = !segment.flags.syn();
+        self.sessions_begun += 1;
+        let sessions = &mut self.books.ledger.sessions;
+        sessions.opened += 1;
+        sessions.live += 1;
+        sessions.midstream += u64::from(is_midstream);
+        let work = self.work_for(frame, place, is_midstream);
+        let id = self.slots.insert(Slot::new(place.key, session, work, frame.captured_at));
+        self.flows.insert(place.key, id);
+        Ok(id)
+    }
+
+    fn work_for(&mut self, frame: &MirrorFrame<'_>, place: &Place, is_midstream: bool) -> Work {
+        let service = &self.services[place.service];
+        let FlowKey { client, origin } = place.key;
+        let hash = client_hash(client);
+        let identity = Identity { session: self.sessions_begun, service: place.service, client, origin };
+        let mut exchanges =
+            Exchanges::new(identity, service.protocol, is_midstream, self.now, frame.captured_at, &self.books);
+        if self.far.is_rehearsal() {
+            exchanges.rehearse();
+        }
+        if !self.is_replaying {
+            exchanges.bar(NotReplayed::Stopped, &mut self.books);
+        } else if hash % 10_000 >= u64::from(service.sample) {
+            exchanges.bar(NotReplayed::NotSampled, &mut self.books);
+        }
+        let target = service.targets[(hash / 10_000) as usize % service.targets.len()];
+        let manner = Manner { target: target.into(), pacing: service.pacing, speed: self.config.speed };
+        Work { exchanges, replay: Replay::new(manner, self.now) }
+    }
+
+    fn handle_target(&mut self, frame: &[u8]) {
+        let counts = &mut self.books.ledger.target;
+        let taken = self.far.handle_frame(self.now, frame, |packet| self.stack.handle_packet(self.now, packet));
+        match taken {
+            true => counts.frames_received += 1,
+            false => counts.frames_ignored += 1,
+        }
+    }
+
+    fn handle_command(&mut self, command: Command) {
+        match command {
+            Command::StopReplay => self.stop_replay(NotReplayed::Stopped),
+            Command::StartReplay => {
+                self.is_replaying = true;
+                self.loop_alarm = false;
+            }
+            Command::Configure(config) => self.configure(*config),
+            Command::Finish { limit } => self.finish(limit),
+        }
+    }
+
+    fn stop_replay(&mut self, cause: NotReplayed) {
+        self.is_replaying = false;
+        self.bar_all(cause);
+    }
+
+    fn bar_all(&mut self, cause: NotReplayed) {
+        for id in self.slots.keys().collect::<Vec<_>>() {
+            let mut means = means(self.now, &mut self.stack, &mut self.pool, &mut self.books);
+            if let Some(slot) = self.slots.get_mut(id) {
+                slot.bar(cause, &mut means);
+            }
+            self.advance(id);
+        }
+    }
+
+    /// Takes new settings. Where they change the box's own addresses, open replays cannot go on.
+    fn configure(&mut self, config: Config) {
+        let same_link = (&config.pool, config.gateway, config.far_end)
+            == (&self.config.pool, self.config.gateway, self.config.far_end);
+        if !same_link {
+            self.bar_all(NotReplayed::Stopped);
+            self.pool = Pool::new(&config.pool, self.seed);
+        }
+        self.far.configure(self.now, &config);
+        self.directory = Directory::new(&config.services, self.seed);
+        self.services = config.services.clone().into();
+        self.books.limits = config.limits;
+        self.is_replaying = config.replay && !self.loop_alarm;
+        self.config = config;
+    }
+
+    fn finish(&mut self, limit: core::time::Duration) {
+        let by = self.now + limit;
+        self.finish_by = Some(self.finish_by.map_or(by, |earlier| earlier.min(by)));
+        for id in self.slots.keys().collect::<Vec<_>>() {
+            if let Some(slot) = self.slots.get_mut(id) {
+                slot.end(self.now, Ended::Shutdown, &mut self.books, &mut self.ahead);
+            }
+            self.advance(id);
+        }
+    }
+
+    fn handle_timers(&mut self) {
+        self.far.handle_timeout(self.now);
+        self.stack.handle_timeout(self.now);
+        while let Some((at, id)) = self.timers.pop_due(self.now) {
+            if let Some(slot) = self.slots.get_mut(id)
+                && slot.alarm.fired(at)
+            {
+                slot.handle_timeout(self.now, &mut self.books, &mut self.ahead);
+                self.advance(id);
+            }
+        }
+        if self.finish_by.is_some_and(|by| by <= self.now) && self.books.ledger.sessions.live > 0 {
+            self.bar_all(NotReplayed::Shutdown);
+        }
+    }
+
+    fn handle_events(&mut self) {
+        while let Some((_, id)) = self.stack.poll_event() {
+            self.advance(id);
+        }
+        while let Some(local) = self.stack.poll_ended() {
+            self.pool.give(self.now, local, &self.books.limits);
+        }
+    }
+
+    /// Lets a session's replay do what it can, and sees to its next wake-up or its end.
+    fn advance(&mut self, id: SlotId) {
+        let Some(slot) = self.slots.get_mut(id) else { return };
+        let mut means = means(self.now, &mut self.stack, &mut self.pool, &mut self.books);
+        slot.advance(id, &mut means);
+        self.far.play_on(self.now, slot);
+        if slot.is_over(self.now) || (slot.is_ended() && self.finish_by.is_some()) {
+            return self.forget(id);
+        }
+        let deadline = slot.deadline(self.now, &self.books);
+        self.timers.arm(&mut slot.alarm, id, deadline);
+    }
+
+    fn forget(&mut self, id: SlotId) {
+        let Some(slot) = self.slots.remove(id) else { return };
+        if self.flows.get(&slot.key) == Some(&id) {
+            self.flows.remove(&slot.key);
+        }
+        if self.slots.is_empty() {
+            self.timers = Timers::default();
+        }
+    }
+
+    /// The next thing to do for the driver; `None` when the engine waits for an input.
+    pub fn poll_output(&mut self) -> Option<Output<'_>> {
+        if let Some(record) = self.books.records.pop_front() {
+            return Some(Output::Record(record));
+        }
+        while self.far.has_room() && self.exchange_packet() {}
+        let target = &mut self.books.ledger.target;
+        let counts = self.stack.counts();
+        (target.frames_sent_with_content, target.retransmits) = (counts.with_content, counts.retransmits);
+        target.packets_unresolved = self.far.packets_unresolved();
+        let frame = self.far.pop_frame()?;
+        target.frames_sent += 1;
+        Some(Output::Transmit(frame))
+    }
+
+    /// Moves one packet each way between the stack and the far end, and lets the sessions see what it did. Whether there was
+    /// one.
+    fn exchange_packet(&mut self) -> bool {
+        let mut moved = false;
+        if let Some((owner, packet)) = self.stack.poll_packet(self.now) {
+            self.far.send(self.now, packet, owner);
+            moved = true;
+        }
+        while let Some((connection, id)) = self.far.poll_event() {
+            if let Some(slot) = self.slots.get_mut(id) {
+                self.far.play(self.now, connection, slot);
+            }
+        }
+        if let Some(packet) = self.far.poll_packet(self.now) {
+            self.stack.handle_packet(self.now, packet);
+            moved = true;
+        }
+        self.handle_events();
+        moved
+    }
+
+    /// When the engine wants an `Input::Tick` at the latest; `None` when it waits for nothing.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        if self.finish_by.is_some() && self.is_idle() {
+            return None;
+        }
+        let finish = self.finish_by.filter(|by| *by > self.now);
+        [self.timers.next_at(), self.stack.poll_timeout(), self.far.poll_timeout(), finish].into_iter().flatten().min()
+    }
+
+    /// The counters as they stand.
+    pub fn ledger(&self) -> &Ledger {
+        &self.books.ledger
+    }
+
+    /// Whether no session is left; after `Command::Finish` this is the end.
+    pub fn is_idle(&self) -> bool {
+        self.books.ledger.sessions.live == 0
+    }
+
+    /// Whether replay was stopped because the box saw its own frames on the mirror.
+    pub fn loop_alarm(&self) -> bool {
+        self.loop_alarm
+    }
+}
+
+fn means<'a>(now: Time, stack: &'a mut Stack<SlotId>, pool: &'a mut Pool, books: &'a mut Books) -> Means<'a, SlotId> {
+    Means { now, stack, pool, books }
+}
+
+/// The same for every session of a client, on every box, at every time.
+fn client_hash(client: Endpoint) -> u64 {
+    match client.ip() {
+        core::net::IpAddr::V4(ip) => xxhash_rust::xxh3::xxh3_64(&ip.octets()),
+        core::net::IpAddr::V6(ip) => xxhash_rust::xxh3::xxh3_64(&ip.octets()),
+    }
+}

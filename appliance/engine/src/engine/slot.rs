@@ -1,0 +1,211 @@
+//! A slot: one production session and its replay, and what passes between them.
+
+use crate::books::Books;
+use crate::compare::compare;
+use crate::exchange::{Exchanges, Moment};
+use crate::flow::{FlowKey, Side};
+use crate::frame::Segment;
+use crate::ledger::{Ended, NotReplayed};
+use crate::limits::Budget;
+use crate::message::MirrorFrame;
+use crate::reassembly::{Arrival, Delivery, Piece};
+use crate::rehearsal::Stage;
+use crate::replay::{Means, Replay};
+use crate::session::{Happening, Session, Shared};
+use crate::time::Time;
+use crate::timers::Alarm;
+use core::time::Duration;
+
+/// How long an ended session stays known, so that segments which the mirror shows late are not taken for a new one.
+const AFTERLIFE: Duration = Duration::from_secs(2);
+
+/// Longest sleep: an ended session leaves at most so long a trace in the timers.
+const NAP_MAX: Duration = Duration::from_secs(60);
+
+/// One session.
+pub struct Slot {
+    /// Its flow.
+    pub key: FlowKey,
+    /// Its pending wake-up.
+    pub alarm: Alarm,
+    /// The rehearsal's view of its connection.
+    pub stage: Stage,
+    session: Session,
+    /// `None` once the session has ended and every exchange has its outcome.
+    work: Option<Box<Work>>,
+    last_captured_at: Time,
+    forgotten_at: Time,
+}
+
+/// What is left to do for a session.
+pub struct Work {
+    /// Requests and answers.
+    pub exchanges: Exchanges,
+    /// The replay.
+    pub replay: Replay,
+}
+
+impl Slot {
+    /// The slot of a session that has just begun.
+    pub fn new(key: FlowKey, session: Session, work: Work, captured_at: Time) -> Self {
+        Self {
+            key,
+            alarm: Alarm::default(),
+            stage: Stage::default(),
+            session,
+            work: Some(Box::new(work)),
+            last_captured_at: captured_at,
+            forgotten_at: Time::MAX,
+        }
+    }
+
+    /// Takes a segment of the session.
+    pub fn handle(
+        &mut self,
+        now: Time,
+        frame: &MirrorFrame<'_>,
+        sender: Side,
+        segment: &Segment<'_>,
+        books: &mut Books,
+        ahead: &mut Budget,
+    ) {
+        self.last_captured_at = frame.captured_at;
+        let limits = books.limits;
+        let one_way = self.session.is_one_way();
+        let (work, captured_at) = (&mut self.work, frame.captured_at);
+        let mut shared = Shared { limits: &limits, ahead };
+        let arrival = self.session.handle(now, captured_at, sender, segment, &mut shared, &mut |happening| {
+            if let Some(work) = work {
+                work.note(happening, now, captured_at, one_way, books);
+            }
+        });
+        match arrival {
+            Arrival::InOrder => {}
+            Arrival::Early => books.ledger.sessions.segments_early += 1,
+            Arrival::Duplicate => books.ledger.sessions.segments_duplicate += 1,
+        }
+        self.note_end(now, books);
+    }
+
+    /// Gives up what was waited for too long.
+    pub fn handle_timeout(&mut self, now: Time, books: &mut Books, ahead: &mut Budget) {
+        let limits = books.limits;
+        let one_way = self.session.is_one_way();
+        let (work, captured_at) = (&mut self.work, self.last_captured_at);
+        let mut shared = Shared { limits: &limits, ahead };
+        self.session.handle_timeout(now, &mut shared, &mut |happening| {
+            if let Some(work) = work {
+                work.note(happening, now, captured_at, one_way, books);
+            }
+        });
+        self.note_end(now, books);
+    }
+
+    /// Ends the session for a cause of the box's own.
+    pub fn end(&mut self, now: Time, cause: Ended, books: &mut Books, ahead: &mut Budget) {
+        let limits = books.limits;
+        let one_way = self.session.is_one_way();
+        let (work, captured_at) = (&mut self.work, self.last_captured_at);
+        let mut shared = Shared { limits: &limits, ahead };
+        self.session.end(now, cause, &mut shared, &mut |happening| {
+            if let Some(work) = work {
+                work.note(happening, now, captured_at, one_way, books);
+            }
+        });
+        self.note_end(now, books);
+    }
+
+    fn note_end(&mut self, now: Time, books: &mut Books) {
+        if self.session.ended().is_some() {
+            let moment = Moment { captured_at: self.last_captured_at, now };
+            if let Some(work) = &mut self.work {
+                work.exchanges.end(moment, books);
+            }
+        }
+    }
+
+    /// Stops the replay, for `cause`.
+    pub fn bar<O: Copy>(&mut self, cause: NotReplayed, means: &mut Means<'_, O>) {
+        if let Some(work) = &mut self.work {
+            work.exchanges.bar(cause, means.books);
+            work.replay.stop(means);
+        }
+    }
+
+    /// Lets the replay do what it can. Whether the session has just come to its end.
+    pub fn advance<O: Copy>(&mut self, owner: O, means: &mut Means<'_, O>) -> bool {
+        let Some(work) = &mut self.work else { return false };
+        work.replay.advance(owner, &mut work.exchanges, means);
+        work.exchanges.judge(means.books, compare);
+        let Some(cause) = self.session.ended() else { return false };
+        if !work.replay.is_done() || !work.exchanges.is_settled() {
+            return false;
+        }
+        means.books.ledger.sessions.live -= 1;
+        means.books.ledger.sessions.ended.count(cause);
+        self.work = None;
+        self.forgotten_at = means.now + AFTERLIFE;
+        true
+    }
+
+    /// When the slot has something to do though nothing arrived.
+    pub fn deadline(&self, now: Time, books: &Books) -> Time {
+        let replay = self.work.as_ref().and_then(|work| work.replay.wake_at());
+        let session = self.session.deadline(&books.limits);
+        let next = [replay, session].into_iter().flatten().min().unwrap_or(Time::MAX);
+        next.min(self.forgotten_at).min(now + NAP_MAX)
+    }
+
+    /// Whether it can be forgotten.
+    pub fn is_over(&self, now: Time) -> bool {
+        self.work.is_none() && self.forgotten_at <= now
+    }
+
+    /// Whether nothing is left to do for it.
+    pub fn is_ended(&self) -> bool {
+        self.work.is_none()
+    }
+
+    /// The production session.
+    pub fn session(&self) -> &Session {
+        &self.session
+    }
+
+    /// Lets a rehearsal's target, as `play`, see the exchanges.
+    pub fn play(&mut self, play: impl FnOnce(&mut Stage, &mut Exchanges)) {
+        if let Some(work) = &mut self.work {
+            play(&mut self.stage, &mut work.exchanges);
+        }
+    }
+}
+
+impl Work {
+    fn note(&mut self, happening: Happening<'_>, now: Time, captured_at: Time, one_way: bool, books: &mut Books) {
+        match happening {
+            Happening::Open => {
+                self.exchanges.opened(Moment { captured_at, now });
+                if !self.exchanges.is_barred() {
+                    self.replay.want();
+                }
+            }
+            Happening::Stream(delivery) => self.note_piece(delivery, now, one_way, books),
+            Happening::Reset(side, captured_at) => self.exchanges.reset(side, Moment { captured_at, now }, books),
+        }
+    }
+
+    fn note_piece(&mut self, delivery: Delivery<'_>, now: Time, one_way: bool, books: &mut Books) {
+        let moment = Moment { captured_at: delivery.captured_at, now };
+        if let Piece::Gap(len) = delivery.piece {
+            books.ledger.sessions.gaps += 1;
+            books.ledger.sessions.gap_bytes += len;
+        }
+        match (delivery.side, delivery.piece) {
+            (Side::Client, Piece::Bytes(bytes)) => self.exchanges.client_bytes(bytes, moment, books),
+            (Side::Client, Piece::Gap(len)) => self.exchanges.client_gap(len, moment, books),
+            (Side::Client, Piece::Fin) => self.exchanges.client_fin(moment, books),
+            (Side::Origin, Piece::Bytes(bytes)) => self.exchanges.origin_bytes(bytes, moment, books),
+            (Side::Origin, Piece::Gap(len)) => self.exchanges.origin_gap(len, one_way, moment),
+            (Side::Origin, Piece::Fin) => self.exchanges.origin_fin(now),
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! One side's answer to one request, as it comes in.
+
+use crate::books::Books;
+use crate::ledger::Incomparable;
+use crate::time::Time;
+use xxhash_rust::xxh3::Xxh3;
+
+/// How far an answer has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Progress {
+    /// No byte yet.
+    #[default]
+    Awaited,
+    /// Some bytes.
+    Begun,
+    /// All of it.
+    Whole,
+    /// It will never be whole.
+    Broken(Incomparable),
+}
+
+/// The head, the content as far as the bounds let it be kept, and a hash of the rest.
+#[derive(Default)]
+pub struct Answer {
+    /// How far it has come.
+    pub progress: Progress,
+    /// Head of the message: start line and fields, with their line ends. Empty without a framer.
+    pub head: Vec<u8>,
+    /// The first bytes of the content.
+    pub body: Vec<u8>,
+    /// Length of the content.
+    pub body_len: u64,
+    /// Bytes of the answer as they came, framing included.
+    pub wire_bytes: u64,
+    /// When the first byte came.
+    pub first_at: Option<Time>,
+    /// When the last byte came.
+    pub last_at: Time,
+    rest: Option<Box<Xxh3>>,
+}
+
+impl Answer {
+    /// Notes that bytes of it came at `at`.
+    pub fn touch(&mut self, at: Time, bytes: usize) {
+        self.first_at.get_or_insert(at);
+        self.last_at = at;
+        self.wire_bytes += bytes as u64;
+        if self.progress == Progress::Awaited {
+            self.progress = Progress::Begun;
+        }
+    }
+
+    /// Takes the head.
+    pub fn set_head(&mut self, head: &[u8], books: &mut Books) {
+        let before = self.kept();
+        self.head = head.to_vec();
+        books.bodies.exchange(before, self.kept());
+    }
+
+    /// Takes the next content bytes; what the bounds do not let it keep goes into the hash.
+    pub fn push_body(&mut self, bytes: &[u8], books: &mut Books) {
+        self.body_len += bytes.len() as u64;
+        let room = match &self.rest {
+            None if !books.bodies.is_over() => books.limits.body_bytes - self.body.len(),
+            _ => 0,
+        };
+        let (kept, hashed) = bytes.split_at(room.min(bytes.len()));
+        let before = self.kept();
+        self.body.extend_from_slice(kept);
+        books.bodies.exchange(before, self.kept());
+        if !hashed.is_empty() {
+            self.rest.get_or_insert_default().update(hashed);
+        }
+    }
+
+    /// The hash of the content behind `body`.
+    pub fn rest_hash(&self) -> Option<u128> {
+        self.rest.as_ref().map(|hash| hash.digest128())
+    }
+
+    /// Bytes kept.
+    fn kept(&self) -> usize {
+        self.head.len() + self.body.len()
+    }
+
+    /// Gives the kept bytes back.
+    pub fn discard(&mut self, books: &mut Books) {
+        books.bodies.exchange(self.kept(), 0);
+        self.head = Vec::new();
+        self.body = Vec::new();
+        self.rest = None;
+    }
+
+    /// Whether nothing more of it will come.
+    pub fn is_final(&self) -> bool {
+        matches!(self.progress, Progress::Whole | Progress::Broken(_))
+    }
+
+    /// Marks it broken, unless it is final.
+    pub fn break_off(&mut self, cause: Incomparable) {
+        if !self.is_final() {
+            self.progress = Progress::Broken(cause);
+        }
+    }
+}

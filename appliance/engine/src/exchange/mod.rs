@@ -1,0 +1,412 @@
+//! Exchanges: the two streams of a session become requests (without a framer: turns) and the answers to them.
+//!
+//! One [`Exchanges`] follows one replay of one session. From the mirror it takes the client's bytes, which it cuts into units
+//! of the [`outbox`], and the origin's, which it keeps for the comparison; from the replay it takes the target's bytes. Every
+//! exchange ends with exactly one outcome, given by one function, `conclude`.
+//!
+//! The order in which answers belong to requests is the order of the streams. That holds as long as the streams were seen
+//! from their beginning without a hole outside of a message's content. Afterwards (midstream pick-up, a gap) the exchanges
+//! are *unproven*: a hidden request may have shifted them by one, so that only `Match` counts; the proof is two answers in
+//! a row that match and differ from one another.
+
+pub mod answer;
+pub mod outbox;
+mod production;
+mod score;
+pub mod target;
+
+use crate::books::Books;
+use crate::config::Protocol;
+use crate::frame::Endpoint;
+use crate::ledger::{Incomparable, NotReplayed};
+use crate::message::{Latency, Outcome, Record, Verdict};
+use crate::protocol::{Expect, Framer};
+use crate::time::Time;
+use answer::{Answer, Progress};
+use core::time::Duration;
+use outbox::Outbox;
+pub use production::Moment;
+use score::Score;
+use std::collections::VecDeque;
+
+/// Whose exchanges they are.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity {
+    /// Number of the session.
+    pub session: u64,
+    /// Index of the service.
+    pub service: usize,
+    /// The real client.
+    pub client: Endpoint,
+    /// The production server.
+    pub origin: Endpoint,
+}
+
+/// How far an exchange has come on the target's side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Nothing sent.
+    Waiting,
+    /// Its first bytes are sent.
+    Sending,
+    /// All of it is sent, at this time.
+    Sent(Time),
+    /// The target's answer is whole, and waits for the origin's.
+    Answered,
+    /// It has its outcome.
+    Done,
+}
+
+/// How certain it is, without a framer, which bytes answer a turn.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Alignment {
+    /// As many as the origin's, and so were all before; with a framer, always.
+    #[default]
+    Aligned,
+    /// The first bytes are the turn's; how many is uncertain.
+    Start,
+    /// Not even the first are certain.
+    Lost,
+}
+
+struct Exchange {
+    stage: Stage,
+    expect: Expect,
+    request_bytes: u64,
+    captured_at: Time,
+    request_last_at: Time,
+    /// When the request was sent whole, for the latency.
+    sent_at: Option<Time>,
+    /// When the box saw the end of the origin's answer, in the replay's clock.
+    origin_done_at: Option<Time>,
+    /// Whether its first bytes were ever sent.
+    replayed: bool,
+    /// Whether it was sent a second time already.
+    retried: bool,
+    alignment: Alignment,
+    origin: Answer,
+    target: Answer,
+}
+
+impl Exchange {
+    fn is_target_done(&self) -> bool {
+        matches!(self.stage, Stage::Answered | Stage::Done)
+    }
+
+    /// Whether a rehearsal's target may ever answer it.
+    fn may_be_played(&self) -> bool {
+        self.stage != Stage::Done || self.replayed
+    }
+
+    fn is_under_way(&self) -> bool {
+        matches!(self.stage, Stage::Sending | Stage::Sent(_))
+    }
+}
+
+/// How the streams are cut.
+enum Framing {
+    /// Not known yet; the client's first bytes, and when they came.
+    Undecided(Vec<u8>, Time),
+    /// By a protocol's framer: one for the requests, one for the origin's answers.
+    Framed { requests: Box<dyn Framer>, answers: Box<dyn Framer> },
+    /// By turns.
+    Turns,
+}
+
+/// Bytes of a server that speaks before the first turn.
+#[derive(Default)]
+struct Greeting {
+    origin: u64,
+    target: u64,
+    target_last_at: Time,
+}
+
+/// What the mirror's side of the streams still allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    /// Every byte has its place.
+    In,
+    /// Until the next request boundary, bytes have none.
+    Out,
+    /// All that follows belongs to the present request, which cannot be cut.
+    Tail,
+}
+
+/// The exchanges of one replay of one session.
+pub struct Exchanges {
+    identity: Identity,
+    protocol: Protocol,
+    framing: Framing,
+    queue: VecDeque<Exchange>,
+    /// Number of the exchange at the queue's front.
+    front: u64,
+    /// The exchange whose answer the origin gives next.
+    origin_at: u64,
+    /// The first exchange that is not done on the target's side.
+    target_at: u64,
+    /// First exchange that is a turn.
+    turns_from: u64,
+    /// The turn that was sent last.
+    turn_sent: Option<u64>,
+    requests: Step,
+    answers: Step,
+    /// A request has begun and is not whole.
+    request_open: bool,
+    /// The rest of the present request goes nowhere.
+    dropping: bool,
+    /// Nothing is replayed any more, or never was.
+    barred: Option<NotReplayed>,
+    proven: bool,
+    last_match: Option<u64>,
+    /// Whether turns and answers lie alongside each other.
+    aligned: bool,
+    /// The origin has closed: it answers nothing any more.
+    origin_closed: bool,
+    /// A request was given up after its first bytes were sent: the connection cannot be used for another.
+    cut: bool,
+    greeting: Greeting,
+    origin_last_at: Option<Time>,
+    client_last_at: Time,
+    /// When `target_at` last moved.
+    pub target_moved_at: Time,
+    target_framer: Option<Box<dyn Framer>>,
+    target_tunnel: bool,
+    sent_on_connection: u64,
+    score: Option<Score>,
+    /// Request bytes waiting for the target.
+    pub outbox: Outbox,
+}
+
+impl Exchanges {
+    /// No exchange yet. `midstream`: the session was already open when first seen.
+    pub fn new(
+        identity: Identity,
+        protocol: Protocol,
+        midstream: bool,
+        now: Time,
+        captured_at: Time,
+        books: &Books,
+    ) -> Self {
+        let framing = match protocol {
+            Protocol::Auto => Framing::Undecided(Vec::new(), captured_at),
+            Protocol::Http => framed(books),
+            Protocol::Raw => Framing::Turns,
+        };
+        let barred = (midstream && protocol == Protocol::Raw).then_some(NotReplayed::Midstream);
+        Self {
+            identity,
+            protocol,
+            framing,
+            queue: VecDeque::new(),
+            front: 0,
+            origin_at: 0,
+            target_at: 0,
+            turns_from: 0,
+            turn_sent: None,
+            requests: if midstream { Step::Out } else { Step::In },
+            answers: if midstream { Step::Out } else { Step::In },
+            request_open: false,
+            dropping: false,
+            barred,
+            proven: !midstream,
+            last_match: None,
+            aligned: true,
+            origin_closed: false,
+            cut: false,
+            greeting: Greeting::default(),
+            origin_last_at: None,
+            client_last_at: captured_at,
+            target_moved_at: now,
+            target_framer: None,
+            target_tunnel: false,
+            sent_on_connection: 0,
+            score: None,
+            outbox: Outbox::default(),
+        }
+    }
+
+    fn next_id(&self) -> u64 {
+        self.front + self.queue.len() as u64
+    }
+
+    fn get(&self, id: u64) -> Option<&Exchange> {
+        self.queue.get(usize::try_from(id.checked_sub(self.front)?).ok()?)
+    }
+
+    fn get_mut(&mut self, id: u64) -> Option<&mut Exchange> {
+        self.queue.get_mut(usize::try_from(id.checked_sub(self.front)?).ok()?)
+    }
+
+    /// Whether every exchange has its outcome.
+    pub fn is_settled(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    /// From here on nothing is replayed, for `cause`: what waits is never sent, what is under way has no answer.
+    pub fn bar(&mut self, cause: NotReplayed, books: &mut Books) {
+        self.barred.get_or_insert(cause);
+        self.drop_waiting(cause, books);
+        self.lose_under_way(cause, books);
+    }
+
+    /// Whether nothing is replayed any more.
+    pub fn is_barred(&self) -> bool {
+        self.barred.is_some()
+    }
+
+    /// Drops every unit that is not sent whole; the rest of a request that is still coming in is dropped with it.
+    pub fn drop_waiting(&mut self, cause: NotReplayed, books: &mut Books) {
+        while let Some((id, whole)) = self.outbox.drop_next(&mut books.outboxes) {
+            self.dropping |= !whole;
+            self.lose(id, cause, books);
+        }
+    }
+
+    fn lose_under_way(&mut self, cause: NotReplayed, books: &mut Books) {
+        for id in self.target_at..self.next_id() {
+            if self.get(id).is_some_and(Exchange::is_under_way) {
+                self.lose(id, cause, books);
+            }
+        }
+    }
+
+    /// Gives up an exchange: never sent, or, where it was sent, never answered.
+    fn lose(&mut self, id: u64, cause: NotReplayed, books: &mut Books) {
+        let Some(exchange) = self.get(id) else { return };
+        let outcome = if exchange.replayed { Outcome::NotAnswered(cause.into()) } else { Outcome::NotReplayed(cause) };
+        self.conclude(id, outcome, books);
+    }
+
+    /// Gives answered exchanges whose origin will say no more their verdict, by `compare`.
+    pub fn judge(&mut self, books: &mut Books, compare: impl Fn(&Answer, &Answer, Alignment) -> Verdict) {
+        for id in self.front..self.target_at {
+            let Some(exchange) = self.get(id) else { continue };
+            if exchange.stage != Stage::Answered || !exchange.origin.is_final() {
+                continue;
+            }
+            let verdict = match exchange.origin.progress {
+                Progress::Broken(cause) => Verdict::Incomparable(cause),
+                _ => compare(&exchange.origin, &exchange.target, exchange.alignment),
+            };
+            let verdict = self.prove(id, verdict);
+            self.conclude(id, Outcome::Answered(verdict), books);
+        }
+    }
+
+    /// Lets only a match count as long as the order of the exchanges is not proven, and finds the proof.
+    fn prove(&mut self, id: u64, verdict: Verdict) -> Verdict {
+        if self.proven {
+            return verdict;
+        }
+        match verdict {
+            Verdict::Match => {
+                let print = self.get(id).map(|exchange| fingerprint(&exchange.target));
+                self.proven = self.last_match.is_some() && self.last_match != print;
+                self.last_match = print;
+                Verdict::Match
+            }
+            Verdict::Differ(_) => {
+                self.last_match = None;
+                Verdict::Incomparable(Incomparable::Unproven)
+            }
+            other => {
+                self.last_match = None;
+                other
+            }
+        }
+    }
+
+    /// Gives an exchange its one outcome.
+    fn conclude(&mut self, id: u64, outcome: Outcome, books: &mut Books) {
+        let identity = self.identity;
+        let Some(exchange) = self.get_mut(id).filter(|exchange| exchange.stage != Stage::Done) else { return };
+        exchange.stage = Stage::Done;
+        let record = record(id, identity, exchange, outcome);
+        exchange.origin.discard(books);
+        exchange.target.discard(books);
+        count(&record, books);
+        books.records.push_back(record);
+        self.advance_target();
+        self.outbox.forget_below(self.target_at, &mut books.outboxes);
+        self.forget_settled();
+    }
+
+    /// Forgets the exchanges at the front that have their outcome, and whose answer the origin has given.
+    fn forget_settled(&mut self) {
+        while self.front < self.origin_at && self.queue.front().is_some_and(|exchange| exchange.stage == Stage::Done) {
+            self.queue.pop_front();
+            self.front += 1;
+        }
+    }
+
+    /// Moves on to the first exchange that is not done on the target's side.
+    fn advance_target(&mut self) {
+        while self.target_at < self.next_id() && self.get(self.target_at).is_none_or(Exchange::is_target_done) {
+            self.target_at += 1;
+        }
+    }
+}
+
+fn framed(books: &Books) -> Framing {
+    Framing::Framed { requests: http_framer(books), answers: http_framer(books) }
+}
+
+fn http_framer(books: &Books) -> Box<dyn Framer> {
+    Box::new(crate::protocol::http1::Http1::new(books.limits.head_bytes))
+}
+
+/// What tells two answers apart.
+fn fingerprint(answer: &Answer) -> u64 {
+    let kept = xxhash_rust::xxh3::xxh3_64(&answer.body);
+    kept ^ answer.body_len.rotate_left(32) ^ answer.rest_hash().unwrap_or(0) as u64
+}
+
+fn record(id: u64, identity: Identity, exchange: &Exchange, outcome: Outcome) -> Record {
+    let latency = |answer: &Answer, from: Option<Time>| {
+        let whole = answer.progress == Progress::Whole;
+        let (first, from) = (answer.first_at.filter(|_| whole)?, from?);
+        Some(Latency { first_byte: first.since(from), last_byte: answer.last_at.since(from) })
+    };
+    Record {
+        session: identity.session,
+        exchange: id,
+        service: identity.service,
+        client: identity.client.into(),
+        origin: identity.origin.into(),
+        captured_at: exchange.captured_at,
+        request_bytes: exchange.request_bytes,
+        origin_latency: latency(&exchange.origin, Some(exchange.request_last_at)),
+        target_latency: latency(&exchange.target, exchange.sent_at),
+        outcome,
+    }
+}
+
+fn count(record: &Record, books: &mut Books) {
+    let ledger = &mut books.ledger;
+    ledger.requests.in_progress -= 1;
+    match &record.outcome {
+        Outcome::NotReplayed(cause) => ledger.requests.not_replayed.count(*cause),
+        Outcome::NotAnswered(cause) => ledger.requests.not_answered.count(*cause),
+        Outcome::Answered(verdict) => {
+            ledger.requests.answered += 1;
+            match verdict {
+                Verdict::Match => ledger.verdicts.matched += 1,
+                Verdict::Differ(_) => ledger.verdicts.differ += 1,
+                Verdict::Incomparable(cause) => ledger.verdicts.incomparable.count(*cause),
+            }
+            record_latency(&mut ledger.latency_us.origin, record.origin_latency);
+            record_latency(&mut ledger.latency_us.target, record.target_latency);
+        }
+    }
+}
+
+fn record_latency(latencies: &mut crate::ledger::Latencies, latency: Option<Latency>) {
+    if let Some(latency) = latency {
+        latencies.record(latency.last_byte);
+    }
+}
+
+/// Production's time between two captured moments.
+fn between(earlier: Time, later: Time) -> Duration {
+    later.since(earlier)
+}

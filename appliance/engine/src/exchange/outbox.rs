@@ -1,0 +1,219 @@
+//! The outbox: request bytes on their way to the target, cut into units, each with the condition of its release.
+//!
+//! A unit is one request or turn. Its bytes stay until the target has begun to answer it, so that a request which a closing
+//! connection swallowed can be sent again on the next; only units longer than what is held whole are given up as they go.
+
+use crate::limits::Budget;
+use crate::time::Time;
+use core::time::Duration;
+use std::collections::VecDeque;
+
+/// From which event on the replay's side the think time runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Anchor {
+    /// The connection was established.
+    Opened,
+    /// The target answered what the gate waits for.
+    Answered,
+    /// The unit before was sent.
+    Sent,
+}
+
+/// When something may be released.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gate {
+    /// Every exchange below this number must be settled on the target's side.
+    pub after: u64,
+    /// From where the think time runs.
+    pub anchor: Anchor,
+    /// The client's think time, in production's clock.
+    pub think: Duration,
+    /// When the box saw it, in the replay's clock: how far behind production the replay is.
+    pub seen_at: Time,
+}
+
+/// One request or turn.
+#[derive(Debug)]
+pub struct Unit {
+    /// Number of its exchange.
+    pub exchange: u64,
+    /// When it may be released.
+    pub gate: Gate,
+    /// Where it begins in the stream of all bytes that ever were in the outbox.
+    pub start: u64,
+    /// Where it ends, once all of it is there.
+    pub end: Option<u64>,
+    /// Whether it may be sent before all of it is there.
+    pub streamed: bool,
+}
+
+/// How the client's stream ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Farewell {
+    /// The client closed.
+    Fin,
+    /// The connection was reset.
+    Reset,
+}
+
+/// Bytes, units and the end.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    bytes: VecDeque<u8>,
+    /// Position of the first byte held.
+    base: u64,
+    /// Position up to which bytes were sent on the present connection.
+    sent: u64,
+    units: VecDeque<Unit>,
+    /// Units at the front that were sent whole.
+    sent_units: usize,
+    farewell: Option<(Farewell, Gate)>,
+}
+
+impl Outbox {
+    fn end(&self) -> u64 {
+        self.base + self.bytes.len() as u64
+    }
+
+    /// Begins a unit.
+    pub fn begin(&mut self, exchange: u64, gate: Gate, streamed: bool) {
+        self.units.push_back(Unit { exchange, gate, start: self.end(), end: None, streamed });
+    }
+
+    /// Adds bytes to the last unit, from where on it is streamed if it is longer than `held`.
+    pub fn push(&mut self, bytes: &[u8], held: usize, budget: &mut Budget) {
+        budget.exchange(0, bytes.len());
+        self.bytes.extend(bytes);
+        let end = self.end();
+        if let Some(unit) = self.units.back_mut() {
+            unit.streamed |= end - unit.start > held as u64;
+        }
+    }
+
+    /// The last unit may be sent though it is not whole.
+    pub fn stream(&mut self) {
+        if let Some(unit) = self.units.back_mut() {
+            unit.streamed = true;
+        }
+    }
+
+    /// The last unit is whole.
+    pub fn finish(&mut self) {
+        let end = self.end();
+        if let Some(unit) = self.units.back_mut() {
+            unit.end.get_or_insert(end);
+        }
+    }
+
+    /// Takes the last unit, which is not whole, out. Whether bytes of it were sent already.
+    pub fn cancel_last(&mut self, budget: &mut Budget) -> bool {
+        let Some(unit) = self.units.pop_back() else { return false };
+        let was_sent = self.sent > unit.start;
+        self.sent_units = self.sent_units.min(self.units.len());
+        let keep = unit.start.saturating_sub(self.base) as usize;
+        budget.exchange(self.bytes.len(), keep.min(self.bytes.len()));
+        self.bytes.truncate(keep);
+        self.sent = self.sent.min(self.end());
+        was_sent
+    }
+
+    /// The client says nothing more.
+    pub fn close(&mut self, farewell: Farewell, gate: Gate) {
+        self.farewell.get_or_insert((farewell, gate));
+    }
+
+    /// The next unit to send.
+    pub fn next_unit(&self) -> Option<&Unit> {
+        self.units.get(self.sent_units)
+    }
+
+    /// How the stream ends, once every unit was sent.
+    pub fn farewell(&self) -> Option<(Farewell, Gate)> {
+        self.farewell.filter(|_| self.next_unit().is_none())
+    }
+
+    /// Whether the stream's end is known.
+    pub fn is_closed(&self) -> bool {
+        self.farewell.is_some()
+    }
+
+    /// Whether a unit was begun on the connection and is not sent whole.
+    pub fn is_within_unit(&self) -> bool {
+        self.next_unit().is_some_and(|unit| self.sent > unit.start)
+    }
+
+    /// Hands the bytes of the next unit that may be sent now to `write`, which says how many it took; then whether the
+    /// unit is sent whole.
+    pub fn send(&mut self, budget: &mut Budget, mut write: impl FnMut(&[u8]) -> usize) -> bool {
+        let Some(unit) = self.units.get(self.sent_units) else { return false };
+        let limit = unit.end.unwrap_or(self.end());
+        let streamed = unit.streamed;
+        while self.sent < limit {
+            let skip = (self.sent - self.base) as usize;
+            let (front, back) = self.bytes.as_slices();
+            let run = if skip < front.len() { &front[skip..] } else { &back[skip - front.len()..] };
+            let run = &run[..run.len().min((limit - self.sent) as usize)];
+            let taken = write(run);
+            self.sent += taken as u64;
+            if taken < run.len() {
+                break;
+            }
+        }
+        let whole = unit.end == Some(self.sent);
+        self.sent_units += usize::from(whole);
+        if streamed {
+            self.release_to(self.sent, budget);
+        }
+        whole
+    }
+
+    /// Forgets the units of exchanges below `exchange`: the target has begun to answer them, or never will.
+    pub fn forget_below(&mut self, exchange: u64, budget: &mut Budget) {
+        while self.sent_units > 0 && self.units.front().is_some_and(|unit| unit.exchange < exchange) {
+            self.units.pop_front();
+            self.sent_units -= 1;
+        }
+        let keep = self.units.front().map_or(self.sent, |unit| unit.start.min(self.sent));
+        self.release_to(keep, budget);
+    }
+
+    fn release_to(&mut self, position: u64, budget: &mut Budget) {
+        let count = position.saturating_sub(self.base) as usize;
+        budget.exchange(self.bytes.len(), self.bytes.len() - count);
+        self.bytes.drain(..count);
+        self.base += count as u64;
+        if self.bytes.is_empty() && self.bytes.capacity() > 4096 {
+            self.bytes = VecDeque::new();
+        }
+    }
+
+    /// The connection is gone: goes back to the first unit from `exchange` on, where its bytes are still held. Returns
+    /// the exchange at which sending goes on, or `None` where nothing can be sent again.
+    pub fn rewind(&mut self, exchange: u64) -> Option<u64> {
+        let index = self.units.iter().position(|unit| unit.exchange >= exchange && unit.start >= self.base)?;
+        self.sent_units = self.sent_units.min(index);
+        self.sent = self.sent.min(self.units[index].start);
+        Some(self.units[index].exchange)
+    }
+
+    /// Takes the first unsent unit out, with its bytes. Its exchange, and whether it was whole.
+    pub fn drop_next(&mut self, budget: &mut Budget) -> Option<(u64, bool)> {
+        let unit = self.units.remove(self.sent_units)?;
+        let end = unit.end.unwrap_or(self.end());
+        let (from, to) = ((unit.start.max(self.base) - self.base) as usize, (end - self.base) as usize);
+        budget.exchange(self.bytes.len(), self.bytes.len() - (to - from));
+        self.bytes.drain(from..to);
+        let cut = (to - from) as u64;
+        for later in self.units.iter_mut().skip(self.sent_units) {
+            later.start -= cut;
+            later.end = later.end.map(|end| end - cut);
+        }
+        self.sent = self.sent.min(self.base + from as u64);
+        Some((unit.exchange, unit.end.is_some()))
+    }
+
+    /// Bytes held.
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+}

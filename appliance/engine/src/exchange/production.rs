@@ -1,0 +1,511 @@
+//! Production's side of the exchanges: what the mirror shows of client and origin.
+
+use super::answer::{Answer, Progress};
+use super::outbox::{Anchor, Farewell, Gate};
+use super::{Alignment, Exchange, Exchanges, Framing, Stage, Step, between, framed, http_framer};
+use crate::books::Books;
+use crate::config::Protocol;
+use crate::flow::Side;
+use crate::ledger::{Incomparable, NotReplayed};
+use crate::protocol::http1::looks_like_request;
+use crate::protocol::{AtClose, Boundary, Part};
+use crate::time::Time;
+
+/// When something was captured, and when the box saw it.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// In production's clock.
+    pub captured_at: Time,
+    /// In the replay's clock.
+    pub now: Time,
+}
+
+impl Exchanges {
+    /// The connection was established.
+    pub fn opened(&mut self, moment: Moment) {
+        self.client_last_at = moment.captured_at;
+    }
+
+    /// The client's next bytes: the content of one segment.
+    pub fn client_bytes(&mut self, bytes: &[u8], moment: Moment, books: &mut Books) {
+        match &mut self.framing {
+            Framing::Undecided(..) if self.requests == Step::Out => self.pick_up(bytes, moment, books),
+            Framing::Undecided(..) => self.find_protocol(bytes, moment, books),
+            Framing::Framed { requests, .. } if self.requests == Step::Out => {
+                if let Some(offset) = requests.resume(bytes) {
+                    self.requests = Step::In;
+                    self.cut_requests(&bytes[offset..], moment, books);
+                }
+            }
+            Framing::Framed { .. } if self.requests == Step::Tail => self.take_request_bytes(bytes, moment, books),
+            Framing::Framed { .. } => self.cut_requests(bytes, moment, books),
+            Framing::Turns => self.take_turn(bytes, moment, books),
+        }
+    }
+
+    /// Finds the protocol from the client's first bytes.
+    fn find_protocol(&mut self, bytes: &[u8], moment: Moment, books: &mut Books) {
+        let Framing::Undecided(first, since) = &mut self.framing else { return };
+        if first.is_empty() {
+            *since = moment.captured_at;
+        }
+        first.extend_from_slice(bytes);
+        let Some(is_http) = looks_like_request(first) else { return };
+        let first = core::mem::take(first);
+        let moment = Moment { captured_at: *since, ..moment };
+        self.framing = if is_http { framed(books) } else { Framing::Turns };
+        self.client_bytes(&first, moment, books);
+    }
+
+    /// Finds the protocol in the middle of a session. A run of bytes that continues what began unseen belongs to nothing;
+    /// one that follows an answer and begins no request is a turn, and turns cannot be picked up.
+    fn pick_up(&mut self, bytes: &[u8], moment: Moment, books: &mut Books) {
+        if looks_like_request(bytes) == Some(true) {
+            self.framing = framed(books);
+            self.client_bytes(bytes, moment, books);
+            if self.requests == Step::Out {
+                self.framing = Framing::Undecided(Vec::new(), moment.captured_at);
+            }
+        } else if self.greeting.origin > 0 {
+            self.framing = Framing::Turns;
+            self.barred.get_or_insert(NotReplayed::Midstream);
+            self.client_bytes(bytes, moment, books);
+        }
+    }
+
+    /// Cuts requests out of bytes that are in step.
+    fn cut_requests(&mut self, mut bytes: &[u8], moment: Moment, books: &mut Books) {
+        while !bytes.is_empty() {
+            if !self.request_open {
+                self.begin_request(moment, books);
+            }
+            let Framing::Framed { requests, .. } = &mut self.framing else { return };
+            let Ok(step) = requests.request(bytes) else {
+                self.requests = Step::Tail;
+                self.outbox.stream();
+                return self.take_request_bytes(bytes, moment, books);
+            };
+            let (taken, rest) = bytes.split_at(step.consumed);
+            let (is_head, ends) = (matches!(step.part, Part::Head(_)), step.boundary != Boundary::Inside);
+            let expect = is_head.then(|| requests.expect());
+            self.take_request_bytes(taken, moment, books);
+            if let (Some(expect), Some(exchange)) = (expect, self.queue.back_mut()) {
+                exchange.expect = expect;
+            }
+            if ends {
+                self.finish_request();
+            }
+            bytes = rest;
+        }
+    }
+
+    fn take_turn(&mut self, bytes: &[u8], moment: Moment, books: &mut Books) {
+        if !self.request_open {
+            self.finish_origin_turn(moment.now);
+            self.begin_request(moment, books);
+        }
+        self.take_request_bytes(bytes, moment, books);
+    }
+
+    fn begin_request(&mut self, moment: Moment, books: &mut Books) {
+        let id = self.next_id();
+        let turns = matches!(self.framing, Framing::Turns);
+        if self.answers == Step::Out && !self.origin_closed {
+            self.restart_answers(id, books);
+        }
+        let gate = self.gate(if turns { id } else { self.origin_at }, moment);
+        let mut origin = Answer::default();
+        if self.origin_closed {
+            origin.break_off(Incomparable::OriginIncomplete);
+            self.origin_at = id + 1;
+        }
+        self.queue.push_back(Exchange {
+            stage: Stage::Waiting,
+            expect: Default::default(),
+            request_bytes: 0,
+            captured_at: moment.captured_at,
+            request_last_at: moment.captured_at,
+            sent_at: None,
+            origin_done_at: self.origin_closed.then_some(moment.now),
+            replayed: false,
+            retried: false,
+            alignment: Alignment::default(),
+            origin,
+            target: Answer::default(),
+        });
+        books.ledger.requests.captured += 1;
+        books.ledger.requests.in_progress += 1;
+        self.request_open = true;
+        match self.barred.or_else(|| self.reached_bound(books)) {
+            Some(cause) => {
+                self.dropping = true;
+                self.lose(id, cause, books);
+            }
+            None => self.outbox.begin(id, gate, turns),
+        }
+    }
+
+    /// Only a bound on exchanges ends the replay for good: beyond it, not even the order of answers can be kept.
+    fn reached_bound(&mut self, books: &Books) -> Option<NotReplayed> {
+        let full = self.queue.len() > books.limits.exchanges;
+        if full {
+            self.barred = Some(NotReplayed::Limit);
+        }
+        (full || books.outboxes.is_over()).then_some(NotReplayed::Limit)
+    }
+
+    /// The answers are in step again, from exchange `id` on: before it, the client had all it waited for.
+    fn restart_answers(&mut self, id: u64, books: &Books) {
+        self.answers = Step::In;
+        self.origin_at = id;
+        if let Framing::Framed { answers, .. } = &mut self.framing {
+            *answers = http_framer(books);
+        }
+        self.forget_settled();
+    }
+
+    fn gate(&self, after: u64, moment: Moment) -> Gate {
+        let at = moment.captured_at;
+        let (anchor, since) = match self.origin_last_at {
+            Some(answered_at) if answered_at >= self.client_last_at => (Anchor::Answered, answered_at),
+            _ if self.queue.is_empty() && self.front == 0 => (Anchor::Opened, self.client_last_at),
+            _ => (Anchor::Sent, self.client_last_at),
+        };
+        Gate { after, anchor, think: between(since, at), seen_at: moment.now }
+    }
+
+    fn take_request_bytes(&mut self, bytes: &[u8], moment: Moment, books: &mut Books) {
+        self.client_last_at = moment.captured_at;
+        if let Some(exchange) = self.queue.back_mut() {
+            exchange.request_bytes += bytes.len() as u64;
+            exchange.request_last_at = moment.captured_at;
+        }
+        if self.dropping {
+            return;
+        }
+        if self.outbox.len() + bytes.len() > books.limits.outbox_bytes || books.outboxes.is_over() {
+            return self.drop_request(NotReplayed::Limit, books);
+        }
+        self.outbox.push(bytes, books.limits.request_held_bytes, &mut books.outboxes);
+    }
+
+    fn finish_request(&mut self) {
+        if !self.dropping {
+            self.outbox.finish();
+        }
+        self.dropping = false;
+        self.request_open = false;
+    }
+
+    /// Drops the present request, which is not whole.
+    fn drop_request(&mut self, cause: NotReplayed, books: &mut Books) {
+        if !self.request_open || self.dropping {
+            return;
+        }
+        self.dropping = true;
+        self.cut |= self.outbox.cancel_last(&mut books.outboxes);
+        self.lose(self.next_id() - 1, cause, books);
+    }
+
+    /// Request bytes were lost by the mirror.
+    pub fn client_gap(&mut self, len: u64, moment: Moment, books: &mut Books) {
+        self.drop_request(NotReplayed::MirrorGap, books);
+        match &mut self.framing {
+            Framing::Undecided(first, _) => first.clear(),
+            Framing::Turns => {
+                self.barred.get_or_insert(NotReplayed::MirrorGap);
+                return;
+            }
+            Framing::Framed { requests, .. } => {
+                let in_step = self.requests == Step::In && self.request_open && requests.request_gap(len);
+                if in_step {
+                    if requests.request(&[]).is_ok_and(|step| step.boundary != Boundary::Inside) {
+                        self.finish_request();
+                    }
+                    return;
+                }
+            }
+        }
+        self.finish_request();
+        self.requests = Step::Out;
+        self.lose_answers(Incomparable::MirrorGap, moment.now);
+    }
+
+    /// The origin's next bytes.
+    pub fn origin_bytes(&mut self, bytes: &[u8], moment: Moment, books: &mut Books) {
+        self.origin_last_at = Some(moment.captured_at);
+        match &self.framing {
+            Framing::Undecided(first, _) if first.is_empty() && self.requests == Step::Out => {
+                self.greeting.origin += bytes.len() as u64;
+            }
+            Framing::Undecided(..) => {
+                self.decide_for_turns(moment, books);
+                self.take_origin_turn(bytes, moment, books);
+            }
+            Framing::Framed { .. } => self.cut_answers(bytes, moment, books),
+            Framing::Turns => self.take_origin_turn(bytes, moment, books),
+        }
+    }
+
+    /// The client's first bytes were too few to tell, and the server speaks: no protocol with a framer does that.
+    fn decide_for_turns(&mut self, moment: Moment, books: &mut Books) {
+        if let Framing::Undecided(first, since) = core::mem::replace(&mut self.framing, Framing::Turns)
+            && !first.is_empty()
+        {
+            self.take_turn(&first, Moment { captured_at: since, ..moment }, books);
+        }
+    }
+
+    fn take_origin_turn(&mut self, bytes: &[u8], moment: Moment, books: &mut Books) {
+        if self.request_open {
+            self.finish_request();
+        }
+        let turn = self.last_turn();
+        let exchange = self.queue.back_mut().filter(|_| turn.is_some());
+        let is_played = exchange.as_ref().is_none_or(|exchange| exchange.may_be_played());
+        if let Some(score) = self.score.as_mut().filter(|_| is_played) {
+            score.write(turn, bytes.iter().copied());
+        }
+        match exchange {
+            Some(exchange) => {
+                exchange.origin.touch(moment.captured_at, bytes.len());
+                exchange.origin.push_body(bytes, books);
+            }
+            None => self.greeting.origin += bytes.len() as u64,
+        }
+    }
+
+    /// The last exchange, if it is a turn.
+    fn last_turn(&self) -> Option<u64> {
+        self.next_id().checked_sub(1).filter(|id| *id >= self.turns_from)
+    }
+
+    /// The client goes on: the origin's answer to the turn before is whole.
+    fn finish_origin_turn(&mut self, now: Time) {
+        let turn = self.last_turn();
+        let due = |exchange: &&mut Exchange| turn.is_some() && !exchange.origin.is_final();
+        if let Some(exchange) = self.queue.back_mut().filter(due) {
+            exchange.origin.progress = Progress::Whole;
+            exchange.origin_done_at = Some(now);
+        }
+        self.origin_at = self.next_id();
+        self.forget_settled();
+    }
+
+    /// Cuts answers out of the origin's bytes.
+    fn cut_answers(&mut self, mut bytes: &[u8], moment: Moment, books: &mut Books) {
+        while !bytes.is_empty() && self.answers == Step::In {
+            let id = self.origin_at;
+            let is_last = id + 1 == self.next_id();
+            let Some(index) = id.checked_sub(self.front) else { return };
+            let Some(exchange) = self.queue.get_mut(index as usize) else { return };
+            let Framing::Framed { answers, .. } = &mut self.framing else { return };
+            let Ok(step) = answers.answer(exchange.expect, bytes) else {
+                return self.lose_answers(Incomparable::OriginGarbled, moment.now);
+            };
+            exchange.origin.touch(moment.captured_at, step.consumed);
+            if let Some(score) = self.score.as_mut().filter(|_| exchange.may_be_played()) {
+                score.write(Some(id), bytes[..step.consumed].iter().copied());
+            }
+            match step.part {
+                Part::Framing => {}
+                Part::Head(head) => {
+                    exchange.origin.set_head(head, books);
+                    if self.request_open && is_last {
+                        self.outbox.stream();
+                    }
+                }
+                Part::Body(body) => exchange.origin.push_body(body, books),
+            }
+            let boundary = step.boundary;
+            bytes = &bytes[step.consumed..];
+            if boundary != Boundary::Inside {
+                self.finish_answer(moment.now);
+            }
+            if boundary == Boundary::Tunnel {
+                self.framing = Framing::Turns;
+                self.turns_from = self.next_id();
+                return if bytes.is_empty() {
+                } else {
+                    self.take_origin_turn(bytes, moment, books)
+                };
+            }
+        }
+    }
+
+    fn finish_answer(&mut self, now: Time) {
+        let id = self.origin_at;
+        if let Some(exchange) = self.get_mut(id) {
+            exchange.origin_done_at = Some(now);
+            if !exchange.origin.is_final() {
+                exchange.origin.progress = Progress::Whole;
+            }
+        }
+        self.origin_at += 1;
+        self.forget_settled();
+    }
+
+    /// The origin's answers cannot be told apart until the client's next request.
+    fn lose_answers(&mut self, cause: Incomparable, now: Time) {
+        self.break_origin(cause, now);
+        self.answers = Step::Out;
+        self.proven = false;
+        self.last_match = None;
+    }
+
+    fn break_origin(&mut self, cause: Incomparable, now: Time) {
+        for exchange in &mut self.queue {
+            if !exchange.origin.is_final() {
+                exchange.origin.break_off(cause);
+                exchange.origin_done_at = Some(now);
+            }
+        }
+    }
+
+    /// Bytes of the origin were lost by the mirror; `one_way`: it shows none of them ever.
+    pub fn origin_gap(&mut self, len: u64, one_way: bool, moment: Moment) {
+        let cause = if one_way { Incomparable::OneWay } else { Incomparable::MirrorGap };
+        self.origin_last_at = Some(moment.captured_at);
+        match self.framing {
+            Framing::Undecided(..) => self.greeting.origin += len,
+            Framing::Turns => self.miss_origin_turn(len, cause, moment),
+            Framing::Framed { .. } if self.answers == Step::In => self.miss_answer(len, cause, moment),
+            Framing::Framed { .. } => {}
+        }
+    }
+
+    fn miss_origin_turn(&mut self, len: u64, cause: Incomparable, moment: Moment) {
+        if self.request_open {
+            self.finish_request();
+        }
+        let turn = self.last_turn();
+        if let Some(score) = &mut self.score {
+            score.fill(turn, len);
+        }
+        match self.queue.back_mut().filter(|_| turn.is_some()) {
+            Some(exchange) => {
+                exchange.origin.touch(moment.captured_at, len as usize);
+                exchange.origin.break_off(cause);
+                exchange.origin_done_at = Some(moment.now);
+            }
+            None => self.greeting.origin += len,
+        }
+    }
+
+    /// A hole within content of known length breaks one answer; any other, all that are due.
+    fn miss_answer(&mut self, len: u64, cause: Incomparable, moment: Moment) {
+        let id = self.origin_at;
+        let index = id.saturating_sub(self.front) as usize;
+        let Framing::Framed { answers, .. } = &mut self.framing else { return };
+        let in_step = self.queue.get_mut(index).filter(|exchange| answers.answer_gap(exchange.expect, len));
+        let Some(exchange) = in_step else {
+            if let Some(score) = &mut self.score {
+                score.end();
+            }
+            return self.lose_answers(cause, moment.now);
+        };
+        exchange.origin.break_off(cause);
+        if let Some(score) = &mut self.score {
+            score.fill(Some(id), len);
+        }
+        if answers.answer(exchange.expect, &[]).is_ok_and(|step| step.boundary != Boundary::Inside) {
+            self.finish_answer(moment.now);
+        }
+    }
+
+    /// The client closed.
+    pub fn client_fin(&mut self, moment: Moment, books: &mut Books) {
+        let turn_open = self.close_request(moment, books);
+        let after = match self.framing {
+            Framing::Turns if !turn_open => self.next_id(),
+            Framing::Turns => self.next_id().saturating_sub(1),
+            _ => self.origin_at,
+        };
+        let gate = self.gate(after, moment);
+        self.outbox.close(Farewell::Fin, gate);
+    }
+
+    /// The client's stream ends; whether it ends within a turn.
+    fn close_request(&mut self, moment: Moment, books: &mut Books) -> bool {
+        if matches!(&self.framing, Framing::Undecided(first, _) if !first.is_empty()) {
+            self.decide_for_turns(moment, books);
+        }
+        let open = self.request_open;
+        if let Framing::Framed { requests, .. } = &self.framing
+            && open
+            && self.requests == Step::In
+            && requests.request_at_close() == AtClose::Cut
+        {
+            self.drop_request(NotReplayed::ClientIncomplete, books);
+        }
+        if open {
+            self.finish_request();
+        }
+        open
+    }
+
+    /// The origin closed.
+    pub fn origin_fin(&mut self, now: Time) {
+        if self.origin_closed {
+            return;
+        }
+        match &mut self.framing {
+            Framing::Turns => {
+                if self.next_id() > self.turns_from && !self.request_open {
+                    self.finish_origin_turn(now);
+                }
+            }
+            Framing::Framed { answers, .. } => {
+                let index = self.origin_at.saturating_sub(self.front) as usize;
+                let expect = self.queue.get(index).map(|exchange| exchange.expect);
+                let ends = expect.is_some_and(|expect| answers.answer_at_close(expect) == AtClose::Ends);
+                if ends && self.answers == Step::In {
+                    self.finish_answer(now);
+                }
+            }
+            Framing::Undecided(..) => {}
+        }
+        self.break_origin(Incomparable::OriginIncomplete, now);
+        if let Some(score) = &mut self.score {
+            score.end();
+        }
+        self.origin_closed = true;
+        self.origin_at = self.next_id();
+        self.forget_settled();
+    }
+
+    /// One side reset the connection.
+    pub fn reset(&mut self, side: Side, moment: Moment, books: &mut Books) {
+        self.close_request(moment, books);
+        let after = match side {
+            Side::Client => self.answered_by_origin(),
+            Side::Origin => self.next_id(),
+        };
+        let gate = self.gate(after, moment);
+        self.origin_fin(moment.now);
+        self.outbox.close(Farewell::Reset, gate);
+    }
+
+    /// The first exchange to which the origin has not given its whole answer.
+    fn answered_by_origin(&self) -> u64 {
+        let answered = |exchange: &Exchange| exchange.origin.wire_bytes > 0 || exchange.origin.is_final();
+        match self.framing {
+            Framing::Turns if self.queue.back().is_some_and(answered) => self.next_id(),
+            Framing::Turns => self.next_id().saturating_sub(1),
+            _ => self.origin_at,
+        }
+    }
+
+    /// Nothing more will be seen of the session.
+    pub fn end(&mut self, moment: Moment, books: &mut Books) {
+        self.close_request(moment, books);
+        self.origin_fin(moment.now);
+        let gate = Gate { think: Default::default(), ..self.gate(self.next_id(), moment) };
+        self.outbox.close(Farewell::Fin, gate);
+    }
+
+    /// Whether the protocol has a framer, or may still turn out to have one.
+    pub fn may_be_framed(&self) -> bool {
+        self.protocol != Protocol::Raw && !matches!(self.framing, Framing::Turns)
+    }
+}

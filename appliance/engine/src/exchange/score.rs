@@ -1,0 +1,98 @@
+//! The score of a rehearsal: the origin's own bytes, kept to be played back as the target's.
+//!
+//! It is one stream, as it was on the wire, with marks where the answer to the next request begins. What was lost by the
+//! mirror inside an answer of known length is filled with zeros; where more was lost, the score ends.
+
+use super::{Exchange, Exchanges, Stage};
+use std::collections::VecDeque;
+
+/// Longest hole that is filled.
+const FILL_MAX: u64 = 64 << 20;
+
+/// The origin's bytes that have not been played.
+#[derive(Debug, Default)]
+pub struct Score {
+    bytes: VecDeque<u8>,
+    /// Position in the stream behind the last byte written.
+    written: u64,
+    /// Marks: from this position on, the bytes answer this exchange.
+    marks: VecDeque<(u64, u64)>,
+    /// No byte follows.
+    ended: bool,
+}
+
+impl Score {
+    /// Adds bytes that answer exchange `id`, or nothing in particular.
+    pub fn write(&mut self, id: Option<u64>, bytes: impl Iterator<Item = u8>) {
+        if self.ended {
+            return;
+        }
+        if let Some(id) = id.filter(|id| self.marks.back().is_none_or(|(_, last)| last < id)) {
+            self.marks.push_back((self.written, id));
+        }
+        let before = self.bytes.len();
+        self.bytes.extend(bytes);
+        self.written += (self.bytes.len() - before) as u64;
+    }
+
+    /// Stands in for `len` bytes that were lost; `false` where they are too many.
+    pub fn fill(&mut self, id: Option<u64>, len: u64) -> bool {
+        let fits = len <= FILL_MAX;
+        match fits {
+            true => self.write(id, core::iter::repeat_n(0, len as usize)),
+            false => self.ended = true,
+        }
+        fits
+    }
+
+    /// The origin says nothing more.
+    pub fn end(&mut self) {
+        self.ended = true;
+    }
+}
+
+impl Exchanges {
+    /// Keeps the origin's bytes for [`Exchanges::play`].
+    pub fn rehearse(&mut self) {
+        self.score = Some(Score::default());
+    }
+
+    /// Bytes sent on the present connection.
+    pub fn sent_on_connection(&self) -> u64 {
+        self.sent_on_connection
+    }
+
+    /// Plays what the target may say now to `write`, which says how many bytes it took. Whether it then closes.
+    pub fn play(&mut self, mut write: impl FnMut(&[u8]) -> usize) -> bool {
+        let limit = self.playable();
+        let Some(score) = &mut self.score else { return true };
+        let base = score.written - score.bytes.len() as u64;
+        let mut room = limit.saturating_sub(base) as usize;
+        while room > 0 {
+            let (run, _) = score.bytes.as_slices();
+            let run = &run[..run.len().min(room)];
+            let (len, taken) = (run.len(), write(run));
+            score.bytes.drain(..taken);
+            room -= taken;
+            if taken < len {
+                return false;
+            }
+        }
+        score.ended && score.bytes.is_empty() && self.outbox.next_unit().is_none()
+    }
+
+    /// How far the score may be played: up to the answer to the first exchange that is not sent whole.
+    fn playable(&mut self) -> u64 {
+        loop {
+            let Some(score) = &self.score else { return 0 };
+            let Some((at, id)) = score.marks.front().copied() else { return score.written };
+            let may_be_answered = |exchange: &Exchange| !matches!(exchange.stage, Stage::Waiting | Stage::Sending);
+            if !self.get(id).is_none_or(may_be_answered) {
+                return at;
+            }
+            if let Some(score) = &mut self.score {
+                score.marks.pop_front();
+            }
+        }
+    }
+}

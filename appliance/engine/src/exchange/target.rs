@@ -1,0 +1,338 @@
+//! The target's side of the exchanges: what the replay sends and gets.
+
+use super::answer::Progress;
+use super::outbox::Gate;
+use super::{Alignment, Exchange, Exchanges, Framing, Stage, http_framer};
+use crate::books::Books;
+use crate::ledger::NotReplayed;
+use crate::message::Outcome;
+use crate::protocol::{AtClose, Boundary, Part};
+use crate::time::Time;
+
+/// What the target's bytes mean for the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Connection {
+    /// It can be used on.
+    Usable,
+    /// No further request may be sent on it.
+    Spent,
+}
+
+/// Whether a gate lets through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passage {
+    /// As far as the exchanges are concerned, now.
+    Open,
+    /// Not before the target says more, or this time has come.
+    Shut(Option<Time>),
+}
+
+impl Exchanges {
+    /// A connection to the target is established.
+    pub fn connected(&mut self) {
+        self.target_framer = None;
+        self.target_tunnel = false;
+        self.cut = false;
+        self.sent_on_connection = 0;
+    }
+
+    /// Sends bytes of the next unit through `write`, which says how many it took.
+    pub fn send(&mut self, now: Time, books: &mut Books, mut write: impl FnMut(&[u8]) -> usize) {
+        let Some(id) = self.outbox.next_unit().map(|unit| unit.exchange) else { return };
+        let was_within = self.outbox.is_within_unit();
+        let sent = &mut self.sent_on_connection;
+        let whole = self.outbox.send(&mut books.outboxes, |bytes| {
+            let taken = write(bytes);
+            *sent += taken as u64;
+            taken
+        });
+        let is_turn = id >= self.turns_from && matches!(self.framing, Framing::Turns);
+        if whole || self.outbox.is_within_unit() && !was_within {
+            self.note_sending(id, books);
+        }
+        let Some(exchange) = self.get_mut(id) else { return };
+        if whole && exchange.stage == Stage::Sending {
+            exchange.stage = Stage::Sent(now);
+            exchange.sent_at = Some(now);
+        }
+        if is_turn {
+            self.turn_sent = Some(id);
+        }
+    }
+
+    fn note_sending(&mut self, id: u64, books: &mut Books) {
+        let Some(exchange) = self.get_mut(id) else { return };
+        if exchange.stage == Stage::Waiting {
+            exchange.stage = Stage::Sending;
+        }
+        if !exchange.replayed {
+            exchange.replayed = true;
+            books.ledger.requests.replayed += 1;
+        }
+    }
+
+    /// Whether a connection cannot take another request because the one before was cut off within.
+    pub fn is_cut(&self) -> bool {
+        self.cut
+    }
+
+    /// The target's next bytes.
+    pub fn target_bytes(&mut self, mut bytes: &[u8], now: Time, books: &mut Books) -> Connection {
+        let mut connection = Connection::Usable;
+        while !bytes.is_empty() {
+            if self.target_speaks_turns() {
+                self.take_target_turn(bytes, now, books);
+                return connection;
+            }
+            let Some((consumed, boundary)) = self.target_step(bytes, now, books) else { return Connection::Spent };
+            bytes = &bytes[consumed..];
+            match boundary {
+                Boundary::Last => connection = Connection::Spent,
+                Boundary::Tunnel => self.target_tunnel = true,
+                Boundary::Inside | Boundary::End => {}
+            }
+        }
+        connection
+    }
+
+    /// After an answer that switched protocols the target's bytes are turns, whether or not the origin's already are.
+    fn target_speaks_turns(&self) -> bool {
+        let first_turn_reached = matches!(self.framing, Framing::Turns) && self.target_at >= self.turns_from;
+        self.target_tunnel || first_turn_reached || matches!(self.framing, Framing::Undecided(..))
+    }
+
+    /// One step of the answer that is due; `None` where none is due, or where the bytes are none.
+    fn target_step(&mut self, bytes: &[u8], now: Time, books: &mut Books) -> Option<(usize, Boundary)> {
+        let id = self.target_at;
+        let index = id.checked_sub(self.front)? as usize;
+        let exchange = self.queue.get_mut(index).filter(|exchange| exchange.is_under_way())?;
+        let framer = self.target_framer.get_or_insert_with(|| http_framer(books));
+        let Ok(step) = framer.answer(exchange.expect, bytes) else {
+            self.lose_garbled(id, books);
+            return None;
+        };
+        exchange.target.touch(now, step.consumed);
+        match step.part {
+            Part::Framing => {}
+            Part::Head(head) => exchange.target.set_head(head, books),
+            Part::Body(body) => exchange.target.push_body(body, books),
+        }
+        let (consumed, boundary) = (step.consumed, step.boundary);
+        self.outbox.forget_below(id + 1, &mut books.outboxes);
+        if boundary != Boundary::Inside {
+            self.finish_target(id, now);
+            self.check_upgrade(id, boundary, books);
+        }
+        Some((consumed, boundary))
+    }
+
+    /// Where the origin switched protocols and the target does not, what follows cannot be replayed.
+    fn check_upgrade(&mut self, id: u64, boundary: Boundary, books: &mut Books) {
+        let origin_switched = matches!(self.framing, Framing::Turns) && id + 1 == self.turns_from;
+        if origin_switched && boundary != Boundary::Tunnel {
+            self.bar(NotReplayed::TargetNotUpgraded, books);
+        }
+    }
+
+    fn lose_garbled(&mut self, id: u64, books: &mut Books) {
+        self.conclude(id, Outcome::NotAnswered(crate::ledger::NotAnswered::TargetGarbled), books);
+    }
+
+    fn finish_target(&mut self, id: u64, now: Time) {
+        if let Some(exchange) = self.get_mut(id) {
+            exchange.target.progress = Progress::Whole;
+            exchange.stage = Stage::Answered;
+        }
+        self.advance_target();
+        self.target_moved_at = now;
+    }
+
+    fn take_target_turn(&mut self, bytes: &[u8], now: Time, books: &mut Books) {
+        let sent = self.turn_sent;
+        match sent.and_then(|id| self.get_mut(id)).filter(|exchange| exchange.is_under_way()) {
+            Some(exchange) => {
+                exchange.target.touch(now, bytes.len());
+                exchange.target.push_body(bytes, books);
+            }
+            None if sent.is_none() => {
+                self.greeting.target += bytes.len() as u64;
+                self.greeting.target_last_at = now;
+            }
+            None => self.aligned = false,
+        }
+    }
+
+    /// Whether what waits behind `gate` may go. Without a framer, this is where a turn's answer is found to be whole.
+    pub fn passage(&mut self, gate: &Gate, now: Time, books: &mut Books) -> Passage {
+        let framed_before = gate.after.min(self.turns_from_now());
+        if self.target_at < framed_before {
+            return Passage::Shut(None);
+        }
+        if gate.after > self.turns_from && matches!(self.framing, Framing::Turns) {
+            return self.turn_passage(gate.after - 1, now, books);
+        }
+        self.greeting_passage(now, books)
+    }
+
+    fn turns_from_now(&self) -> u64 {
+        if matches!(self.framing, Framing::Turns) { self.turns_from } else { u64::MAX }
+    }
+
+    fn greeting_passage(&mut self, now: Time, books: &Books) -> Passage {
+        let Greeted { origin, target, last_at } = self.greeted();
+        if target >= origin || self.turn_sent.is_some() {
+            return Passage::Open;
+        }
+        let patience = if target > 0 { last_at + books.limits.quiet } else { last_at + books.limits.answer_timeout };
+        if now < patience {
+            return Passage::Shut(Some(patience));
+        }
+        self.aligned = false;
+        Passage::Open
+    }
+
+    fn greeted(&self) -> Greeted {
+        let last_at = self.greeting.target_last_at.max(self.target_moved_at);
+        Greeted { origin: self.greeting.origin, target: self.greeting.target, last_at }
+    }
+
+    /// Ends the answer to turn `id`: it is as long as the origin's, or has fallen quiet, or has not come in time.
+    fn turn_passage(&mut self, id: u64, now: Time, books: &mut Books) -> Passage {
+        let aligned = self.aligned;
+        let limits = books.limits;
+        let Some(exchange) = self.get_mut(id).filter(|exchange| !exchange.is_target_done()) else {
+            return Passage::Open;
+        };
+        let (have, want) = (exchange.target.wire_bytes, exchange.origin.wire_bytes);
+        let Stage::Sent(sent_at) = exchange.stage else { return Passage::Shut(None) };
+        if have < want {
+            let patience = match have {
+                0 => sent_at.max(exchange.origin_done_at.unwrap_or(sent_at)) + limits.answer_timeout,
+                _ => exchange.target.last_at + limits.quiet,
+            };
+            if now < patience {
+                return Passage::Shut(Some(patience));
+            }
+        }
+        exchange.alignment = match () {
+            () if !aligned => Alignment::Lost,
+            () if have == want => Alignment::Aligned,
+            () => Alignment::Start,
+        };
+        self.aligned = aligned && have == want;
+        match have {
+            0 if want > 0 => self.lose(id, NotReplayed::TargetTimeout, books),
+            _ => self.finish_target(id, now),
+        }
+        self.target_moved_at = now;
+        Passage::Open
+    }
+
+    /// When the answer that is due, by a framer, is too late. The target is not late while the origin has not answered
+    /// either.
+    pub fn answer_deadline(&self, books: &Books) -> Option<Time> {
+        let exchange = self.get(self.target_at).filter(|_| self.target_at < self.turns_from_now())?;
+        match (exchange.stage, exchange.origin_done_at) {
+            (Stage::Sent(at), Some(done_at)) => Some(at.max(done_at) + books.limits.answer_timeout),
+            (Stage::Sending, Some(done_at)) => Some(self.target_moved_at.max(done_at) + books.limits.answer_timeout),
+            _ => None,
+        }
+    }
+
+    /// Without a framer: ends the answer to the last turn where the origin has ended its own, and nothing follows that would
+    /// ask for it. Returns when to look again.
+    pub fn settle_turns(&mut self, now: Time, books: &mut Books) -> Option<Time> {
+        let last = self.next_id().checked_sub(1).filter(|id| *id >= self.turns_from_now())?;
+        let may_end = self.get(last).is_some_and(|exchange| exchange.origin.is_final());
+        match may_end.then(|| self.turn_passage(last, now, books))? {
+            Passage::Shut(until) => until,
+            Passage::Open => None,
+        }
+    }
+
+    /// Exchanges done on the target's side.
+    pub fn answered(&self) -> u64 {
+        self.target_at
+    }
+
+    /// Whether a request is under way.
+    pub fn awaits_target(&self) -> bool {
+        (self.target_at..self.next_id()).any(|id| self.get(id).is_some_and(Exchange::is_under_way))
+    }
+
+    /// The connection to the target is gone, for `cause`. `reused`: the target had answered on it before. A request that it
+    /// swallowed without a byte of answer is sent again on the next one, once, if it may be.
+    pub fn disconnected(&mut self, now: Time, cause: NotReplayed, reused: bool, books: &mut Books) {
+        self.end_at_close(now, cause);
+        let under_way: Vec<u64> =
+            (self.target_at..self.next_id()).filter(|id| self.get(*id).is_some_and(Exchange::is_under_way)).collect();
+        let turns = matches!(self.framing, Framing::Turns);
+        for (index, id) in under_way.iter().enumerate() {
+            let rest = &under_way[index..];
+            let again = reused && !turns && rest.iter().all(|id| self.may_retry(*id));
+            if again && self.outbox.rewind(*id) == Some(*id) {
+                return self.send_again(rest);
+            }
+            self.lose_sent(*id, cause, books);
+        }
+        if turns {
+            self.bar(cause, books);
+        }
+    }
+
+    /// Ends an answer whose end is the close of the connection.
+    fn end_at_close(&mut self, now: Time, cause: NotReplayed) {
+        let id = self.target_at;
+        let expect = self.get(id).filter(|exchange| exchange.is_under_way()).map(|exchange| exchange.expect);
+        if let (Some(expect), Some(framer), NotReplayed::TargetClosed) = (expect, &self.target_framer, cause)
+            && !self.target_tunnel
+            && framer.answer_at_close(expect) == AtClose::Ends
+        {
+            self.finish_target(id, now);
+        }
+    }
+
+    fn may_retry(&self, id: u64) -> bool {
+        self.get(id).is_some_and(|exchange| {
+            exchange.expect.retryable && !exchange.retried && exchange.target.progress == Progress::Awaited
+        })
+    }
+
+    fn send_again(&mut self, ids: &[u64]) {
+        for id in ids {
+            if let Some(exchange) = self.get_mut(*id) {
+                exchange.retried = true;
+                exchange.stage = Stage::Waiting;
+            }
+        }
+    }
+
+    /// Gives up an exchange that was sent, or whose sending had begun.
+    fn lose_sent(&mut self, id: u64, cause: NotReplayed, books: &mut Books) {
+        let unfinished = self.outbox.next_unit().is_some_and(|unit| unit.exchange == id);
+        if unfinished && let Some((_, whole)) = self.outbox.drop_next(&mut books.outboxes) {
+            self.dropping |= !whole;
+        }
+        self.lose(id, cause, books);
+    }
+
+    /// The answer that is due has not come in time.
+    pub fn answer_overdue(&mut self, books: &mut Books) {
+        self.lose_under_way(NotReplayed::TargetTimeout, books);
+    }
+
+    /// What is under way will not be answered: the replay has gone away, as the client did.
+    pub fn aborted(&mut self, books: &mut Books) {
+        for id in self.target_at..self.next_id() {
+            if self.get(id).is_some_and(Exchange::is_under_way) {
+                self.conclude(id, Outcome::NotAnswered(crate::ledger::NotAnswered::ClientAborted), books);
+            }
+        }
+    }
+}
+
+struct Greeted {
+    origin: u64,
+    target: u64,
+    last_at: Time,
+}

@@ -1,0 +1,156 @@
+//! Flows: which service a segment belongs to, in which direction, and the table that finds its session.
+//!
+//! Flow keys are chosen by strangers, so the tables hash with a seed of their own; and because a randomly ordered map must
+//! never decide an order of outputs, [`Table`] cannot be iterated.
+
+use crate::config::{Origin, Service};
+use crate::frame::Endpoint;
+use core::hash::Hash;
+use foldhash::fast::FixedState;
+use hashbrown::HashMap;
+
+/// A hash map without iteration.
+#[derive(Debug)]
+pub struct Table<K, V>(HashMap<K, V, FixedState>);
+
+impl<K: Eq + Hash, V> Table<K, V> {
+    /// An empty table; `seed` makes its collisions unpredictable.
+    pub fn new(seed: u64) -> Self {
+        Self(HashMap::with_hasher(FixedState::with_seed(seed)))
+    }
+
+    /// The value of `key`.
+    pub fn get(&self, key: &K) -> Option<&V> {
+        self.0.get(key)
+    }
+
+    /// Sets the value of `key`; returns the one it had.
+    pub fn insert(&mut self, key: K, value: V) -> Option<V> {
+        self.0.insert(key, value)
+    }
+
+    /// Removes `key` and returns its value.
+    pub fn remove(&mut self, key: &K) -> Option<V> {
+        self.0.remove(key)
+    }
+
+    /// Whether `key` has a value.
+    pub fn contains(&self, key: &K) -> bool {
+        self.0.contains_key(key)
+    }
+
+    /// Keys with a value.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether no key has a value.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// One side of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The real client.
+    Client,
+    /// The production server.
+    Origin,
+}
+
+impl Side {
+    /// The opposite side.
+    pub fn other(self) -> Self {
+        match self {
+            Self::Client => Self::Origin,
+            Self::Origin => Self::Client,
+        }
+    }
+}
+
+/// Both directions of a flow under one key. VLAN tags are not part of it: a mirror may show a tag on one direction only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct FlowKey {
+    /// The real client.
+    pub client: Endpoint,
+    /// The production server.
+    pub origin: Endpoint,
+}
+
+/// A segment's place: its flow, its sender, its service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The flow.
+    pub key: FlowKey,
+    /// Who sent it.
+    pub sender: Side,
+    /// Index into the settings' services.
+    pub service: usize,
+}
+
+/// Finds the service that claims an address.
+#[derive(Debug)]
+pub struct Directory {
+    exact: Table<Endpoint, usize>,
+    any_address: Vec<(u16, usize)>,
+}
+
+impl Directory {
+    /// The directory of `services`; of two that claim the same address the first has it.
+    pub fn new(services: &[Service], seed: u64) -> Self {
+        let mut directory = Self { exact: Table::new(seed), any_address: Vec::new() };
+        for (index, service) in services.iter().enumerate() {
+            for origin in &service.origins {
+                directory.claim(*origin, index);
+            }
+        }
+        directory
+    }
+
+    fn claim(&mut self, origin: Origin, service: usize) {
+        match origin {
+            Origin::Address(address) => {
+                let endpoint = Endpoint::from(address);
+                if !self.exact.contains(&endpoint) {
+                    self.exact.insert(endpoint, service);
+                }
+            }
+            Origin::AnyAddress(port) => self.any_address.push((port, service)),
+        }
+    }
+
+    /// Whether a service claims a port of every address.
+    pub fn has_wildcards(&self) -> bool {
+        !self.any_address.is_empty()
+    }
+
+    /// The service whose origin `endpoint` is.
+    pub fn service_of(&self, endpoint: Endpoint) -> Option<usize> {
+        let wildcard =
+            || self.any_address.iter().find(|(port, _)| *port == endpoint.port()).map(|(_, service)| *service);
+        self.exact.get(&endpoint).copied().or_else(wildcard)
+    }
+
+    /// The place of a segment from `source` to `destination`; `None` where no service has either. Where both are origins
+    /// (an origin that is itself a client of another) the answer of a server, `from_server`, decides.
+    pub fn place(&self, source: Endpoint, destination: Endpoint, from_server: bool) -> Option<Place> {
+        let to = self.service_of(destination);
+        let from = self.service_of(source);
+        match (to, from) {
+            (Some(service), None) => Some(Self::of_client(source, destination, service)),
+            (None, Some(service)) => Some(Self::of_origin(source, destination, service)),
+            (Some(_), Some(service)) if from_server => Some(Self::of_origin(source, destination, service)),
+            (Some(service), Some(_)) => Some(Self::of_client(source, destination, service)),
+            (None, None) => None,
+        }
+    }
+
+    fn of_client(client: Endpoint, origin: Endpoint, service: usize) -> Place {
+        Place { key: FlowKey { client, origin }, sender: Side::Client, service }
+    }
+
+    fn of_origin(origin: Endpoint, client: Endpoint, service: usize) -> Place {
+        Place { key: FlowKey { client, origin }, sender: Side::Origin, service }
+    }
+}

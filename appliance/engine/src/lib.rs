@@ -1,0 +1,30 @@
+//! The sans-I/O core of TapCopy. See ARCHITECTURE.md for the words and the data flow.
+#![forbid(unsafe_code)]
+
+mod books;
+mod compare;
+pub mod config;
+pub mod engine;
+mod exchange;
+pub mod flow;
+pub mod frame;
+pub mod ledger;
+pub mod limits;
+pub mod link;
+pub mod message;
+mod pool;
+pub mod protocol;
+pub mod reassembly;
+mod rehearsal;
+mod replay;
+mod session;
+mod stack;
+pub mod time;
+mod timers;
+
+pub use config::Config;
+pub use engine::Engine;
+pub use ledger::Ledger;
+pub use limits::Limits;
+pub use message::{Command, Input, MirrorFrame, Output, Record};
+pub use time::Time;

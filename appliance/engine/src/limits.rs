@@ -1,0 +1,118 @@
+//! Every bound of the engine, with its reason, in one place. What happens at a bound is counted in the ledger.
+
+use core::time::Duration;
+
+/// The bounds of one engine.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Sessions held at once. A session beyond it is not opened (`frames.ignored.session_limit`).
+    pub sessions: usize,
+    /// Bytes that one stream may hold beyond a hole; past it the hole is given up as lost. A mirror that reorders by more
+    /// than a window of a fast connection is a broken mirror.
+    pub stream_ahead_bytes: usize,
+    /// Bytes held beyond holes in all streams together.
+    pub ahead_bytes: usize,
+    /// How long a hole below the other side's acknowledgement may stay: the two directions of a mirror can overtake each
+    /// other by its queueing delay.
+    pub gap_grace: Duration,
+    /// How long any hole may stay: past a client's second retransmission time-out.
+    pub hole_timeout: Duration,
+    /// Request bytes that a session may have waiting for the target; further requests are dropped (`limit`).
+    pub outbox_bytes: usize,
+    /// Request bytes waiting in all sessions together.
+    pub outboxes_bytes: usize,
+    /// A request is held until it is whole, so that one with a hole is never sent, unless it is longer than this.
+    pub request_held_bytes: usize,
+    /// Exchanges of one session without an outcome.
+    pub exchanges: usize,
+    /// Head of a message (HTTP: start line and fields).
+    pub head_bytes: usize,
+    /// Body of a response kept for the comparison; beyond it, length and hash are compared.
+    pub body_bytes: usize,
+    /// Response bytes kept in all sessions together.
+    pub bodies_bytes: usize,
+    /// Receive and send buffer of a replay's socket, each.
+    pub socket_bytes: usize,
+    /// How long a connection to a target may take to open.
+    pub connect_timeout: Duration,
+    /// How long the target may take to answer, counted from the later of our last request byte and the origin's answer.
+    pub answer_timeout: Duration,
+    /// Silence after which an answer without a framer that is shorter than the origin's counts as ended.
+    pub quiet: Duration,
+    /// How far behind production a session may fall before think times are shortened to catch up.
+    pub lag: Duration,
+    /// Silence of both sides after which a session is forgotten.
+    pub idle_timeout: Duration,
+    /// How long a session may stay half-open or half-closed on the mirror without a frame.
+    pub closing_timeout: Duration,
+    /// How long an address and port of the pool rest after use: the target may hold the 4-tuple in TIME-WAIT.
+    pub port_rest: Duration,
+    /// Fragments of IP packets held for reassembly, in bytes.
+    pub fragment_bytes: usize,
+    /// How long an incomplete IP packet is held (RFC 791 suggests 15 s).
+    pub fragment_timeout: Duration,
+    /// Frames waiting to be sent on the target NIC.
+    pub transmit_frames: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            sessions: 200_000,
+            stream_ahead_bytes: 1 << 20,
+            ahead_bytes: 64 << 20,
+            gap_grace: Duration::from_millis(200),
+            hole_timeout: Duration::from_secs(3),
+            outbox_bytes: 8 << 20,
+            outboxes_bytes: 512 << 20,
+            request_held_bytes: 2 << 20,
+            exchanges: 4_096,
+            head_bytes: 64 << 10,
+            body_bytes: 256 << 10,
+            bodies_bytes: 512 << 20,
+            socket_bytes: 16 << 10,
+            connect_timeout: Duration::from_secs(3),
+            answer_timeout: Duration::from_secs(30),
+            quiet: Duration::from_millis(200),
+            lag: Duration::from_millis(250),
+            idle_timeout: Duration::from_secs(7_200),
+            closing_timeout: Duration::from_secs(60),
+            port_rest: Duration::from_secs(60),
+            fragment_bytes: 4 << 20,
+            fragment_timeout: Duration::from_secs(15),
+            transmit_frames: 256,
+        }
+    }
+}
+
+/// What all sessions of an engine together may hold of one resource, in bytes.
+///
+/// It is not a reservation: a session takes what it must and looks afterwards whether the bound is passed, so one session's
+/// single segment or message is the most by which it can be.
+#[derive(Debug)]
+pub struct Budget {
+    used: usize,
+    bound: usize,
+}
+
+impl Budget {
+    /// A budget of `bound` bytes.
+    pub fn new(bound: usize) -> Self {
+        Self { used: 0, bound }
+    }
+
+    /// A holder that held `before` bytes now holds `after`.
+    pub fn exchange(&mut self, before: usize, after: usize) {
+        self.used = self.used - before + after;
+    }
+
+    /// Whether the bound is reached.
+    pub fn is_over(&self) -> bool {
+        self.used >= self.bound
+    }
+
+    /// Bytes in use.
+    pub fn used(&self) -> usize {
+        self.used
+    }
+}

@@ -1,0 +1,139 @@
+//! The engine's whole vocabulary: what goes in, what comes out.
+
+use crate::config::Config;
+use crate::ledger::{Incomparable, NotAnswered, NotReplayed};
+use crate::time::Time;
+use core::net::SocketAddr;
+use core::time::Duration;
+
+/// The framing in which a captured frame's bytes begin (LINKTYPE of a capture file).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkType {
+    /// Ethernet II or 802.3 (LINKTYPE 1).
+    Ethernet,
+    /// An IPv4 or IPv6 packet without a link header (LINKTYPE 101, 12, 14, 228, 229).
+    RawIp,
+    /// BSD loopback: the address family as four bytes of either order (LINKTYPE 0, 108).
+    BsdLoopback,
+    /// Linux cooked capture (LINKTYPE 113).
+    LinuxSll,
+    /// Linux cooked capture, version 2 (LINKTYPE 276).
+    LinuxSll2,
+}
+
+/// One frame that the mirror showed.
+#[derive(Clone, Copy, Debug)]
+pub struct MirrorFrame<'a> {
+    /// When the frame was captured. Only differences between frames count: the clock may be another than `now`'s, and
+    /// may run at another speed (a capture replayed faster).
+    pub captured_at: Time,
+    /// How the bytes begin.
+    pub link: LinkType,
+    /// The frame's length on the wire; more than `bytes.len()` where the capture cut it off.
+    pub wire_len: u32,
+    /// The captured bytes.
+    pub bytes: &'a [u8],
+}
+
+/// What the engine is told.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A frame from a mirror NIC or a capture.
+    Mirror(MirrorFrame<'a>),
+    /// An Ethernet frame that arrived at the target NIC.
+    Target(&'a [u8]),
+    /// An order.
+    Command(Command),
+    /// The time that [`crate::Engine::poll_timeout`] named has come.
+    Tick,
+}
+
+/// Orders to the engine.
+#[derive(Debug)]
+pub enum Command {
+    /// Stop replaying (the kill switch): open replays are reset; capture and its counters go on.
+    StopReplay,
+    /// Replay the sessions that open from now on.
+    StartReplay,
+    /// Exchange the settings. Sessions that are open keep the service they were opened with.
+    Configure(Box<Config>),
+    /// No further mirror frame follows: end what is idle now, and what is in flight when answered or after `limit`.
+    Finish {
+        /// The longest that an exchange in flight is waited for.
+        limit: Duration,
+    },
+}
+
+/// What the engine has to say.
+#[derive(Debug)]
+pub enum Output<'a> {
+    /// An Ethernet frame to send on the target NIC (there is no other).
+    Transmit(&'a [u8]),
+    /// An exchange has got its outcome.
+    Record(Record),
+}
+
+/// What became of one exchange.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Record {
+    /// Number of the session in this engine, from 1, in the order of opening.
+    pub session: u64,
+    /// Number of the exchange in its session, from 0.
+    pub exchange: u64,
+    /// Index into the services of the configuration under which the session was opened.
+    pub service: usize,
+    /// The real client.
+    pub client: SocketAddr,
+    /// The production server.
+    pub origin: SocketAddr,
+    /// When the request's first byte was captured.
+    pub captured_at: Time,
+    /// Length of the request in bytes.
+    pub request_bytes: u64,
+    /// The one outcome.
+    pub outcome: Outcome,
+    /// Last request byte to first response byte, and to last: of production.
+    pub origin_latency: Option<Latency>,
+    /// The same of the server under test.
+    pub target_latency: Option<Latency>,
+}
+
+/// Times from a request's last byte.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Latency {
+    /// To the response's first byte.
+    pub first_byte: Duration,
+    /// To the response's last byte.
+    pub last_byte: Duration,
+}
+
+/// The outcome of an exchange; exactly one each.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// The server under test answered.
+    Answered(Verdict),
+    /// It was sent, but no whole answer came.
+    NotAnswered(NotAnswered),
+    /// It was never sent.
+    NotReplayed(NotReplayed),
+}
+
+/// What the comparison of the two answers says.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Verdict {
+    /// The answers agree.
+    Match,
+    /// The answers differ.
+    Differ(Difference),
+    /// They cannot be held against each other.
+    Incomparable(Incomparable),
+}
+
+/// Where two answers differ first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The part: `status`, `header:NAME`, `body`.
+    pub part: String,
+    /// Offset of the first byte that differs within the part, where it has one.
+    pub offset: Option<u64>,
+}

@@ -1,0 +1,114 @@
+//! The pool: local addresses and ports for the replay's connections.
+//!
+//! Every address and port is used in turn before one is used again, so the 4-tuples come round as late as they can. One in
+//! use, or at rest because the target may still hold it in TIME-WAIT, is passed over.
+
+use crate::config::PoolRange;
+use crate::flow::Table;
+use crate::frame::Endpoint;
+use crate::limits::Limits;
+use crate::time::Time;
+use core::net::{IpAddr, Ipv6Addr};
+use std::collections::VecDeque;
+
+/// Lowest port used; those below are left to servers.
+const PORT_FIRST: u16 = 1024;
+
+/// Ports of one address.
+const PORTS: u128 = 65_536 - PORT_FIRST as u128;
+
+/// Steps taken to find a free port before the pool counts as exhausted. Ports come free in the order in which they were
+/// taken, so that a longer search finds nothing either, but for a few very long sessions.
+const TRIES: u128 = 4_096;
+
+struct Addresses {
+    range: PoolRange,
+    count: u128,
+    cursor: u128,
+}
+
+/// The addresses and ports that the box owns.
+pub struct Pool {
+    ranges: Vec<Addresses>,
+    taken: Table<Endpoint, ()>,
+    resting: VecDeque<(Time, Endpoint)>,
+}
+
+impl Pool {
+    /// All addresses of `ranges`, with no port taken.
+    pub fn new(ranges: &[PoolRange], seed: u64) -> Self {
+        let addresses = |range: &PoolRange| Addresses {
+            range: *range,
+            count: bits(range.last).saturating_sub(bits(range.first)).saturating_add(1),
+            cursor: 0,
+        };
+        Self { ranges: ranges.iter().map(addresses).collect(), taken: Table::new(seed), resting: VecDeque::new() }
+    }
+
+    /// Takes an address and port for a connection to `target`: of a range on the target's link if there is one, else of the
+    /// same family. `None` where all are in use or at rest.
+    pub fn take(&mut self, now: Time, target: IpAddr) -> Option<Endpoint> {
+        self.wake(now);
+        let on_link = self.ranges.iter().position(|addresses| contains(&addresses.range, target));
+        let same_family =
+            || self.ranges.iter().position(|addresses| addresses.range.first.is_ipv4() == target.is_ipv4());
+        let index = on_link.or_else(same_family)?;
+        let addresses = &mut self.ranges[index];
+        for _ in 0..TRIES.min(addresses.count.saturating_mul(PORTS)) {
+            let endpoint = addresses.step();
+            if !self.taken.contains(&endpoint) {
+                self.taken.insert(endpoint, ());
+                return Some(endpoint);
+            }
+        }
+        None
+    }
+
+    /// Gives one back, to rest before it is taken again.
+    pub fn give(&mut self, now: Time, endpoint: Endpoint, limits: &Limits) {
+        self.resting.push_back((now + limits.port_rest, endpoint));
+    }
+
+    fn wake(&mut self, now: Time) {
+        while let Some((_, endpoint)) = self.resting.pop_front_if(|(until, _)| *until <= now) {
+            self.taken.remove(&endpoint);
+        }
+    }
+
+    /// Whether the box owns `address`.
+    pub fn owns(&self, address: IpAddr) -> bool {
+        self.ranges.iter().any(|Addresses { range, .. }| {
+            range.first.is_ipv4() == address.is_ipv4()
+                && (bits(range.first)..=bits(range.last)).contains(&bits(address))
+        })
+    }
+}
+
+impl Addresses {
+    fn step(&mut self) -> Endpoint {
+        let position = self.cursor;
+        self.cursor = (self.cursor + 1) % self.count.saturating_mul(PORTS);
+        let address = bits(self.range.first) + position % self.count;
+        let port = PORT_FIRST + (position / self.count) as u16;
+        Endpoint::new(from_bits(address, self.range.first.is_ipv4()), port)
+    }
+}
+
+fn bits(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => u128::from(address.to_bits()),
+        IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
+fn from_bits(bits: u128, is_ipv4: bool) -> IpAddr {
+    if is_ipv4 { IpAddr::V4((bits as u32).into()) } else { IpAddr::V6(Ipv6Addr::from_bits(bits)) }
+}
+
+/// Whether `address` lies in the range's subnet.
+pub fn contains(range: &PoolRange, address: IpAddr) -> bool {
+    let width = if range.first.is_ipv4() { 32 } else { 128 };
+    let host_bits = width - u32::from(range.prefix_len).min(width);
+    let differ = bits(range.first) ^ bits(address);
+    range.first.is_ipv4() == address.is_ipv4() && differ.checked_shr(host_bits).unwrap_or(0) == 0
+}

@@ -1,0 +1,160 @@
+//! HTTP/1.0 and HTTP/1.1: where a message begins and ends (RFC 9112).
+//!
+//! Each direction is a `stream`: a head, then content by one of four rules (a length, chunks, until close, none;
+//! RFC 9112, section 6.3), then the next head. `head` reads from a head which rule holds; the answer's rule also depends
+//! on the request's method, which [`Expect`] carries from one direction to the other.
+//!
+//! Requests are read as strictly as servers read them, since a request read otherwise than by the origin would be sent
+//! otherwise than it was; answers are read as leniently as browsers read them. What cannot be read is [`Garbled`], and so is
+//! everything after it, until [`Framer::resume`] finds the next request line.
+
+mod chunked;
+mod head;
+mod stream;
+
+use super::{AtClose, Boundary, Expect, Framer, Garbled, Step};
+use memchr::memchr;
+use stream::Stream;
+
+/// Bytes after which [`looks_like_request`] has decided at the latest; the methods of RFC 9110 have at most 7.
+const DECIDED_BYTES: usize = 16;
+
+/// What an HTTP/2 client without TLS sends first (RFC 9113, section 3.4). It has the shape of a request line.
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
+
+/// Cuts the two byte streams of one HTTP/1 connection.
+#[derive(Debug)]
+pub struct Http1 {
+    requests: Stream,
+    answers: Stream,
+    expect: Expect,
+}
+
+impl Http1 {
+    /// At the start of a connection. A head of more than `head_bytes_limit` bytes is [`Garbled`]; each direction keeps at
+    /// most that many, and only while a head is not complete.
+    pub fn new(head_bytes_limit: usize) -> Self {
+        Self {
+            requests: Stream::new(head_bytes_limit, may_begin_request),
+            answers: Stream::new(head_bytes_limit, may_begin_answer),
+            expect: Expect::default(),
+        }
+    }
+}
+
+impl Framer for Http1 {
+    fn request<'a>(&'a mut self, bytes: &'a [u8]) -> Result<Step<'a>, Garbled> {
+        if !bytes.is_empty() && self.requests.at_boundary() {
+            self.expect = Expect::default();
+        }
+        let Self { requests, expect, .. } = self;
+        requests.step(bytes, |bytes| {
+            let (known, meaning) = head::read_request(bytes)?;
+            *expect = known;
+            Ok(meaning)
+        })
+    }
+
+    fn expect(&self) -> Expect {
+        self.expect
+    }
+
+    fn answer<'a>(&'a mut self, expect: Expect, bytes: &'a [u8]) -> Result<Step<'a>, Garbled> {
+        let Self { requests, answers, .. } = self;
+        let step = answers.step(bytes, |bytes| head::read_answer(expect, bytes))?;
+        if step.boundary == Boundary::Tunnel {
+            requests.become_tunnel();
+        }
+        Ok(step)
+    }
+
+    fn request_at_close(&self) -> AtClose {
+        self.requests.at_close()
+    }
+
+    fn answer_at_close(&self, _expect: Expect) -> AtClose {
+        self.answers.at_close()
+    }
+
+    fn request_gap(&mut self, len: u64) -> bool {
+        self.requests.skip(len)
+    }
+
+    fn answer_gap(&mut self, _expect: Expect, len: u64) -> bool {
+        self.answers.skip(len)
+    }
+
+    /// Only the segment's start is considered, since content may well hold a request line further on, and only a segment
+    /// that holds the whole request line, or begins a long one of a well-known method.
+    fn resume(&mut self, bytes: &[u8]) -> Option<usize> {
+        let at = blank_len(bytes);
+        if self.answers.is_tunnel() || !is_request_start(&bytes[at..]) {
+            return None;
+        }
+        self.requests.reset();
+        self.answers.reset();
+        self.expect = Expect::default();
+        Some(at)
+    }
+}
+
+/// Whether the first bytes of a client begin an HTTP/1 request: a method, a space, and, where the bytes reach that far, a
+/// line that ends in the version. `None`: too few bytes to tell; never with 16 or more.
+pub fn looks_like_request(bytes: &[u8]) -> Option<bool> {
+    let decided = bytes.get(..DECIDED_BYTES);
+    if decided.is_some_and(|start| !start.contains(&b' ')) {
+        return Some(false);
+    }
+    begins_request(&bytes[blank_len(bytes)..]).or(decided.map(|_| false))
+}
+
+/// [`looks_like_request`] for a method of any length.
+fn begins_request(bytes: &[u8]) -> Option<bool> {
+    let method_len = bytes.iter().position(|&byte| !is_token(byte))?;
+    if method_len == 0 || bytes[method_len] != b' ' || bytes.starts_with(HTTP2_PREFACE) {
+        return Some(false);
+    }
+    if HTTP2_PREFACE.starts_with(bytes) {
+        return None;
+    }
+    let Some(line_len) = memchr(b'\n', bytes) else { return Some(true) };
+    let line = bytes[..line_len].trim_ascii_end();
+    Some(line.ends_with(b" HTTP/1.1") || line.ends_with(b" HTTP/1.0"))
+}
+
+fn may_begin_request(bytes: &[u8]) -> bool {
+    begins_request(bytes) != Some(false)
+}
+
+fn may_begin_answer(bytes: &[u8]) -> bool {
+    const START: &[u8] = b"HTTP/1.";
+    bytes.starts_with(START) || START.starts_with(bytes)
+}
+
+/// Whether a segment in the middle of a stream begins with a request line, with so much of it that content is unlikely to
+/// be taken for one: up to the version and a first field after it, or a well-known method and nothing but a target.
+fn is_request_start(bytes: &[u8]) -> bool {
+    let mut request = httparse::Request::new(&mut []);
+    match request.parse(bytes) {
+        // Without room for fields, the first one that is well formed is one too many.
+        Ok(_) | Err(httparse::Error::TooManyHeaders) => {}
+        Err(_) => return false,
+    }
+    request.version.is_some() || request.method.is_some_and(|method| is_long_target(method, &bytes[method.len()..]))
+}
+
+/// Whether a segment that the parser found to be a request line without an end is one by its form.
+fn is_long_target(method: &str, rest: &[u8]) -> bool {
+    const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"];
+    METHODS.contains(&method) && (rest.starts_with(b" /") || rest.starts_with(b" http"))
+}
+
+/// Length of the empty lines that a client may send before a request line (RFC 9112, section 2.2).
+fn blank_len(bytes: &[u8]) -> usize {
+    bytes.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count()
+}
+
+/// RFC 9110, section 5.6.2.
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}

@@ -1,0 +1,179 @@
+//! What a head says of the message that it begins.
+
+use super::stream::{Content, Meaning};
+use crate::protocol::{Expect, Garbled};
+use core::mem::MaybeUninit;
+use httparse::{Header, ParserConfig, Request, Response, Status};
+
+/// Fields that a head may have; more is garbled. Servers refuse such requests: Apache more than 100, others by size.
+const FIELDS: usize = 256;
+
+/// `Expect::kind` of an answer to HEAD: never has content.
+const TO_HEAD: u8 = 1;
+/// `Expect::kind` of an answer to CONNECT: begins a tunnel when it is a success.
+const TO_CONNECT: u8 = 2;
+
+/// What a whole request head says of the answer to it, and of its own content.
+pub(super) fn read_request(head: &[u8]) -> Result<(Expect, Meaning), Garbled> {
+    parse_request(head).or_else(|Garbled| parse_request(&unfolded(head)))
+}
+
+/// What a whole answer head says, given what its request was.
+pub(super) fn read_answer(expect: Expect, head: &[u8]) -> Result<Meaning, Garbled> {
+    let mut config = ParserConfig::default();
+    config
+        .allow_spaces_after_header_name_in_responses(true)
+        .allow_obsolete_multiline_headers_in_responses(true)
+        .allow_multiple_spaces_in_response_status_delimiters(true)
+        .ignore_invalid_headers_in_responses(true);
+    let mut room = [const { MaybeUninit::uninit() }; FIELDS];
+    let mut answer = Response::new(&mut []);
+    whole(head, config.parse_response_with_uninit_headers(&mut answer, head, &mut room))?;
+    let fields = Fields::read(answer.headers);
+    let last = !fields.is_persistent(answer.version.ok_or(Garbled)?);
+    match answer.code.ok_or(Garbled)? {
+        101 => Ok(Meaning::Tunnel),
+        100..=199 => Ok(Meaning::Interim),
+        200..=299 if expect.kind == TO_CONNECT => Ok(Meaning::Tunnel),
+        204 | 304 => Ok(Meaning::Message { content: Content::Length(0), last }),
+        _ if expect.kind == TO_HEAD => Ok(Meaning::Message { content: Content::Length(0), last }),
+        _ => Ok(Meaning::Message { content: fields.answer_content()?, last }),
+    }
+}
+
+fn parse_request(head: &[u8]) -> Result<(Expect, Meaning), Garbled> {
+    let mut room = [const { MaybeUninit::uninit() }; FIELDS];
+    let mut request = Request::new(&mut []);
+    whole(head, request.parse_with_uninit_headers(head, &mut room))?;
+    let content = Fields::read(request.headers).request_content()?;
+    Ok((expectation(request.method.unwrap_or_default()), Meaning::Message { content, last: false }))
+}
+
+/// The parser must have found the head's end where it was cut.
+fn whole(head: &[u8], parsed: httparse::Result<usize>) -> Result<(), Garbled> {
+    match parsed {
+        Ok(Status::Complete(len)) if len == head.len() => Ok(()),
+        _ => Err(Garbled),
+    }
+}
+
+fn expectation(method: &str) -> Expect {
+    let kind = match method {
+        "HEAD" => TO_HEAD,
+        "CONNECT" => TO_CONNECT,
+        _ => 0,
+    };
+    let retryable = matches!(method, "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE");
+    Expect { kind, retryable }
+}
+
+/// The head with each folded line joined to the one before it, length kept (RFC 9112, section 5.2).
+fn unfolded(head: &[u8]) -> Vec<u8> {
+    let mut head = head.to_vec();
+    for at in 1..head.len() {
+        if head[at - 1] == b'\n' && matches!(head[at], b' ' | b'\t') {
+            head[at - 1] = b' ';
+            if at >= 2 && head[at - 2] == b'\r' {
+                head[at - 2] = b' ';
+            }
+        }
+    }
+    head
+}
+
+/// The fields that say where a message ends.
+#[derive(Default)]
+struct Fields {
+    length: Option<Result<u64, Garbled>>,
+    coding: Option<Coding>,
+    close: bool,
+    keep_alive: bool,
+}
+
+/// What the list of transfer codings comes to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Coding {
+    /// None at all, as RFC 2616 spelled it.
+    Identity,
+    /// Ends in `chunked`.
+    Chunked,
+    /// Anything else: the end cannot be known.
+    Other,
+}
+
+impl Fields {
+    fn read(headers: &[Header<'_>]) -> Self {
+        let mut fields = Self::default();
+        for header in headers {
+            if header.name.eq_ignore_ascii_case("content-length") {
+                items(header.value).for_each(|item| fields.add_length(item));
+            } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
+                items(header.value).filter(|item| !item.is_empty()).for_each(|item| fields.add_coding(item));
+            } else if header.name.eq_ignore_ascii_case("connection") {
+                fields.close |= items(header.value).any(|item| item.eq_ignore_ascii_case(b"close"));
+                fields.keep_alive |= items(header.value).any(|item| item.eq_ignore_ascii_case(b"keep-alive"));
+            }
+        }
+        fields
+    }
+
+    /// A repeated length is tolerated where it is the same (RFC 9112, section 6.3, item 5).
+    fn add_length(&mut self, item: &[u8]) {
+        let length = decimal(item).ok_or(Garbled);
+        self.length = match self.length {
+            None => Some(length),
+            Some(before) if before == length => Some(length),
+            Some(_) => Some(Err(Garbled)),
+        };
+    }
+
+    fn add_coding(&mut self, item: &[u8]) {
+        self.coding = Some(if item.eq_ignore_ascii_case(b"chunked") {
+            Coding::Chunked
+        } else if self.coding.is_none() && item.eq_ignore_ascii_case(b"identity") {
+            Coding::Identity
+        } else {
+            Coding::Other
+        });
+    }
+
+    /// RFC 9112, section 6.3. Where both are there, the transfer coding wins over the length.
+    fn request_content(&self) -> Result<Content, Garbled> {
+        match self.coding {
+            Some(Coding::Chunked) => Ok(Content::Chunked),
+            Some(Coding::Other) => Err(Garbled),
+            Some(Coding::Identity) | None => self.length.unwrap_or(Ok(0)).map(Content::Length),
+        }
+    }
+
+    /// As of a request, but what has no length ends with the connection.
+    fn answer_content(&self) -> Result<Content, Garbled> {
+        match (self.coding, self.length) {
+            (Some(Coding::Chunked), _) => Ok(Content::Chunked),
+            (Some(Coding::Other), _) | (_, None) => Ok(Content::UntilClose),
+            (_, Some(length)) => length.map(Content::Length),
+        }
+    }
+
+    /// RFC 9112, section 9.3; `version` is the minor one. A transfer coding in HTTP/1.0 is faulty, and the connection ends
+    /// after it (section 6.1).
+    fn is_persistent(&self, version: u8) -> bool {
+        !self.close && (version >= 1 || (self.keep_alive && self.coding.is_none()))
+    }
+}
+
+/// The items of a comma-separated list.
+fn items(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|&byte| byte == b',').map(<[u8]>::trim_ascii)
+}
+
+/// Digits only: neither sign nor blank (RFC 9110, section 8.6).
+fn decimal(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0_u64, |value, &byte| {
+        let digit = byte.is_ascii_digit().then(|| byte - b'0')?;
+        value.checked_mul(10)?.checked_add(u64::from(digit))
+    })
+}

@@ -1,0 +1,104 @@
+//! Protocols: how the bytes of a session are cut into requests and answers.
+//!
+//! A [`Framer`] holds the parsing state of both directions of one connection. The session of production has one (requests
+//! and the origin's answers), each connection to a target has one (answers only). It sees every byte once, in order, and
+//! keeps none but the piece of a head that is not complete; it never fails for the connection's sake: what it cannot parse
+//! it says, and the session goes on without it.
+
+pub mod http1;
+
+/// What the answer to a request depends on: `kind` is a value of the framer's own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Expect {
+    /// Which shape the answer will have; only the framer knows the meaning.
+    pub kind: u8,
+    /// Whether the request may be sent again when a reused connection closed without a byte of answer (RFC 9110,
+    /// section 9.2.2: idempotent methods).
+    pub retryable: bool,
+}
+
+/// What a run of consumed bytes is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part<'a> {
+    /// Bytes that frame the content (chunk sizes, an interim answer, an incomplete head): not compared.
+    Framing,
+    /// A whole head, start line to empty line.
+    Head(&'a [u8]),
+    /// Content, without its framing.
+    Body(&'a [u8]),
+}
+
+/// Where the consumed bytes end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Boundary {
+    /// Within a message.
+    Inside,
+    /// At the end of a message.
+    End,
+    /// At the end of the last message of this connection: the sender will close (HTTP `Connection: close`).
+    Last,
+    /// At the end of an answer after which both directions are no longer of this protocol (HTTP 101, CONNECT).
+    Tunnel,
+}
+
+/// One step of a framer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step<'a> {
+    /// Bytes consumed from the front of the input; at least one unless the input is empty or the step is an `End`.
+    pub consumed: usize,
+    /// What they are.
+    pub part: Part<'a>,
+    /// Where they end.
+    pub boundary: Boundary,
+}
+
+/// The bytes are not of this protocol, or a head is longer than the bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Garbled;
+
+/// How a message ends when its sender closes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtClose {
+    /// Between messages: nothing was cut.
+    Clean,
+    /// The close is the end of the message (HTTP: a body without a length).
+    Ends,
+    /// The message is not whole.
+    Cut,
+}
+
+/// Cuts one connection's two byte streams into messages.
+pub trait Framer: Send {
+    /// Consumes request bytes. The first byte after a boundary begins the next request.
+    ///
+    /// # Errors
+    /// [`Garbled`]: from here on the request stream cannot be cut, until [`Framer::resume`].
+    fn request<'a>(&'a mut self, bytes: &'a [u8]) -> Result<Step<'a>, Garbled>;
+
+    /// What is known of the answer to the request whose bytes were consumed last; complete once its head was.
+    fn expect(&self) -> Expect;
+
+    /// Consumes answer bytes of the request that `expect` was said of.
+    ///
+    /// # Errors
+    /// [`Garbled`]: the answer stream cannot be cut any more.
+    fn answer<'a>(&'a mut self, expect: Expect, bytes: &'a [u8]) -> Result<Step<'a>, Garbled>;
+
+    /// The client's stream ends here.
+    fn request_at_close(&self) -> AtClose;
+
+    /// The server's stream ends here, while the answer to a request with `expect` is due.
+    fn answer_at_close(&self, expect: Expect) -> AtClose;
+
+    /// `len` request bytes were lost. Whether the stream is still in step: they lay within one message's content of known
+    /// length. Where they reach exactly to its end, the next call of [`Framer::request`], be it with an empty slice, is a
+    /// step of 0 bytes with the boundary. Out of step, the stream is [`Garbled`] until [`Framer::resume`].
+    fn request_gap(&mut self, len: u64) -> bool;
+
+    /// `len` answer bytes were lost; as [`Framer::request_gap`].
+    fn answer_gap(&mut self, expect: Expect, len: u64) -> bool;
+
+    /// Out of step: the offset in `bytes`, the content of one TCP segment, at which a request begins. On `Some` both
+    /// directions are reset to the boundary before that request.
+    fn resume(&mut self, bytes: &[u8]) -> Option<usize>;
+}

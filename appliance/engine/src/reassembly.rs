@@ -1,0 +1,402 @@
+//! Reassembly: the segments of one session, as the mirror shows them, become two ordered byte streams.
+//!
+//! A stream counts its bytes from the first after the SYN; a FIN takes one place behind the last byte. Segments in order are
+//! handed on without a copy; others are held until the bytes below them have come. Three things hold a segment back:
+//!
+//! - *order*: a hole below it in its own stream;
+//! - *causality*: it acknowledges bytes of the other side that the mirror has not shown yet. The two directions of a mirror
+//!   can overtake each other, and an answer handed on before its request would be taken for part of the one before;
+//! - nothing else: a segment that is both in order and explained is handed on at once.
+//!
+//! What the other side acknowledges was sent. So a hole below an acknowledgement is a loss of the mirror, and is given up
+//! ([`Piece::Gap`]) after a grace for directions out of order; a hole without one may yet be filled by a retransmission, and
+//! is given up after a longer time, or when the bytes held above it reach their bound.
+
+use crate::flow::Side;
+use crate::limits::{Budget, Limits};
+use crate::time::Time;
+use core::time::Duration;
+use std::collections::BTreeMap;
+
+/// Farthest a sequence number may lie ahead: the largest window (RFC 7323, section 2.3).
+const WINDOW_MAX: i64 = 1 << 30;
+
+/// Holes after which a direction that never showed a byte is taken for one that the mirror does not have.
+const ONE_WAY_HOLES: u32 = 2;
+
+/// What is handed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// The next bytes.
+    Bytes(&'a [u8]),
+    /// So many bytes were sent, but not seen.
+    Gap(u64),
+    /// The side has closed; no byte follows.
+    Fin,
+}
+
+/// A piece of one side's stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivery<'a> {
+    /// Whose stream.
+    pub side: Side,
+    /// What.
+    pub piece: Piece<'a>,
+    /// When the segment that brought it was captured.
+    pub captured_at: Time,
+}
+
+/// A segment as reassembly sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Content<'a> {
+    /// Who sent it.
+    pub side: Side,
+    /// Sequence number of the first payload byte (after a SYN: one more than the SYN's).
+    pub seq: u32,
+    /// The acknowledgement number, if it has one.
+    pub ack: Option<u32>,
+    /// The bytes.
+    pub payload: &'a [u8],
+    /// Whether a FIN follows them.
+    pub fin: bool,
+    /// When it was captured.
+    pub captured_at: Time,
+}
+
+/// What a segment brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// Something new, handed on.
+    InOrder,
+    /// Something new, held back.
+    Early,
+    /// Nothing new.
+    Duplicate,
+}
+
+/// A piece held back.
+#[derive(Debug)]
+struct Held {
+    bytes: Vec<u8>,
+    fin: bool,
+    /// How far the other stream must have been handed on before this may be.
+    after: u64,
+    captured_at: Time,
+}
+
+impl Held {
+    fn span(&self) -> u64 {
+        self.bytes.len() as u64 + u64::from(self.fin)
+    }
+}
+
+#[derive(Debug, Default)]
+struct Stream {
+    /// Sequence number of offset 0, once known.
+    base: Option<u32>,
+    /// Handed on up to here.
+    next: u64,
+    /// Acknowledged by the other side up to here.
+    acked: u64,
+    held: BTreeMap<u64, Held>,
+    held_bytes: usize,
+    /// When that was captured.
+    acked_at: Time,
+    /// Since when something held or acknowledged waits for bytes that are missing, and where.
+    stalled_since: Option<Time>,
+    stalled_at: u64,
+    /// Whether a byte was ever seen.
+    seen: bool,
+    holes: u32,
+}
+
+impl Stream {
+    fn offset_of(&self, seq: u32) -> Option<i64> {
+        let near = self.base?.wrapping_add(self.next as u32);
+        Some(self.next as i64 + i64::from(seq.wrapping_sub(near) as i32))
+    }
+
+    fn is_one_way(&self) -> bool {
+        !self.seen && self.holes >= ONE_WAY_HOLES
+    }
+
+    /// The end of the hole at `next`: the first byte held, or what is acknowledged, whichever comes first.
+    fn hole_end(&self) -> Option<u64> {
+        let held = self.held.first_key_value().map(|(offset, _)| *offset);
+        let acked = (self.acked > self.next).then_some(self.acked);
+        match (held, acked) {
+            (Some(held), Some(acked)) => Some(held.min(acked)),
+            (one, other) => one.or(other),
+        }
+        .filter(|end| *end > self.next)
+    }
+
+    /// Holds what is not yet held of `bytes` at `offset`. Where segments overlap, the bytes that came first are kept, as
+    /// most receivers do.
+    fn hold(&mut self, mut offset: u64, mut bytes: &[u8], fin: bool, after: u64, captured_at: Time) {
+        let end = offset + bytes.len() as u64;
+        if let Some((start, below)) = self.held.range(..offset).next_back() {
+            let covered = (start + below.span()).clamp(offset, end);
+            bytes = &bytes[(covered - offset) as usize..];
+            offset = covered;
+        }
+        while offset < end {
+            let above = self.held.range(offset..end).next().map(|(start, held)| (*start, *start + held.span()));
+            let (start, resume) = above.unwrap_or((end, end));
+            let run = (start - offset) as usize;
+            if run > 0 {
+                self.insert(offset, Held { bytes: bytes[..run].to_vec(), fin: false, after, captured_at });
+            }
+            let resume = resume.min(end);
+            bytes = &bytes[(resume - offset) as usize..];
+            offset = resume;
+        }
+        if fin && !self.held.contains_key(&end) {
+            self.insert(end, Held { bytes: Vec::new(), fin: true, after, captured_at });
+        }
+    }
+
+    fn insert(&mut self, offset: u64, held: Held) {
+        self.held_bytes += held.bytes.len();
+        self.held.insert(offset, held);
+    }
+
+    /// Lets the first held piece go without what it acknowledges. Whether there was one.
+    fn release_first(&mut self) -> bool {
+        let Some(mut first) = self.held.first_entry() else { return false };
+        first.get_mut().after = 0;
+        true
+    }
+
+    /// Notes since when the stream, handed on up to `next`, has been waiting.
+    fn note_stall(&mut self, now: Time) {
+        let waits = self.acked > self.next || !self.held.is_empty();
+        let goes_on = self.stalled_since.is_some() && self.stalled_at == self.next;
+        if !(waits && goes_on) {
+            self.stalled_since = waits.then_some(now);
+        }
+        self.stalled_at = self.next;
+    }
+
+    /// How long it may wait.
+    fn patience(&self, limits: &Limits) -> Duration {
+        if self.acked > self.next && self.hole_end().is_some() { limits.gap_grace } else { limits.hole_timeout }
+    }
+
+    /// Takes the first held piece if it is in order and explained.
+    fn take_ready(&mut self, other_next: u64) -> Option<(u64, Held)> {
+        let first = self.held.first_entry()?;
+        if *first.key() > self.next || first.get().after > other_next {
+            return None;
+        }
+        let (offset, held) = first.remove_entry();
+        self.held_bytes -= held.bytes.len();
+        Some((offset, held))
+    }
+}
+
+/// The two streams of one session.
+#[derive(Debug, Default)]
+pub struct Streams {
+    client: Stream,
+    origin: Stream,
+}
+
+impl Streams {
+    fn of(&mut self, side: Side) -> &mut Stream {
+        match side {
+            Side::Client => &mut self.client,
+            Side::Origin => &mut self.origin,
+        }
+    }
+
+    fn pair(&mut self, side: Side) -> (&mut Stream, &mut Stream) {
+        match side {
+            Side::Client => (&mut self.client, &mut self.origin),
+            Side::Origin => (&mut self.origin, &mut self.client),
+        }
+    }
+
+    /// Says that `side`'s first byte has the sequence number `seq`, unless that is known already.
+    pub fn begin(&mut self, side: Side, seq: u32) {
+        self.of(side).base.get_or_insert(seq);
+    }
+
+    /// Takes a segment, and hands on what has become ready. `budget` is of the bytes held in all sessions.
+    pub fn handle(
+        &mut self,
+        now: Time,
+        content: &Content<'_>,
+        limits: &Limits,
+        budget: &mut Budget,
+        sink: &mut impl FnMut(Delivery<'_>),
+    ) -> Arrival {
+        let held = self.held_bytes();
+        let after = self.note_ack(content);
+        let arrival = self.place(content, after, sink);
+        self.settle(now, sink);
+        budget.exchange(held, self.held_bytes());
+        self.relieve(now, limits, budget, sink);
+        arrival
+    }
+
+    /// Learns what the segment acknowledges; returns how far the other stream must be handed on before it.
+    fn note_ack(&mut self, content: &Content<'_>) -> u64 {
+        let Some(ack) = content.ack else { return 0 };
+        let other = self.of(content.side.other());
+        other.base.get_or_insert(ack);
+        let offset = other.offset_of(ack).unwrap_or(0);
+        if offset < 0 || offset - other.next as i64 > WINDOW_MAX {
+            return 0;
+        }
+        if offset as u64 > other.acked {
+            other.acked = offset as u64;
+            other.acked_at = content.captured_at;
+        }
+        offset as u64
+    }
+
+    fn place(&mut self, content: &Content<'_>, after: u64, sink: &mut impl FnMut(Delivery<'_>)) -> Arrival {
+        let (stream, other) = self.pair(content.side);
+        stream.base.get_or_insert(content.seq);
+        let Some(offset) = stream.offset_of(content.seq) else { return Arrival::Duplicate };
+        let end = offset + content.payload.len() as i64 + i64::from(content.fin);
+        if end <= stream.next as i64 || offset - stream.next as i64 > WINDOW_MAX {
+            return if end == offset { Arrival::InOrder } else { Arrival::Duplicate };
+        }
+        stream.seen = true;
+        let known = (stream.next as i64 - offset).clamp(0, content.payload.len() as i64);
+        let bytes = &content.payload[known as usize..];
+        let offset = (offset + known) as u64;
+        if offset <= stream.next && stream.held.is_empty() && after <= other.next {
+            hand_on(stream, content.side, bytes, content.fin, content.captured_at, sink);
+            return Arrival::InOrder;
+        }
+        stream.hold(offset, bytes, content.fin, after, content.captured_at);
+        Arrival::Early
+    }
+
+    /// Hands on, in turn, whatever of the two streams is ready; then notes since when each waits.
+    fn settle(&mut self, now: Time, sink: &mut impl FnMut(Delivery<'_>)) {
+        while self.drain(Side::Client, sink) | self.drain(Side::Origin, sink) {}
+        self.client.note_stall(now);
+        self.origin.note_stall(now);
+    }
+
+    fn drain(&mut self, side: Side, sink: &mut impl FnMut(Delivery<'_>)) -> bool {
+        let (stream, other) = self.pair(side);
+        let mut moved = false;
+        while let Some((offset, held)) = stream.take_ready(other.next) {
+            let known = (stream.next - offset).min(held.span());
+            let bytes = held.bytes.get(known as usize..).unwrap_or_default();
+            let fin = held.fin && known < held.span();
+            hand_on(stream, side, bytes, fin, held.captured_at, sink);
+            moved = true;
+        }
+        moved
+    }
+
+    /// Gives holes up at once where a bound is passed, or where the mirror does not show the direction at all.
+    fn relieve(&mut self, now: Time, limits: &Limits, budget: &mut Budget, sink: &mut impl FnMut(Delivery<'_>)) {
+        loop {
+            let held = self.held_bytes();
+            let over = self.largest_held() > limits.stream_ahead_bytes || (held > 0 && budget.is_over());
+            let moved = self.give_up(now, |stream| over || stream.is_one_way(), |_| over, sink);
+            budget.exchange(held, self.held_bytes());
+            if !moved {
+                return;
+            }
+        }
+    }
+
+    fn largest_held(&self) -> usize {
+        self.client.held_bytes.max(self.origin.held_bytes)
+    }
+
+    /// When [`Streams::expire`] has something to do.
+    pub fn deadline(&self, limits: &Limits) -> Option<Time> {
+        let of = |stream: &Stream| Some(stream.stalled_since? + stream.patience(limits));
+        [of(&self.client), of(&self.origin)].into_iter().flatten().min()
+    }
+
+    /// Gives up the holes whose time has come.
+    pub fn expire(&mut self, now: Time, limits: &Limits, budget: &mut Budget, sink: &mut impl FnMut(Delivery<'_>)) {
+        let held = self.held_bytes();
+        let due = |stream: &Stream| stream.stalled_since.is_some_and(|since| since + stream.patience(limits) <= now);
+        while self.give_up(now, due, due, sink) {}
+        budget.exchange(held, self.held_bytes());
+    }
+
+    /// Gives up every hole, in turn: nothing more will come.
+    pub fn finish(&mut self, now: Time, budget: &mut Budget, sink: &mut impl FnMut(Delivery<'_>)) {
+        let held = self.held_bytes();
+        while self.give_up(now, |_| true, |_| true, sink) {}
+        budget.exchange(held, self.held_bytes());
+    }
+
+    /// Gives up one hole of a stream for which `hole_due` says so; where there is none, the causality of one held segment
+    /// (two sides that acknowledge what neither has sent can only be a forgery, and must not hold memory for ever).
+    fn give_up(
+        &mut self,
+        now: Time,
+        hole_due: impl Fn(&Stream) -> bool,
+        causality_due: impl Fn(&Stream) -> bool,
+        sink: &mut impl FnMut(Delivery<'_>),
+    ) -> bool {
+        for side in [Side::Client, Side::Origin] {
+            let stream = self.of(side);
+            let Some(end) = stream.hole_end().filter(|_| hole_due(stream)) else { continue };
+            let captured_at = stream.held.first_key_value().map_or(stream.acked_at, |(_, held)| held.captured_at);
+            let lost = end - stream.next;
+            stream.next = end;
+            stream.holes += 1;
+            sink(Delivery { side, piece: Piece::Gap(lost), captured_at });
+            self.settle(now, sink);
+            return true;
+        }
+        for side in [Side::Client, Side::Origin] {
+            let stream = self.of(side);
+            if causality_due(stream) && stream.release_first() {
+                self.settle(now, sink);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Whether something is held, or known to be missing.
+    pub fn is_stalled(&self) -> bool {
+        self.client.stalled_since.is_some() || self.origin.stalled_since.is_some()
+    }
+
+    /// Whether the mirror never showed a byte of `side`, though the other side acknowledged some.
+    pub fn is_one_way(&self, side: Side) -> bool {
+        match side {
+            Side::Client => self.client.is_one_way(),
+            Side::Origin => self.origin.is_one_way(),
+        }
+    }
+
+    /// Bytes held back, to be given back to the budget when they change.
+    pub fn held_bytes(&self) -> usize {
+        self.client.held_bytes + self.origin.held_bytes
+    }
+}
+
+fn hand_on(
+    stream: &mut Stream,
+    side: Side,
+    bytes: &[u8],
+    fin: bool,
+    captured_at: Time,
+    sink: &mut impl FnMut(Delivery<'_>),
+) {
+    if !bytes.is_empty() {
+        stream.next += bytes.len() as u64;
+        sink(Delivery { side, piece: Piece::Bytes(bytes), captured_at });
+    }
+    if fin {
+        stream.next += 1;
+        sink(Delivery { side, piece: Piece::Fin, captured_at });
+    }
+}

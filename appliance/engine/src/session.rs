@@ -1,0 +1,226 @@
+//! The life of one production session, as far as a mirror shows it: from SYN or midstream pick-up to FIN, RST or silence.
+//!
+//! States: *opening* (a SYN was seen), *open*, *ended*. A session ends when both sides have closed and everything before
+//! has been handed on, when one side resets it, or when nothing is seen of it for too long. What it tells its owner is a
+//! [`Happening`] each, in the causal order that reassembly establishes.
+
+use crate::flow::Side;
+use crate::frame::Segment;
+use crate::ledger::Ended;
+use crate::limits::{Budget, Limits};
+use crate::reassembly::{Arrival, Content, Delivery, Piece, Streams};
+use crate::time::Time;
+
+/// What a session has to tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Happening<'a> {
+    /// The connection is established.
+    Open,
+    /// A piece of a stream.
+    Stream(Delivery<'a>),
+    /// A side has reset the connection, at this capture time.
+    Reset(Side, Time),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Opening,
+    Open,
+    Ended(Ended),
+}
+
+/// The sides that have closed.
+#[derive(Clone, Copy, Debug, Default)]
+struct Closed {
+    client: bool,
+    origin: bool,
+}
+
+/// One production session.
+#[derive(Debug)]
+pub struct Session {
+    state: State,
+    streams: Streams,
+    client_isn: Option<u32>,
+    closed: Closed,
+    /// A reset that waits until what was sent before it has been handed on.
+    reset: Option<(Side, Time)>,
+    last_seen: Time,
+}
+
+/// What a session shares with the others.
+#[derive(Debug)]
+pub struct Shared<'a> {
+    /// The bounds.
+    pub limits: &'a Limits,
+    /// Bytes held back in all sessions.
+    pub ahead: &'a mut Budget,
+}
+
+impl Session {
+    /// The session that `segment` of `sender` begins, or into which it falls. `None` where it can begin none: it carries
+    /// neither a client's SYN, nor an origin's SYN-ACK, nor content.
+    pub fn begin(now: Time, sender: Side, segment: &Segment<'_>) -> Option<Self> {
+        let syn = segment.flags.syn();
+        let begins = syn && segment.flags.ack() == (sender == Side::Origin);
+        let falls_into = !syn && !segment.flags.rst() && !segment.payload.is_empty();
+        (begins || falls_into).then(|| Self {
+            state: if begins { State::Opening } else { State::Open },
+            streams: Streams::default(),
+            client_isn: None,
+            closed: Closed::default(),
+            reset: None,
+            last_seen: now,
+        })
+    }
+
+    /// Whether `segment` begins another session on the same flow: a client's SYN that is not this session's own sent again.
+    pub fn is_replaced_by(&self, sender: Side, segment: &Segment<'_>) -> bool {
+        let syn = sender == Side::Client && segment.flags.syn() && !segment.flags.ack();
+        syn && self.client_isn != Some(segment.seq)
+    }
+
+    /// Takes a segment of this session.
+    pub fn handle(
+        &mut self,
+        now: Time,
+        captured_at: Time,
+        sender: Side,
+        segment: &Segment<'_>,
+        shared: &mut Shared<'_>,
+        sink: &mut impl FnMut(Happening<'_>),
+    ) -> Arrival {
+        if let State::Ended(_) = self.state {
+            return Arrival::Duplicate;
+        }
+        self.last_seen = now;
+        let seq = self.note_syn(sender, segment);
+        if self.state == State::Opening && is_established_by(sender, segment) {
+            self.state = State::Open;
+            sink(Happening::Open);
+        }
+        let ack = segment.flags.ack().then_some(segment.ack);
+        let whole = segment.missing == 0;
+        let fin = segment.flags.fin();
+        let content = Content { side: sender, seq, ack, payload: segment.payload, fin: fin && whole, captured_at };
+        let arrival = self.reassemble(now, &content, shared, sink);
+        if fin && !whole {
+            let behind = seq.wrapping_add(segment.payload.len() as u32).wrapping_add(segment.missing);
+            self.reassemble(now, &Content { seq: behind, payload: &[], fin, ..content }, shared, sink);
+        }
+        if segment.flags.rst() {
+            self.reset.get_or_insert((sender, captured_at));
+        }
+        self.conclude(sink);
+        arrival
+    }
+
+    fn reassemble(
+        &mut self,
+        now: Time,
+        content: &Content<'_>,
+        shared: &mut Shared<'_>,
+        sink: &mut impl FnMut(Happening<'_>),
+    ) -> Arrival {
+        let mut noting = noting(&mut self.closed, sink);
+        self.streams.handle(now, content, shared.limits, shared.ahead, &mut noting)
+    }
+
+    /// Learns where the streams begin; returns the sequence number of the first payload byte.
+    fn note_syn(&mut self, sender: Side, segment: &Segment<'_>) -> u32 {
+        if !segment.flags.syn() {
+            return segment.seq;
+        }
+        match sender {
+            Side::Client => self.client_isn.get_or_insert(segment.seq),
+            Side::Origin => self.client_isn.get_or_insert(segment.ack.wrapping_sub(1)),
+        };
+        let first = segment.seq.wrapping_add(1);
+        self.streams.begin(sender, first);
+        first
+    }
+
+    /// Ends the session where everything that was sent has been handed on.
+    fn conclude(&mut self, sink: &mut impl FnMut(Happening<'_>)) {
+        if self.streams.is_stalled() {
+            return;
+        }
+        if let Some((side, captured_at)) = self.reset {
+            sink(Happening::Reset(side, captured_at));
+            self.state = State::Ended(if side == Side::Client { Ended::ClientReset } else { Ended::OriginReset });
+        } else if self.closed.client && self.closed.origin {
+            self.state = State::Ended(Ended::Closed);
+        }
+    }
+
+    /// When [`Session::handle_timeout`] has something to do.
+    pub fn deadline(&self, limits: &Limits) -> Option<Time> {
+        match self.state {
+            State::Ended(_) => None,
+            _ => Some(self.silent_until(limits).min(self.streams.deadline(limits).unwrap_or(Time::MAX))),
+        }
+    }
+
+    fn is_closing(&self) -> bool {
+        self.state == State::Opening || self.closed.client || self.closed.origin || self.reset.is_some()
+    }
+
+    fn silent_until(&self, limits: &Limits) -> Time {
+        self.last_seen + if self.is_closing() { limits.closing_timeout } else { limits.idle_timeout }
+    }
+
+    /// Gives up holes whose time has come, and the session when nothing has been seen of it for too long.
+    pub fn handle_timeout(&mut self, now: Time, shared: &mut Shared<'_>, sink: &mut impl FnMut(Happening<'_>)) {
+        if let State::Ended(_) = self.state {
+            return;
+        }
+        self.streams.expire(now, shared.limits, shared.ahead, &mut noting(&mut self.closed, sink));
+        self.conclude(sink);
+        if self.silent_until(shared.limits) <= now {
+            self.end(now, if self.is_closing() { Ended::ClosingTimeout } else { Ended::Idle }, shared, sink);
+        }
+    }
+
+    /// Ends the session for a cause of the box's own: what is held is handed on, with its gaps.
+    pub fn end(&mut self, now: Time, cause: Ended, shared: &mut Shared<'_>, sink: &mut impl FnMut(Happening<'_>)) {
+        if let State::Ended(_) = self.state {
+            return;
+        }
+        self.streams.finish(now, shared.ahead, &mut noting(&mut self.closed, sink));
+        self.conclude(sink);
+        if self.ended().is_none() {
+            self.state = State::Ended(cause);
+        }
+    }
+
+    /// The cause of its end, once it has ended.
+    pub fn ended(&self) -> Option<Ended> {
+        match self.state {
+            State::Ended(cause) => Some(cause),
+            _ => None,
+        }
+    }
+
+    /// Whether the mirror shows only the client's direction of it.
+    pub fn is_one_way(&self) -> bool {
+        self.streams.is_one_way(Side::Origin)
+    }
+}
+
+/// A handshake is complete with the client's first segment after its SYN.
+fn is_established_by(sender: Side, segment: &Segment<'_>) -> bool {
+    sender == Side::Client && !segment.flags.syn() && !segment.flags.rst()
+}
+
+/// Passes deliveries on, noting which side closes.
+fn noting<'s>(closed: &'s mut Closed, sink: &'s mut impl FnMut(Happening<'_>)) -> impl FnMut(Delivery<'_>) + 's {
+    move |delivery| {
+        if delivery.piece == Piece::Fin {
+            match delivery.side {
+                Side::Client => closed.client = true,
+                Side::Origin => closed.origin = true,
+            }
+        }
+        sink(Happening::Stream(delivery));
+    }
+}

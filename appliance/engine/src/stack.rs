@@ -1,0 +1,405 @@
+//! The test-side TCP stack: smoltcp behind a small face, so that another could take its place.
+//!
+//! smoltcp walks every socket of a `SocketSet` for each packet. So there is one `Interface` for all (IP medium, any
+//! address), one set with one socket for each connection, and an own table by 4-tuple that finds the connection of a packet.
+//!
+//! A connection is *held* by its owner until [`Stack::release`]; after that the stack sees it to its end by itself (FIN,
+//! lingering) and forgets it. What happens to a held connection is told by [`Stack::poll_event`].
+
+mod device;
+
+pub use device::Outline;
+
+use crate::flow::Table;
+use crate::frame::Endpoint;
+use crate::limits::Limits;
+use crate::time::Time;
+use crate::timers::{Alarm, Timers};
+use core::time::Duration;
+use device::OnePacket;
+use slotmap::{SlotMap, new_key_type};
+use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet, SocketStorage};
+use smoltcp::socket::tcp::{self, State};
+use smoltcp::wire::{HardwareAddress, IpAddress};
+use std::collections::VecDeque;
+
+new_key_type! {
+    /// A connection.
+    pub struct ConnectionId;
+}
+
+/// Sockets kept for reuse: setting up a used one costs a tenth of a new one.
+const SPARE_MAX: usize = 4_096;
+
+/// How long a released connection may take to end by itself, before it is forgotten.
+const LINGER: Duration = Duration::from_secs(10);
+
+/// How a connection stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The handshake is not complete.
+    Opening,
+    /// Both sides may send.
+    Open,
+    /// The peer has closed; every byte before has been read.
+    PeerClosed,
+    /// The peer answered the SYN with a reset.
+    Refused,
+    /// The peer reset the connection.
+    Reset,
+    /// It ended otherwise: both sides closed, or the peer fell silent.
+    Gone,
+}
+
+/// Counts of the stack.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    /// Packets sent with content.
+    pub with_content: u64,
+    /// Segments sent again.
+    pub retransmits: u64,
+}
+
+struct Connection<O> {
+    sockets: SocketSet<'static>,
+    handle: SocketHandle,
+    local: Endpoint,
+    remote: Endpoint,
+    owner: Option<O>,
+    was_open: bool,
+    was_reset: bool,
+    /// Highest sequence number sent, one past the last byte.
+    sent_up_to: Option<u32>,
+    /// Whether it stands in the queue of those that may have something to send.
+    is_due: bool,
+    has_event: bool,
+    linger_until: Option<Time>,
+    alarm: Alarm,
+}
+
+impl<O> Connection<O> {
+    fn socket(&mut self) -> &mut tcp::Socket<'static> {
+        self.sockets.get_mut(self.handle)
+    }
+}
+
+/// Connections with owners of type `O`.
+pub struct Stack<O> {
+    interface: Interface,
+    connections: SlotMap<ConnectionId, Connection<O>>,
+    by_tuple: Table<(Endpoint, Endpoint), ConnectionId>,
+    spare: Vec<(SocketSet<'static>, SocketHandle)>,
+    due: VecDeque<ConnectionId>,
+    events: VecDeque<ConnectionId>,
+    timers: Timers<ConnectionId>,
+    ended: VecDeque<Endpoint>,
+    mtu: usize,
+    socket_bytes: usize,
+    answer: Vec<u8>,
+    answer_owner: Option<O>,
+    packet: Vec<u8>,
+    counts: Counts,
+}
+
+impl<O: Copy> Stack<O> {
+    /// A stack without connections. `seed` makes its initial sequence numbers.
+    pub fn new(now: Time, mtu: usize, limits: &Limits, seed: u64) -> Self {
+        let mut config = Config::new(HardwareAddress::Ip);
+        config.random_seed = seed;
+        let (mut answer, mut packet) = (Vec::new(), Vec::new());
+        let mut device = OnePacket::new(None, &mut answer, &mut packet, mtu);
+        let mut interface = Interface::new(config, &mut device, instant(now));
+        interface.set_any_ip(true);
+        Self {
+            interface,
+            connections: SlotMap::with_key(),
+            by_tuple: Table::new(seed),
+            spare: Vec::new(),
+            due: VecDeque::new(),
+            events: VecDeque::new(),
+            timers: Timers::default(),
+            ended: VecDeque::new(),
+            mtu,
+            socket_bytes: limits.socket_bytes,
+            answer: Vec::with_capacity(mtu),
+            answer_owner: None,
+            packet: Vec::with_capacity(mtu),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Opens a connection from `local` to `remote`. `silence`: how long sent bytes may stay unacknowledged.
+    pub fn connect(&mut self, local: Endpoint, remote: Endpoint, silence: Duration, owner: O) -> ConnectionId {
+        let id = self.insert(local, remote, silence, owner);
+        let connection = &mut self.connections[id];
+        let socket = connection.sockets.get_mut::<tcp::Socket<'_>>(connection.handle);
+        socket
+            .connect(
+                self.interface.context(),
+                (IpAddress::from(remote.ip()), remote.port()),
+                (IpAddress::from(local.ip()), local.port()),
+            )
+            .expect("a closed socket connects to an endpoint whose port is not zero");
+        self.mark_due(id);
+        id
+    }
+
+    /// Waits for a connection from `remote` to `local`.
+    pub fn accept(&mut self, local: Endpoint, remote: Endpoint, silence: Duration, owner: O) -> ConnectionId {
+        let id = self.insert(local, remote, silence, owner);
+        self.connections[id]
+            .socket()
+            .listen((IpAddress::from(local.ip()), local.port()))
+            .expect("a closed socket listens on an endpoint whose port is not zero");
+        id
+    }
+
+    fn insert(&mut self, local: Endpoint, remote: Endpoint, silence: Duration, owner: O) -> ConnectionId {
+        let (mut sockets, handle) = self.spare.pop().unwrap_or_else(|| new_socket(self.socket_bytes));
+        let socket = sockets.get_mut::<tcp::Socket<'_>>(handle);
+        socket.set_nagle_enabled(false);
+        socket.set_timeout(Some(silence.into()));
+        let id = self.connections.insert(Connection {
+            sockets,
+            handle,
+            local,
+            remote,
+            owner: Some(owner),
+            was_open: false,
+            was_reset: false,
+            sent_up_to: None,
+            is_due: false,
+            has_event: false,
+            linger_until: None,
+            alarm: Alarm::default(),
+        });
+        self.by_tuple.insert((local, remote), id);
+        id
+    }
+
+    /// Whether a connection from `local` to `remote` exists.
+    pub fn has(&self, local: Endpoint, remote: Endpoint) -> bool {
+        self.by_tuple.contains(&(local, remote))
+    }
+
+    /// Takes an IP packet. Whether it belongs to a connection.
+    pub fn handle_packet(&mut self, now: Time, packet: &[u8]) -> bool {
+        let Some(segment) = Outline::of(packet) else { return false };
+        let Some(id) = self.by_tuple.get(&(segment.destination, segment.source)).copied() else { return false };
+        let connection = &mut self.connections[id];
+        let mut device = OnePacket::new(Some(packet), &mut self.answer, &mut self.packet, self.mtu);
+        self.interface.poll_ingress_single(instant(now), &mut device, &mut connection.sockets);
+        self.answer_owner = connection.owner;
+        connection.was_reset |= segment.rst && connection.socket().state() == State::Closed;
+        self.mark_due(id);
+        self.tell(id);
+        true
+    }
+
+    /// The next packet to send, with the owner of its connection if that is held.
+    pub fn poll_packet(&mut self, now: Time) -> Option<(Option<O>, &[u8])> {
+        if !self.answer.is_empty() {
+            core::mem::swap(&mut self.answer, &mut self.packet);
+            self.answer.clear();
+            return Some((self.answer_owner, &self.packet));
+        }
+        while let Some(id) = self.due.front().copied() {
+            if self.poll_connection(now, id) {
+                return Some((self.connections[id].owner, &self.packet));
+            }
+            self.due.pop_front();
+            self.rest(now, id);
+        }
+        None
+    }
+
+    /// Lets a connection send one packet. Whether it did.
+    fn poll_connection(&mut self, now: Time, id: ConnectionId) -> bool {
+        let Some(connection) = self.connections.get_mut(id) else { return false };
+        self.packet.clear();
+        let mut device = OnePacket::new(None, &mut self.answer, &mut self.packet, self.mtu);
+        self.interface.poll_egress(instant(now), &mut device, &mut connection.sockets);
+        if self.packet.is_empty() {
+            return false;
+        }
+        if let Some(segment) = Outline::of(&self.packet) {
+            let again = connection.sent_up_to.is_some_and(|up_to| up_to.wrapping_sub(segment.end) as i32 >= 0);
+            self.counts.retransmits += u64::from(segment.span > 0 && again);
+            self.counts.with_content += u64::from(segment.content > 0);
+            if !again && segment.span > 0 {
+                connection.sent_up_to = Some(segment.end);
+            }
+        }
+        true
+    }
+
+    /// A connection that has nothing to send now: notes when it will, and whether it is over.
+    fn rest(&mut self, now: Time, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.is_due = false;
+        if connection.owner.is_none() {
+            if matches!(connection.socket().state(), State::Closed | State::TimeWait) {
+                return self.forget(id);
+            }
+            if connection.linger_until.is_some_and(|until| until <= now) {
+                connection.socket().abort();
+                return self.mark_due(id);
+            }
+        }
+        let at = self.interface.poll_at(instant(now), &connection.sockets).map(|at| time(at).max(now));
+        let at = at.unwrap_or(Time::MAX).min(connection.linger_until.unwrap_or(Time::MAX));
+        if at < Time::MAX {
+            let at = if at <= now { now + Duration::from_micros(1) } else { at };
+            self.timers.arm(&mut connection.alarm, id, at);
+        }
+        self.tell(id);
+    }
+
+    fn forget(&mut self, id: ConnectionId) {
+        let Some(mut connection) = self.connections.remove(id) else { return };
+        self.by_tuple.remove(&(connection.local, connection.remote));
+        self.ended.push_back(connection.local);
+        connection.socket().abort();
+        if self.spare.len() < SPARE_MAX {
+            self.spare.push((connection.sockets, connection.handle));
+        }
+        if self.connections.is_empty() {
+            self.timers = Timers::default();
+        }
+    }
+
+    fn mark_due(&mut self, id: ConnectionId) {
+        if let Some(connection) = self.connections.get_mut(id).filter(|connection| !connection.is_due) {
+            connection.is_due = true;
+            self.due.push_back(id);
+        }
+    }
+
+    fn tell(&mut self, id: ConnectionId) {
+        let held = |connection: &&mut Connection<O>| connection.owner.is_some() && !connection.has_event;
+        if let Some(connection) = self.connections.get_mut(id).filter(held) {
+            connection.has_event = true;
+            self.events.push_back(id);
+        }
+    }
+
+    /// The owner of the next held connection to which something may have happened.
+    pub fn poll_event(&mut self) -> Option<(ConnectionId, O)> {
+        loop {
+            let id = self.events.pop_front()?;
+            let Some(connection) = self.connections.get_mut(id) else { continue };
+            connection.has_event = false;
+            if let Some(owner) = connection.owner {
+                return Some((id, owner));
+            }
+        }
+    }
+
+    /// The local endpoint of the next connection that the stack has forgotten.
+    pub fn poll_ended(&mut self) -> Option<Endpoint> {
+        self.ended.pop_front()
+    }
+
+    /// How a held connection stands.
+    pub fn phase(&mut self, id: ConnectionId) -> Phase {
+        let connection = &mut self.connections[id];
+        let socket = connection.socket();
+        let (state, unread) = (socket.state(), socket.recv_queue() > 0);
+        let phase = match state {
+            State::Listen | State::SynSent | State::SynReceived => Phase::Opening,
+            State::Established | State::FinWait1 | State::FinWait2 => Phase::Open,
+            State::CloseWait | State::LastAck | State::Closing | State::TimeWait if unread => Phase::Open,
+            State::CloseWait => Phase::PeerClosed,
+            State::LastAck | State::Closing | State::TimeWait => Phase::PeerClosed,
+            State::Closed if unread => Phase::Open,
+            State::Closed if connection.was_reset && !connection.was_open => Phase::Refused,
+            State::Closed if connection.was_reset => Phase::Reset,
+            State::Closed => Phase::Gone,
+        };
+        connection.was_open |= matches!(phase, Phase::Open | Phase::PeerClosed);
+        phase
+    }
+
+    /// Queues bytes; returns how many it had room for.
+    pub fn send(&mut self, id: ConnectionId, bytes: &[u8]) -> usize {
+        let taken = self.connections[id].socket().send_slice(bytes).unwrap_or(0);
+        if taken > 0 {
+            self.mark_due(id);
+        }
+        taken
+    }
+
+    /// Hands what has arrived to `take`, in order.
+    pub fn receive(&mut self, id: ConnectionId, mut take: impl FnMut(&[u8])) {
+        let socket = self.connections[id].socket();
+        let mut any = false;
+        while socket.recv_queue() > 0 {
+            let read = socket.recv(|bytes| {
+                take(bytes);
+                (bytes.len(), bytes.len())
+            });
+            any = true;
+            if read.unwrap_or(0) == 0 {
+                break;
+            }
+        }
+        if any {
+            self.mark_due(id);
+        }
+    }
+
+    /// Closes the sending direction, after what is queued.
+    pub fn close(&mut self, id: ConnectionId) {
+        self.connections[id].socket().close();
+        self.mark_due(id);
+    }
+
+    /// Resets the connection.
+    pub fn reset(&mut self, id: ConnectionId) {
+        self.connections[id].socket().abort();
+        self.mark_due(id);
+    }
+
+    /// Gives a connection up: the stack sees it to its end.
+    pub fn release(&mut self, now: Time, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        connection.owner = None;
+        connection.linger_until = Some(now + LINGER);
+        self.mark_due(id);
+    }
+
+    /// When [`Stack::handle_timeout`] has something to do.
+    pub fn poll_timeout(&self) -> Option<Time> {
+        self.timers.next_at()
+    }
+
+    /// Wakes the connections whose time has come.
+    pub fn handle_timeout(&mut self, now: Time) {
+        while let Some((at, id)) = self.timers.pop_due(now) {
+            let fired = self.connections.get_mut(id).is_some_and(|connection| connection.alarm.fired(at));
+            if fired {
+                self.mark_due(id);
+            }
+        }
+    }
+
+    /// What has been counted.
+    pub fn counts(&self) -> Counts {
+        self.counts
+    }
+}
+
+fn new_socket(bytes: usize) -> (SocketSet<'static>, SocketHandle) {
+    let buffer = || tcp::SocketBuffer::new(vec![0; bytes]);
+    let mut sockets = SocketSet::new(vec![SocketStorage::EMPTY]);
+    let handle = sockets.add(tcp::Socket::new(buffer(), buffer()));
+    (sockets, handle)
+}
+
+fn instant(time: Time) -> smoltcp::time::Instant {
+    smoltcp::time::Instant::from_micros((time.as_nanos() / 1_000) as i64)
+}
+
+fn time(instant: smoltcp::time::Instant) -> Time {
+    Time::from_micros(u64::try_from(instant.total_micros()).unwrap_or(0))
+}

@@ -1,0 +1,58 @@
+//! Many seeds, each kept from harming the others.
+
+use crate::pcap::Captured;
+use crate::report::{Report, Violation};
+use crate::world::{self, Options};
+use core::sync::atomic::{AtomicU64, Ordering};
+use std::cell::RefCell;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Once;
+
+thread_local! {
+    static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// Performs one seed; a panic is a broken rule like any other.
+pub fn run(seed: u64, options: Options) -> (Report, Vec<Captured>) {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| panic::set_hook(Box::new(|info| PANIC.with_borrow_mut(|text| *text = info.to_string()))));
+    panic::catch_unwind(AssertUnwindSafe(|| world::run(seed, options))).unwrap_or_else(|_| {
+        let violation = Violation { rule: "nothing panics", details: PANIC.with_borrow(Clone::clone) };
+        (Report::of_panic(seed, violation), Vec::new())
+    })
+}
+
+/// Performs a seed twice and adds a broken rule where the outputs differ.
+pub fn run_twice(seed: u64, options: Options) -> Report {
+    let (mut report, _) = run(seed, options);
+    let (again, _) = run(seed, options);
+    if report.hash != again.hash {
+        let details = format!("hash {:016x} and {:016x}", report.hash, again.hash);
+        report.violations.push(Violation { rule: "two runs of a seed have the same outputs", details });
+    }
+    report
+}
+
+/// Performs `count` seeds from `first` on two threads or more, every eighth twice; gives every report, in order.
+pub fn run_many(first: u64, count: u64, options: Options, say: impl Fn(&Report) + Sync) -> Vec<Report> {
+    let next = AtomicU64::new(first);
+    let work = || {
+        let mut reports = Vec::new();
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if seed >= first + count {
+                return reports;
+            }
+            let report = if seed % 8 == 0 { run_twice(seed, options) } else { run(seed, options).0 };
+            say(&report);
+            reports.push(report);
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(2, usize::from).max(2);
+    let mut reports: Vec<Report> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        workers.into_iter().flat_map(|worker| worker.join().expect("a worker catches panics")).collect()
+    });
+    reports.sort_by_key(|report| report.seed);
+    reports
+}

@@ -1,0 +1,195 @@
+//! The engine with a checker around it: rules that must hold after every single input.
+
+use crate::host::instant;
+use crate::packet::{self, Mac, Segment, ethertype};
+use crate::report::Hash;
+use crate::sabotage::Saboteur;
+use crate::truth::Truth;
+use core::net::SocketAddr;
+use std::collections::BTreeSet;
+use tapcopy_engine::config::{Config, PoolRange};
+use tapcopy_engine::ledger::{Ended, NotAnswered, NotReplayed};
+use tapcopy_engine::{Engine, Input, Ledger, Output, Record, Time};
+
+/// Outputs of one input, beyond which the engine is taken to run in a circle.
+const OUTPUTS: usize = 20_000;
+
+/// Wake-ups without passing of time, beyond which the engine is taken to run in a circle.
+const TICKS: usize = 200;
+
+/// The Ethernet address of the box's target NIC.
+pub const BOX_MAC: Mac = [2, 0, 0, 0, 9, 9];
+
+/// The engine, watched.
+pub struct Checked {
+    engine: Engine,
+    sessions_max: usize,
+    pool: Vec<PoolRange>,
+    targets: BTreeSet<SocketAddr>,
+    records: Vec<Record>,
+    known: BTreeSet<(u64, u64)>,
+    hash: Hash,
+    saboteur: Saboteur,
+    ticks: (Time, usize),
+    frames: Vec<Vec<u8>>,
+}
+
+impl Checked {
+    /// An engine with this configuration.
+    pub fn new(config: Config, seed: u64, saboteur: Saboteur) -> Self {
+        Self {
+            sessions_max: config.limits.sessions,
+            pool: config.pool.clone(),
+            targets: config.services.iter().flat_map(|service| service.targets.iter().copied()).collect(),
+            records: Vec::new(),
+            known: BTreeSet::new(),
+            hash: Hash::default(),
+            saboteur,
+            ticks: (Time::ZERO, 0),
+            frames: Vec::new(),
+            engine: Engine::new(Time::ZERO, config, seed),
+        }
+    }
+
+    /// The engine itself.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Who does the deliberate faults.
+    pub fn saboteur(&mut self) -> &mut Saboteur {
+        &mut self.saboteur
+    }
+
+    /// All records so far.
+    pub fn records(&self) -> &[Record] {
+        &self.records
+    }
+
+    /// Hash of all outputs with their times.
+    pub fn hash(&self) -> u64 {
+        self.hash.value()
+    }
+
+    /// A bound on sessions that a later configuration raised.
+    pub fn allow_sessions(&mut self, sessions: usize) {
+        self.sessions_max = self.sessions_max.max(sessions);
+    }
+
+    /// Gives the engine one input; gives back the frames that it sends.
+    pub fn input(&mut self, now: Time, input: Input<'_>, truth: &mut Truth) -> Vec<Vec<u8>> {
+        if matches!(input, Input::Tick) {
+            self.check_tick(now, truth);
+        }
+        self.engine.handle_input(now, input);
+        for number in 0.. {
+            let Some(output) = self.engine.poll_output() else { break };
+            if number == OUTPUTS {
+                truth.violate("an input has a bounded number of outputs", format!("more than {OUTPUTS} at {now:?}"));
+                break;
+            }
+            match output {
+                Output::Transmit(frame) => self.frames.push(frame.to_vec()),
+                Output::Record(record) => self.records.extend(self.saboteur.records(record)),
+            }
+        }
+        self.check_records(now, truth);
+        self.check_frames(now, truth);
+        self.check_ledger(truth);
+        core::mem::take(&mut self.frames)
+    }
+
+    fn check_tick(&mut self, now: Time, truth: &mut Truth) {
+        self.ticks = if self.ticks.0 == now { (now, self.ticks.1 + 1) } else { (now, 0) };
+        if self.ticks.1 == TICKS {
+            let details = format!("{TICKS} ticks at {now:?}, and poll_timeout still says {:?}", self.engine.poll_timeout());
+            truth.violate("a tick moves poll_timeout on", details);
+        }
+    }
+
+    /// Whether the engine runs in a circle.
+    pub fn is_stuck(&self) -> bool {
+        self.ticks.1 >= TICKS
+    }
+
+    fn check_records(&mut self, now: Time, truth: &mut Truth) {
+        for record in &self.records[self.known.len().min(self.records.len())..] {
+            self.hash.add(format!("{now:?} {record:?}").as_bytes());
+            if !self.known.insert((record.session, record.exchange)) {
+                let details = format!("session {}, exchange {}", record.session, record.exchange);
+                return truth.violate("an exchange has one outcome", details);
+            }
+        }
+        let ledger = self.engine.ledger();
+        let outcomes = ledger.requests.not_replayed.sum() + ledger.requests.answered + ledger.requests.not_answered.sum();
+        if outcomes != self.records.len() as u64 {
+            let details = format!("{} records, {outcomes} outcomes in the ledger", self.records.len());
+            truth.violate("every outcome in the ledger has its record", details);
+        }
+    }
+
+    fn check_frames(&mut self, now: Time, truth: &mut Truth) {
+        let mut frames = core::mem::take(&mut self.frames);
+        for frame in &mut frames {
+            self.saboteur.transmit(frame);
+            self.hash.add(&now.as_nanos().to_be_bytes());
+            self.hash.add(frame);
+            if let Some(fault) = self.fault_of(frame) {
+                truth.violate("the box sends to its targets only, from addresses of its pool", fault);
+            }
+        }
+        self.frames = frames;
+    }
+
+    fn fault_of(&self, frame: &[u8]) -> Option<String> {
+        if frame.len() < 14 || frame[6..12] != BOX_MAC {
+            return Some(format!("a frame of {} bytes from {:02x?}", frame.len(), frame.get(6..12)));
+        }
+        if packet::u16_at(frame, 12) == ethertype::ARP {
+            return None;
+        }
+        let Some(segment) = Segment::parse(&frame[14..]) else {
+            let is_ndp = frame.get(20) == Some(&58);
+            return (!is_ndp).then(|| format!("a frame that is neither ARP, NDP nor TCP: {:02x?}", &frame[..frame.len().min(60)]));
+        };
+        let from_pool = self.pool.iter().any(|range| (range.first..=range.last).contains(&segment.src.ip()));
+        (!from_pool || !self.targets.contains(&segment.dst)).then(|| format!("a segment from {} to {}", segment.src, segment.dst))
+    }
+
+    fn check_ledger(&self, truth: &mut Truth) {
+        let ledger = self.engine.ledger();
+        if let Some(law) = ledger.broken_law() {
+            truth.violate("the ledger's laws hold", law);
+        }
+        if ledger.sessions.live > self.sessions_max as u64 {
+            let details = format!("{} sessions live, the bound is {}", ledger.sessions.live, self.sessions_max);
+            truth.violate("no bound is exceeded", details);
+        }
+        let faults = ledger.sessions.ended.of(Ended::Fault)
+            + ledger.requests.not_replayed.of(NotReplayed::Fault)
+            + ledger.requests.not_answered.of(NotAnswered::Fault);
+        if faults > 0 {
+            truth.violate("no session ends by a fault of the box", format!("{faults} faults counted"));
+        }
+        if self.engine.loop_alarm() {
+            truth.violate("no loop alarm without a loop", "the engine saw frames of its own".to_owned());
+        }
+    }
+
+    /// What must hold when everything is over.
+    pub fn check_end(&self, now: Time, truth: &mut Truth) {
+        let Ledger { sessions, requests, .. } = self.engine.ledger();
+        let timeout = self.engine.poll_timeout();
+        let over = sessions.live == 0 && requests.in_progress == 0 && self.engine.is_idle() && timeout.is_none();
+        if !over {
+            let details = format!(
+                "at {}: {} sessions live, {} requests in progress, idle {}, poll_timeout {timeout:?}",
+                instant(now),
+                sessions.live,
+                requests.in_progress,
+                self.engine.is_idle()
+            );
+            truth.violate("with the faults off, every session ends within its time limits", details);
+        }
+    }
+}

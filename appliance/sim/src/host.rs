@@ -1,0 +1,163 @@
+//! A host: smoltcp's interface and sockets over a queue of IP packets.
+
+use core::net::{IpAddr, SocketAddr};
+use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
+use smoltcp::phy::{self, Device, DeviceCapabilities, Medium};
+use smoltcp::socket::tcp;
+use smoltcp::time::{Duration, Instant};
+use smoltcp::wire::{HardwareAddress, IpCidr, IpEndpoint, IpListenEndpoint};
+use std::collections::VecDeque;
+use tapcopy_engine::Time;
+
+/// Converts to smoltcp's clock, which counts microseconds.
+pub fn instant(now: Time) -> Instant {
+    Instant::from_micros((now.as_nanos() / 1_000) as i64)
+}
+
+/// One machine with one address.
+pub struct Host {
+    address: IpAddr,
+    interface: Interface,
+    device: Queue,
+    sockets: SocketSet<'static>,
+}
+
+impl Host {
+    /// A host whose sequence numbers follow from `seed`.
+    pub fn new(address: IpAddr, mtu: usize, seed: u64) -> Self {
+        let mut device = Queue { mtu, received: VecDeque::new(), sent: Vec::new() };
+        let mut config = Config::new(HardwareAddress::Ip);
+        config.random_seed = seed;
+        let mut interface = Interface::new(config, &mut device, Instant::ZERO);
+        interface.update_ip_addrs(|addresses| addresses.push(IpCidr::new(address.into(), 0)).expect("room for one"));
+        Self { address, interface, device, sockets: SocketSet::new(Vec::new()) }
+    }
+
+    /// Its address.
+    pub fn address(&self) -> IpAddr {
+        self.address
+    }
+
+    /// Takes a packet from the network; [`Host::poll`] looks at it.
+    pub fn receive(&mut self, packet: Vec<u8>) {
+        self.device.received.push_back(packet);
+    }
+
+    /// Lets the stack work.
+    pub fn poll(&mut self, now: Time) {
+        self.interface.poll(instant(now), &mut self.device, &mut self.sockets);
+    }
+
+    /// When the stack wants to work next.
+    pub fn poll_at(&mut self, now: Time) -> Option<Time> {
+        let at = self.interface.poll_at(instant(now), &self.sockets)?;
+        Some(Time::from_micros(at.total_micros().max(0) as u64))
+    }
+
+    /// Packets for the network.
+    pub fn take_sent(&mut self) -> Vec<Vec<u8>> {
+        core::mem::take(&mut self.device.sent)
+    }
+
+    /// Opens a connection.
+    pub fn connect(&mut self, port: u16, remote: SocketAddr, buffers: Buffers) -> SocketHandle {
+        let mut socket = buffers.socket();
+        let local = IpListenEndpoint { addr: Some(self.address.into()), port };
+        socket.connect(self.interface.context(), endpoint(remote), local).expect("a closed socket and whole addresses");
+        self.sockets.add(socket)
+    }
+
+    /// Waits for one connection.
+    pub fn listen(&mut self, port: u16, buffers: Buffers) -> SocketHandle {
+        let mut socket = buffers.socket();
+        socket.listen(port).expect("a closed socket and a port");
+        self.sockets.add(socket)
+    }
+
+    /// A socket.
+    pub fn socket(&mut self, handle: SocketHandle) -> &mut tcp::Socket<'static> {
+        self.sockets.get_mut(handle)
+    }
+
+    /// Forgets a socket.
+    pub fn remove(&mut self, handle: SocketHandle) {
+        self.sockets.remove(handle);
+    }
+}
+
+fn endpoint(address: SocketAddr) -> IpEndpoint {
+    IpEndpoint::new(address.ip().into(), address.port())
+}
+
+/// Buffer sizes of a socket in bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct Buffers {
+    /// Receive buffer: the largest window.
+    pub receive: usize,
+    /// Send buffer.
+    pub send: usize,
+}
+
+impl Default for Buffers {
+    fn default() -> Self {
+        Self { receive: 16 << 10, send: 16 << 10 }
+    }
+}
+
+impl Buffers {
+    fn socket(self) -> tcp::Socket<'static> {
+        let buffer = |len| tcp::SocketBuffer::new(vec![0; len]);
+        let mut socket = tcp::Socket::new(buffer(self.receive), buffer(self.send));
+        socket.set_nagle_enabled(false);
+        // A reset or a window update can be lost for good; whoever waits for the peer must find out.
+        socket.set_keep_alive(Some(Duration::from_secs(25)));
+        socket.set_timeout(Some(Duration::from_secs(100)));
+        socket
+    }
+}
+
+/// Packets in and out of a stack.
+struct Queue {
+    mtu: usize,
+    received: VecDeque<Vec<u8>>,
+    sent: Vec<Vec<u8>>,
+}
+
+struct Received(Vec<u8>);
+struct Sent<'a>(&'a mut Vec<Vec<u8>>);
+
+impl Device for Queue {
+    type RxToken<'a> = Received;
+    type TxToken<'a> = Sent<'a>;
+
+    fn receive(&mut self, _timestamp: Instant) -> Option<(Received, Sent<'_>)> {
+        let packet = self.received.pop_front()?;
+        Some((Received(packet), Sent(&mut self.sent)))
+    }
+
+    fn transmit(&mut self, _timestamp: Instant) -> Option<Sent<'_>> {
+        Some(Sent(&mut self.sent))
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        let mut capabilities = DeviceCapabilities::default();
+        capabilities.medium = Medium::Ip;
+        capabilities.max_transmission_unit = self.mtu;
+        capabilities
+    }
+}
+
+impl phy::RxToken for Received {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
+        f(&self.0)
+    }
+}
+
+impl phy::TxToken for Sent<'_> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
+        let mut packet = vec![0; len];
+        let result = f(&mut packet);
+        self.0.push(packet);
+        result
+    }
+}

@@ -1,0 +1,34 @@
+//! The deterministic world in which the engine is proved.
+//!
+//! A [`seed::Rng`] draws a [`plan::Plan`] (topology and workload) and the [`fault::Faults`] that exist; [`world::World`]
+//! performs it on one simulated [`clock::Clock`]: client and origin hosts talk through a switch, the [`span::Span`] shows
+//! the engine a copy with the mirror's faults, and the engine's frames go to target hosts over a link of their own.
+//! [`truth::Truth`] is what the applications know; [`checker`] holds the engine against it.
+//!
+//! [`scenario`] is the other half: dialogues written by hand, one per behaviour.
+#![forbid(unsafe_code)]
+
+pub mod alteration;
+pub mod batch;
+pub mod checker;
+pub mod client;
+pub mod clock;
+pub mod fault;
+pub mod host;
+pub mod link;
+pub mod message;
+pub mod neighbor;
+pub mod packet;
+pub mod pcap;
+pub mod plan;
+pub mod report;
+pub mod sabotage;
+pub mod scenario;
+pub mod seed;
+pub mod server;
+pub mod span;
+pub mod topology;
+pub mod truth;
+pub mod verdict;
+pub mod workload;
+pub mod world;

@@ -1,0 +1,148 @@
+//! The mirror port: it sees what passes the switch, and shows it with the faults that mirrors have.
+
+use crate::fault::MirrorFaults;
+use crate::packet::{self, Mac, Segment, flag};
+use crate::seed::Rng;
+use core::net::SocketAddr;
+use std::collections::BTreeMap;
+use tapcopy_engine::Time;
+
+/// Addresses that the mirrored frames carry.
+const CLIENT_MAC: Mac = [2, 0, 0, 0, 1, 1];
+const ORIGIN_MAC: Mac = [2, 0, 0, 0, 2, 1];
+
+/// A frame that the mirror shows.
+#[derive(Clone, Debug)]
+pub struct Shown {
+    /// When it arrives at the mirror NIC.
+    pub at: Time,
+    /// Its bytes as far as they are shown.
+    pub bytes: Vec<u8>,
+    /// Its length on the wire.
+    pub wire_len: u32,
+    /// What it is, for the truth.
+    pub tag: Option<Tag>,
+}
+
+/// What the world knows of a segment.
+#[derive(Clone, Copy, Debug)]
+pub struct Tag {
+    /// The session.
+    pub session: usize,
+    /// Whether the client sent it.
+    pub from_client: bool,
+    /// Whether it is a client's SYN.
+    pub opens: bool,
+    /// Offset of its first byte in the sender's stream.
+    pub offset: u64,
+    /// Bytes of payload.
+    pub len: u64,
+}
+
+/// Both directions' first sequence numbers.
+#[derive(Clone, Copy, Debug, Default)]
+struct Flow {
+    session: usize,
+    client_first: u32,
+    origin_first: u32,
+}
+
+/// The mirror port.
+#[derive(Debug)]
+pub struct Span {
+    faults: MirrorFaults,
+    rng: Rng,
+    flows: BTreeMap<(SocketAddr, SocketAddr), Flow>,
+    burst: u64,
+}
+
+impl Span {
+    /// A mirror port with these faults.
+    pub fn new(faults: MirrorFaults, rng: Rng) -> Self {
+        Self { faults, rng, flows: BTreeMap::new(), burst: 0 }
+    }
+
+    /// From now on it shows everything.
+    pub fn heal(&mut self) {
+        let MirrorFaults { vlan, latency, bad_checksums, .. } = self.faults;
+        self.faults = MirrorFaults { vlan, latency, bad_checksums, ..MirrorFaults::default() };
+    }
+
+    /// A session begins on these addresses.
+    pub fn expect(&mut self, client: SocketAddr, origin: SocketAddr, session: usize) {
+        let flow = self.flows.entry((client, origin)).or_default();
+        flow.session = session;
+    }
+
+    /// A packet passes the switch: the frames that the mirror shows of it, at their times.
+    pub fn copy(&mut self, now: Time, packet: &[u8], from_client: bool) -> Vec<Shown> {
+        let tag = self.tag(packet, from_client);
+        if self.faults.starts_at.is_some_and(|at| now < at) || self.faults.one_way.is_some_and(|way| way != from_client) {
+            return Vec::new();
+        }
+        let late = self.faults.skew.filter(|(clients, _)| *clients == from_client).map_or(now, |(_, by)| now + by);
+        let vlan = if from_client { self.faults.vlan.0 } else { self.faults.vlan.1 };
+        let mut shown = Vec::new();
+        if !self.loses() {
+            shown.push(self.show(late, packet, from_client, vlan, tag));
+        }
+        if let Some((after, routed, vlan_again)) = self.faults.double
+            && !self.loses()
+        {
+            let again = if routed { one_hop_further(packet) } else { packet.to_vec() };
+            shown.push(self.show(late + after, &again, from_client, vlan_again.or(vlan), tag));
+        }
+        shown
+    }
+
+    fn loses(&mut self) -> bool {
+        let Some((begins, most)) = self.faults.bursts else { return false };
+        if self.burst == 0 && self.rng.permille(begins) {
+            self.burst = self.rng.between(1, most);
+        }
+        let loses = self.burst > 0;
+        self.burst = self.burst.saturating_sub(1);
+        loses
+    }
+
+    fn show(&self, at: Time, packet: &[u8], from_client: bool, vlan: Option<u16>, tag: Option<Tag>) -> Shown {
+        let (dst, src) = if from_client { (ORIGIN_MAC, CLIENT_MAC) } else { (CLIENT_MAC, ORIGIN_MAC) };
+        let mut bytes = packet::ethernet_ip(dst, src, packet);
+        if let Some(segment) = Segment::parse(packet).filter(|_| self.faults.bad_checksums) {
+            bytes[14 + segment.header + 16..14 + segment.header + 18].copy_from_slice(&[0xBA, 0xD0]);
+        }
+        if let Some(vlan) = vlan {
+            packet::tag_vlan(&mut bytes, vlan);
+        }
+        let wire_len = bytes.len() as u32;
+        bytes.truncate(self.faults.snaplen.unwrap_or(usize::MAX));
+        Shown { at, bytes, wire_len, tag }
+    }
+
+    fn tag(&mut self, packet: &[u8], from_client: bool) -> Option<Tag> {
+        let segment = Segment::parse(packet)?;
+        let key = if from_client { (segment.src, segment.dst) } else { (segment.dst, segment.src) };
+        let flow = self.flows.get_mut(&key)?;
+        let first = if from_client { &mut flow.client_first } else { &mut flow.origin_first };
+        let opens = segment.flags & flag::SYN != 0;
+        if opens {
+            *first = segment.seq;
+        }
+        let offset = u64::from(segment.seq.wrapping_sub(*first).wrapping_sub(1));
+        Some(Tag { session: flow.session, from_client, opens: opens && from_client, offset, len: segment.len() as u64 })
+    }
+}
+
+/// The packet as the next router sends it.
+fn one_hop_further(packet: &[u8]) -> Vec<u8> {
+    let mut packet = packet.to_vec();
+    if packet[0] >> 4 == 6 {
+        packet[7] -= 1;
+        return packet;
+    }
+    packet[8] -= 1;
+    // RFC 1624: the checksum grows by what the field fell.
+    let checksum = packet::sum(&[1, 0], u32::from(packet::u16_at(&packet, 10))) as u16;
+    packet[10..12].copy_from_slice(&checksum.to_be_bytes());
+    packet
+}

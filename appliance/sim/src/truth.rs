@@ -1,0 +1,280 @@
+//! What the applications know, and the rules that are checked the moment an application reads.
+
+use crate::plan::Plan;
+use crate::report::Violation;
+use crate::span::Tag;
+use core::ops::Range;
+use core::time::Duration;
+use tapcopy_engine::Time;
+use tapcopy_engine::config::{Pacing, Speed};
+
+/// How sharp the checks of this run are.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Rules {
+    /// The mirror shows every byte in order, no bound is reached and no order disturbs: the engine can know all.
+    pub exact: bool,
+    /// Servers under test answer every request in good time.
+    pub healthy: bool,
+    /// And their link loses and delays nothing.
+    pub clean_path: bool,
+    /// Bytes may pass the switch out of their order, so that times of first and last bytes are not certain.
+    pub disordered: bool,
+    /// How far a session may fall behind before think times are shortened.
+    pub lag: Duration,
+}
+
+/// How much later than possible a request may reach a healthy target.
+const PROMPT: Duration = Duration::from_secs(1);
+
+/// The log of all applications.
+#[derive(Debug, Default)]
+pub struct Truth {
+    /// How sharp the checks are.
+    pub rules: Rules,
+    /// Rules found broken, in the order of finding.
+    pub violations: Vec<Violation>,
+    /// Of each session of the plan.
+    pub sessions: Vec<SessionTruth>,
+    /// Of each request of the plan.
+    pub requests: Vec<RequestTruth>,
+    /// Connections that targets accepted.
+    pub connections: Vec<ConnectionTruth>,
+}
+
+/// What became of a session in production.
+#[derive(Clone, Debug, Default)]
+pub struct SessionTruth {
+    /// Bytes that the client has read.
+    pub read: usize,
+    /// Whether the connection broke by itself.
+    pub broken: bool,
+    /// Whether the client is done.
+    pub done: bool,
+    /// Whether a SYN of it was shown to the engine.
+    pub shown: bool,
+    /// The highest request that a target has begun to read.
+    pub begun: Option<usize>,
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, Default)]
+pub struct RequestTruth {
+    /// Where the answer lies in the origin's stream.
+    pub answer: Option<Range<u64>>,
+    /// Stamps of the frames shown with the request's first byte.
+    pub first_shown: Vec<Time>,
+    /// When the mirror showed the first byte first, on the engine's clock.
+    pub shown_at: Option<Time>,
+    /// Stamp of the first frame with the last byte.
+    pub last_shown: Option<Time>,
+    /// Stamps of the first frames with the answer's first and last byte, as shown.
+    pub answer_shown: (Option<Time>, Option<Time>),
+    /// When targets' applications read it.
+    pub reads: Vec<Read>,
+}
+
+/// A request read by a target's application.
+#[derive(Clone, Debug)]
+pub struct Read {
+    /// On which connection.
+    pub connection: usize,
+    /// When its first byte was read.
+    pub began_at: Time,
+    /// When its last byte was read.
+    pub whole_at: Option<Time>,
+    /// Bytes of its answer written.
+    pub answer_bytes: usize,
+    /// When the last byte of its answer was written.
+    pub answered_at: Option<Time>,
+}
+
+/// A connection that a target accepted.
+#[derive(Clone, Debug)]
+pub struct ConnectionTruth {
+    /// Index of the target.
+    pub target: usize,
+    /// The session that is replayed on it, once a request was read.
+    pub session: Option<usize>,
+    /// Whether the target ended it before the box.
+    pub closed_by_target: bool,
+}
+
+impl Truth {
+    /// Of a plan of which nothing has happened.
+    pub fn new(plan: &Plan, rules: Rules) -> Self {
+        Self {
+            rules,
+            sessions: vec![SessionTruth::default(); plan.sessions.len()],
+            requests: vec![RequestTruth::default(); plan.requests.len()],
+            ..Self::default()
+        }
+    }
+
+    /// Notes that a rule is broken.
+    pub fn violate(&mut self, rule: &'static str, details: String) {
+        self.violations.push(Violation { rule, details });
+    }
+
+    /// A target's application reads the first bytes of a request.
+    pub fn begin(&mut self, plan: &Plan, connection: usize, request: usize, now: Time) {
+        let session = plan.requests[request].session;
+        self.check_connection(connection, request, session);
+        self.check_order(plan, request, session);
+        self.check_retry(plan, connection, request);
+        if plan.pacing(request) == Pacing::Turns && self.rules.exact && plan.requests[request].waits {
+            self.check_turn(plan, connection, request, now);
+        }
+        if self.rules.exact && self.rules.healthy && self.rules.clean_path {
+            self.check_prompt(plan, request, now);
+        }
+        self.connections[connection].session = Some(session);
+        self.sessions[session].begun = self.sessions[session].begun.max(Some(request));
+        self.requests[request].reads.push(Read {
+            connection,
+            began_at: now,
+            whole_at: None,
+            answer_bytes: 0,
+            answered_at: None,
+        });
+    }
+
+    /// The entry of a request that is being read on a connection.
+    pub fn read(&mut self, connection: usize, request: usize) -> Option<&mut Read> {
+        self.requests[request].reads.iter_mut().rev().find(|read| read.connection == connection)
+    }
+
+    fn check_connection(&mut self, connection: usize, request: usize, session: usize) {
+        if let Some(other) = self.connections[connection].session.filter(|other| *other != session) {
+            let details = format!("connection {connection} carries request {request} of session {session} after session {other}");
+            self.violate("a connection to a target carries one session", details);
+        }
+        if self.requests[request].shown_at.is_none() {
+            let details = format!("request {request} reached a target before the mirror showed it");
+            self.violate("what is replayed was seen", details);
+        }
+    }
+
+    fn check_order(&mut self, plan: &Plan, request: usize, session: usize) {
+        let begun = self.sessions[session].begun;
+        if begun.is_some_and(|begun| begun > request) {
+            let details = format!("request {request} of session {session} after request {}", begun.unwrap_or_default());
+            self.violate("requests of a session arrive in order", details);
+        }
+        let next = begun.map_or(plan.sessions[session].requests.start, |begun| begun + 1);
+        if self.rules.exact && self.rules.healthy && request > next {
+            let details = format!("request {request} of session {session} although {next} has not arrived");
+            self.violate("with a perfect mirror and a healthy target no request is left out", details);
+        }
+    }
+
+    fn check_retry(&mut self, plan: &Plan, connection: usize, request: usize) {
+        for read in &self.requests[request].reads {
+            let permitted = plan.requests[request].idempotent
+                && read.answer_bytes == 0
+                && read.connection != connection
+                && self.connections[read.connection].closed_by_target;
+            if !permitted {
+                let details = format!(
+                    "request {request} arrived on connection {} and again on {connection}; idempotent: {}, answer bytes written \
+                     before: {}, closed by the target: {}",
+                    read.connection,
+                    plan.requests[request].idempotent,
+                    read.answer_bytes,
+                    self.connections[read.connection].closed_by_target
+                );
+                return self.violate("no request arrives twice, but after a close without an answer byte", details);
+            }
+        }
+    }
+
+    /// The client had read the whole answer before it wrote: so must the replay, and think as long.
+    fn check_turn(&mut self, plan: &Plan, connection: usize, request: usize, now: Time) {
+        let session = plan.requests[request].session;
+        if request == plan.sessions[session].requests.start {
+            return;
+        }
+        let Some(before) = self.read(connection, request - 1).cloned() else { return };
+        let Some(answered_at) = before.answered_at else {
+            let details = format!("request {request} arrived at {now:?}, request {} is not answered yet", request - 1);
+            return self.violate("a turn is released when the one before is answered", details);
+        };
+        if plan.topology.speed != Some(Speed::Times(1.0)) {
+            return;
+        }
+        let shown_at = self.requests[request].shown_at.unwrap_or_default();
+        let earliest = (answered_at + plan.requests[request].think).min(shown_at + self.rules.lag);
+        if now < earliest {
+            let details = format!(
+                "request {request} arrived at {now:?}, before {earliest:?}: answered {answered_at:?}, think {:?}, shown {shown_at:?}",
+                plan.requests[request].think
+            );
+            self.violate("the client's think time is kept", details);
+        }
+    }
+
+    fn check_prompt(&mut self, plan: &Plan, request: usize, now: Time) {
+        let truth = &self.requests[request];
+        let first = plan.sessions[plan.requests[request].session].requests.start;
+        let mut latest = now_or(truth.shown_at, now);
+        if request > first {
+            let before = &self.requests[request - 1];
+            let gap = now_or(truth.shown_at, now).since(before.shown_at.unwrap_or_default());
+            let answered_at = before.reads.last().and_then(|read| read.answered_at).unwrap_or(now);
+            latest = latest.max(answered_at + gap);
+        }
+        // A request is released when it is whole, and a turn without framer may be known to be whole by its answer only.
+        let whole = [truth.last_shown, truth.answer_shown.1].into_iter().flatten().count() == 2;
+        if whole && now > latest + PROMPT && now > now_or(truth.shown_at, now) + PROMPT + plan.requests[request].answer.delay {
+            let details = format!("request {request} arrived at {now:?}, later than {latest:?} by more than {PROMPT:?}");
+            self.violate("a request is released when its turn has come", details);
+        }
+    }
+}
+
+fn now_or(time: Option<Time>, now: Time) -> Time {
+    time.unwrap_or(now)
+}
+
+impl Truth {
+    /// A frame of a session is shown to the engine: stamped `captured_at`, at `now` on the engine's clock.
+    pub fn show(&mut self, plan: &Plan, tag: Tag, captured_at: Time, now: Time) {
+        self.sessions[tag.session].shown |= tag.opens;
+        let range = tag.offset..tag.offset + tag.len;
+        let mut begins = 0;
+        for request in plan.sessions[tag.session].requests.clone() {
+            let ends = begins + plan.requests[request].bytes.len() as u64;
+            let truth = &mut self.requests[request];
+            if tag.from_client {
+                truth.show_request(&range, begins, ends, captured_at, now);
+            } else {
+                truth.show_answer(&range, captured_at);
+            }
+            begins = ends;
+        }
+    }
+}
+
+impl RequestTruth {
+    fn show_request(&mut self, shown: &Range<u64>, begins: u64, ends: u64, captured_at: Time, now: Time) {
+        if shown.contains(&begins) {
+            self.first_shown.push(captured_at);
+        }
+        // With a gap in front, the request's first byte known may be a later one.
+        if shown.start < ends && begins < shown.end {
+            self.shown_at.get_or_insert(now);
+        }
+        if shown.contains(&(ends - 1)) {
+            self.last_shown.get_or_insert(captured_at);
+        }
+    }
+
+    fn show_answer(&mut self, shown: &Range<u64>, captured_at: Time) {
+        let Some(answer) = self.answer.clone().filter(|answer| !answer.is_empty()) else { return };
+        if shown.contains(&answer.start) {
+            self.answer_shown.0.get_or_insert(captured_at);
+        }
+        if shown.contains(&(answer.end - 1)) {
+            self.answer_shown.1.get_or_insert(captured_at);
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Holding the engine's records against what really happened, when all is over.
+
+use crate::plan::{Kind, Plan};
+use crate::truth::{RequestTruth, Truth};
+use core::net::SocketAddr;
+use core::time::Duration;
+use std::collections::BTreeMap;
+use tapcopy_engine::message::{Outcome, Verdict};
+use tapcopy_engine::{Ledger, Record, Time};
+
+/// Which final checks apply.
+#[derive(Clone, Copy, Debug)]
+pub struct Extent {
+    /// The mirror showed every byte, no bound was reached, no order disturbed.
+    pub seen: bool,
+    /// And both directions in their order.
+    pub ordered: bool,
+    /// The targets answered every request, and were given the time for it.
+    pub answered: bool,
+    /// And their link lost nothing.
+    pub clean_path: bool,
+}
+
+/// Checks all records; breaks of rules go to `truth`.
+pub fn check(plan: &Plan, truth: &mut Truth, records: &[Record], ledger: &Ledger, extent: Extent) {
+    let matched = match_records(plan, truth, records);
+    for (record, candidates) in records.iter().zip(&matched) {
+        check_difference(plan, truth, record, candidates);
+    }
+    if !extent.seen {
+        return;
+    }
+    let mut of_request: BTreeMap<usize, &Record> = BTreeMap::new();
+    for (record, candidates) in records.iter().zip(&matched) {
+        match candidates.as_slice() {
+            [request] => drop(of_request.insert(*request, record)),
+            _ => check_known(plan, truth, record, candidates, extent),
+        }
+    }
+    for request in 0..plan.requests.len() {
+        if applies(plan, truth, request, extent) {
+            check_request(plan, truth, request, of_request.get(&request).copied(), extent);
+        }
+    }
+    check_counts(plan, truth, ledger, extent);
+}
+
+/// Whether what becomes of a request is certain.
+fn applies(plan: &Plan, truth: &Truth, request: usize, extent: Extent) -> bool {
+    let session = &plan.sessions[plan.requests[request].session];
+    let raw = plan.topology.services[session.service].kind == Kind::Raw;
+    let certain = !raw || (extent.ordered && !session.overlapping);
+    let broken = truth.sessions[plan.requests[request].session].broken;
+    plan.requests[request].settled && !broken && certain && truth.requests[request].shown_at.is_some()
+}
+
+/// The requests that each record may be about: those whose first byte was in a frame of the record's stamp. Requests in one
+/// frame are told apart by their order.
+fn match_records(plan: &Plan, truth: &Truth, records: &[Record]) -> Vec<Vec<usize>> {
+    let mut by_stamp: BTreeMap<(SocketAddr, SocketAddr, Time), Vec<usize>> = BTreeMap::new();
+    for (request, known) in truth.requests.iter().enumerate() {
+        let session = &plan.sessions[plan.requests[request].session];
+        let origin = plan.topology.origins[session.origin].address;
+        for stamp in &known.first_shown {
+            let requests = by_stamp.entry((session.client, origin, *stamp)).or_default();
+            if requests.last() != Some(&request) {
+                requests.push(request);
+            }
+        }
+    }
+    let mut order: Vec<usize> = (0..records.len()).collect();
+    order.sort_by_key(|index| (records[*index].session, records[*index].exchange));
+    let mut groups: BTreeMap<(SocketAddr, SocketAddr, Time), Vec<usize>> = BTreeMap::new();
+    for index in order {
+        let record = &records[index];
+        groups.entry((record.client, record.origin, record.captured_at)).or_default().push(index);
+    }
+    let mut matched = vec![Vec::new(); records.len()];
+    for (key, indexes) in groups {
+        let requests = by_stamp.get(&key).cloned().unwrap_or_default();
+        for (place, index) in indexes.iter().enumerate() {
+            let certain = indexes.len() == requests.len();
+            matched[*index] = if certain { vec![requests[place]] } else { requests.clone() };
+        }
+    }
+    matched
+}
+
+/// No false `Differ`: only what the target was told to change, and at the place where it was changed.
+fn check_difference(plan: &Plan, truth: &mut Truth, record: &Record, candidates: &[usize]) {
+    let Outcome::Answered(Verdict::Differ(found)) = &record.outcome else { return };
+    let told = |request: &usize| {
+        let read = truth.requests[*request].reads.iter().any(|read| read.answer_bytes > 0);
+        read && plan.requests[*request].alteration.as_ref().is_some_and(|alteration| alteration.accepts(found))
+    };
+    if !candidates.iter().any(told) {
+        let planned: Vec<_> = candidates
+            .iter()
+            .map(|request| (*request, plan.requests[*request].alteration.as_ref().map(|alteration| &alteration.accepted)))
+            .collect();
+        let details = format!("{record:?}; planned: {planned:?}");
+        truth.violate("a difference is reported where the target was told to make it, and nowhere else", details);
+    }
+}
+
+/// With everything seen, every record is about one request.
+fn check_known(plan: &Plan, truth: &mut Truth, record: &Record, candidates: &[usize], extent: Extent) {
+    let certain = plan.sessions.iter().filter(|session| session.client == record.client).all(|session| {
+        let raw = plan.topology.services[session.service].kind == Kind::Raw;
+        !session.overlapping && (extent.ordered || !raw)
+    });
+    if certain {
+        let details = format!("{record:?} may be about the requests {candidates:?}");
+        truth.violate("with everything seen, a record is about one request", details);
+    }
+}
+
+fn check_request(plan: &Plan, truth: &mut Truth, request: usize, record: Option<&Record>, extent: Extent) {
+    let planned = &plan.requests[request];
+    let Some(record) = record else {
+        let details = format!("request {request} of session {}", planned.session);
+        return truth.violate("with everything seen, every request has a record", details);
+    };
+    let index = (request - plan.sessions[planned.session].requests.start) as u64;
+    let service = plan.sessions[planned.session].service;
+    if (record.exchange, record.request_bytes, record.service) != (index, planned.bytes.len() as u64, service) {
+        let details = format!("{record:?}, but request {request} is number {index} with {} bytes", planned.bytes.len());
+        truth.violate("a record's exchange, length and service are the request's", details);
+    }
+    check_latency(plan, truth, request, record, extent);
+    if extent.answered {
+        check_answer(plan, truth, request, record, extent);
+    }
+}
+
+fn check_answer(plan: &Plan, truth: &mut Truth, request: usize, record: &Record, extent: Extent) {
+    let planned = &plan.requests[request];
+    let raw = plan.topology.services[plan.sessions[planned.session].service].kind == Kind::Raw;
+    let whole = truth.requests[request].reads.iter().filter(|read| read.whole_at.is_some()).count();
+    if whole != 1 {
+        let details = format!("request {request} of session {} arrived {whole} times; {record:?}", planned.session);
+        truth.violate("with everything seen and a healthy target, every request arrives once", details);
+    }
+    let verdict = match &record.outcome {
+        Outcome::Answered(verdict) => verdict,
+        // Silence within a turn can be the link's doing, and without a framer nobody can tell.
+        _ if raw && !extent.clean_path => return,
+        _ => {
+            let details = format!("request {request}: {record:?}");
+            return truth.violate("with everything seen and a healthy target, every request is answered", details);
+        }
+    };
+    let right = match (verdict, &planned.alteration) {
+        (Verdict::Match, None) => true,
+        (Verdict::Differ(found), Some(alteration)) => alteration.accepts(found),
+        (Verdict::Incomparable(_), alteration) => {
+            raw && (!extent.clean_path || alteration.as_ref().is_some_and(|alteration| alteration.may_be_unaligned))
+                || raw && after_unaligned(plan, request)
+        }
+        (Verdict::Match, Some(_)) | (Verdict::Differ(_), None) => raw && after_unaligned(plan, request),
+    };
+    if !right {
+        let planned = planned.alteration.as_ref().map(|alteration| &alteration.accepted);
+        let details = format!("request {request}: {record:?}; planned: {planned:?}");
+        truth.violate("with everything seen, the verdict is what the target was told to answer", details);
+    }
+}
+
+/// Without a framer, an answer of another length may shift what later turns are held against.
+fn after_unaligned(plan: &Plan, request: usize) -> bool {
+    let first = plan.sessions[plan.requests[request].session].requests.start;
+    plan.requests[first..=request]
+        .iter()
+        .any(|earlier| earlier.alteration.as_ref().is_some_and(|alteration| alteration.may_be_unaligned))
+}
+
+/// Production's latency is what the mirror's stamps say.
+fn check_latency(plan: &Plan, truth: &mut Truth, request: usize, record: &Record, extent: Extent) {
+    let RequestTruth { last_shown, answer_shown, .. } = &truth.requests[request];
+    let (Some(asked), (Some(first), Some(last)), Some(latency)) = (*last_shown, *answer_shown, record.origin_latency) else {
+        return;
+    };
+    let simple = plan.requests[request].waits && plan.requests[request].interim_after.is_none();
+    let right = latency.first_byte == since(first, asked) && latency.last_byte == since(last, asked);
+    if simple && extent.ordered && !right && !overtaken(truth, request) {
+        let truth_says = (since(first, asked), since(last, asked));
+        let details = format!("request {request}: {latency:?}, but the stamps say {truth_says:?}");
+        truth.violate("production's latency is taken from the stamps", details);
+    }
+}
+
+/// Whether bytes were shown out of their order, so that the last byte was not the last shown.
+fn overtaken(truth: &Truth, request: usize) -> bool {
+    truth.requests[request].first_shown.len() > 1 || truth.rules.disordered
+}
+
+fn since(later: Time, earlier: Time) -> Duration {
+    later.since(earlier)
+}
+
+fn check_counts(plan: &Plan, truth: &mut Truth, ledger: &Ledger, extent: Extent) {
+    let certain = plan.sessions.iter().all(|session| {
+        let raw = plan.topology.services[session.service].kind == Kind::Raw;
+        !session.overlapping && (extent.ordered || !raw)
+    });
+    let shown = truth.requests.iter().filter(|request| request.shown_at.is_some()).count() as u64;
+    if certain && ledger.requests.captured != shown {
+        let details = format!("{} captured, {shown} shown", ledger.requests.captured);
+        truth.violate("with everything seen, every request is captured", details);
+    }
+    let opened = truth.sessions.iter().filter(|session| session.shown).count() as u64;
+    if ledger.sessions.opened != opened {
+        let details = format!("{} opened, {opened} SYNs shown", ledger.sessions.opened);
+        truth.violate("with everything seen, every session is opened", details);
+    }
+}

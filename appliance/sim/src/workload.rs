@@ -1,0 +1,274 @@
+//! Drawing what the clients do.
+
+use crate::alteration;
+use crate::fault::TargetFaults;
+use crate::message::{self, Framing};
+use crate::plan::{AnswerPlan, INTERIM, Kind, Plan, RequestPlan, SessionPlan, Start, Step, mark};
+use crate::seed::Rng;
+use crate::topology;
+use core::net::SocketAddr;
+use core::time::Duration;
+use tapcopy_engine::Time;
+
+/// Draws the plan of a run. Answers are altered in the share that `target` says.
+pub fn draw(target: &TargetFaults, rng: &mut Rng) -> Plan {
+    let mut plan = Plan { topology: topology::draw(&mut rng.fork()), ..Plan::default() };
+    for _ in 0..rng.size(1, 14) {
+        add_session(&mut plan, target, &mut rng.fork());
+    }
+    plan
+}
+
+fn add_session(plan: &mut Plan, target: &TargetFaults, rng: &mut Rng) {
+    let number = plan.sessions.len();
+    let machine = rng.size(0, plan.topology.clients.len() - 1);
+    let client = SocketAddr::new(plan.topology.clients[machine], 30_000 + number as u16);
+    let origin = rng.size(0, plan.topology.origins.len() - 1);
+    let service = plan.topology.origins[origin].service;
+    let mut session = SessionPlan {
+        client,
+        machine,
+        origin,
+        service,
+        start: Start::At(Time::from_micros(rng.below(2_000_000))),
+        steps: Vec::new(),
+        requests: plan.requests.len()..plan.requests.len(),
+        receive_buffer: rng.pick(&[16 << 10, 16 << 10, 64 << 10, 2_048]),
+        reads: rng.maybe(8, |rng| (rng.size(200, 3_000), rng.micros(100, 20_000))),
+        overlapping: false,
+        aborted: false,
+    };
+    reuse_address(plan, &mut session, rng);
+    Script { plan, session, target, rng, said: 0 }.draw();
+}
+
+/// Now and then a session takes the addresses and ports of one that is over.
+fn reuse_address(plan: &Plan, session: &mut SessionPlan, rng: &mut Rng) {
+    let Some(earlier) = plan.sessions.len().checked_sub(1).filter(|_| rng.percent(10)) else { return };
+    let model = &plan.sessions[earlier];
+    if !matches!(model.steps.last(), Some(Step::Close | Step::Reset | Step::AwaitClose)) {
+        return;
+    }
+    (session.client, session.machine) = (model.client, model.machine);
+    (session.origin, session.service) = (model.origin, model.service);
+    session.start = Start::After(earlier, rng.micros(100, 500_000));
+}
+
+/// How a session ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    ClientCloses,
+    ServerCloses,
+    HalfClose,
+    ResetAfter,
+    ResetWithin,
+    Abandoned,
+}
+
+/// A session in the making.
+struct Script<'a> {
+    plan: &'a mut Plan,
+    session: SessionPlan,
+    target: &'a TargetFaults,
+    rng: &'a mut Rng,
+    /// Bytes that the server will have said so far.
+    said: usize,
+}
+
+impl Script<'_> {
+    fn draw(mut self) {
+        let service = &self.plan.topology.services[self.session.service];
+        let (kind, greeting) = (service.kind, service.greeting.len());
+        let ending = self.ending();
+        self.said = greeting;
+        if greeting > 0 {
+            self.session.steps.push(Step::Await(greeting));
+        }
+        self.session.overlapping = kind == Kind::Raw && self.rng.percent(8);
+        let count = if self.rng.percent(30) { 1 } else { self.rng.size(2, 8) };
+        let pipelined = kind == Kind::Http && self.rng.percent(15);
+        for index in 0..count {
+            let waits = index == 0 || !(self.session.overlapping || pipelined && self.rng.percent(70));
+            let last = index + 1 == count;
+            self.add_exchange(kind, waits, last.then_some(ending));
+        }
+        self.end(ending);
+        self.plan.sessions.push(self.session);
+    }
+
+    fn ending(&mut self) -> Ending {
+        match self.rng.below(100) {
+            0..50 => Ending::ClientCloses,
+            50..70 => Ending::ServerCloses,
+            70..78 => Ending::HalfClose,
+            78..85 => Ending::ResetAfter,
+            85..90 => Ending::ResetWithin,
+            _ => Ending::Abandoned,
+        }
+    }
+
+    /// One request and its answer; `ending` is said of the last.
+    fn add_exchange(&mut self, kind: Kind, waits: bool, ending: Option<Ending>) {
+        let think = if waits { self.think() } else { Duration::ZERO };
+        if waits {
+            self.session.steps.extend([Step::Await(self.said), Step::Pause(think)]);
+        } else if self.session.overlapping {
+            let pause = self.rng.micros(0, 2_000);
+            self.session.steps.push(Step::Pause(pause));
+        }
+        let (mut request, framing, has_content) = match kind {
+            Kind::Http => self.http(ending, waits),
+            Kind::Raw => self.raw(ending),
+        };
+        (request.waits, request.think) = (waits, think);
+        request.settled = ending != Some(Ending::ResetWithin);
+        if self.rng.percent(self.target.alters) {
+            request.alteration = Some(match kind {
+                Kind::Http => alteration::http(&request.answer, framing, has_content, self.rng),
+                Kind::Raw => alteration::raw(&request.answer, self.rng),
+            });
+        }
+        self.write(&request, waits);
+        self.said += request.answer.bytes.len();
+        self.plan.requests.push(request);
+        self.session.requests.end += 1;
+    }
+
+    fn think(&mut self) -> Duration {
+        match self.rng.below(10) {
+            0..5 => Duration::ZERO,
+            5..8 => self.rng.micros(1, 50_000),
+            8 => self.rng.micros(50_000, 400_000),
+            _ => self.rng.micros(400_000, 3_000_000),
+        }
+    }
+
+    /// The steps that write a request: at once, or in pieces.
+    fn write(&mut self, request: &RequestPlan, waits: bool) {
+        let (id, len) = (self.plan.requests.len(), request.bytes.len());
+        if let Some(head) = request.interim_after {
+            self.said += INTERIM.len();
+            let said = self.said;
+            self.session.steps.extend([Step::Write(id, 0..head), Step::Await(said), Step::Write(id, head..len)]);
+            return;
+        }
+        // A turn without framer that is written in pieces could be answered by the bytes, not by the turn's end; here the
+        // server knows the end, so only the time between the pieces is at stake.
+        let early = request.answer.after < len;
+        if early || (waits && len > 1 && self.rng.percent(12)) {
+            let cut = if early { request.answer.after } else { self.rng.size(1, len - 1) };
+            let pause = self.rng.micros(0, 30_000);
+            self.session.steps.extend([Step::Write(id, 0..cut), Step::Pause(pause), Step::Write(id, cut..len)]);
+        } else {
+            self.session.steps.push(Step::Write(id, 0..len));
+        }
+    }
+
+    fn end(&mut self, ending: Ending) {
+        let said = self.said;
+        let linger = self.rng.micros(0, 20_000);
+        let reset_at = self.rng.size(0, 1) * said;
+        match ending {
+            Ending::ClientCloses => {
+                self.session.steps.extend([Step::Await(said), Step::Pause(linger), Step::Close, Step::AwaitClose]);
+            }
+            Ending::ServerCloses => {
+                self.session.steps.extend([Step::Await(said), Step::AwaitClose, Step::Pause(linger), Step::Close]);
+            }
+            Ending::HalfClose => self.session.steps.extend([Step::Close, Step::Await(said), Step::AwaitClose]),
+            Ending::ResetAfter => self.session.steps.extend([Step::Await(said), Step::Pause(linger), Step::Reset]),
+            Ending::ResetWithin => {
+                self.session.aborted = true;
+                self.session.steps.extend([Step::Await(reset_at.min(1)), Step::Pause(linger), Step::Reset]);
+            }
+            Ending::Abandoned => self.session.steps.push(Step::Await(said)),
+        }
+    }
+
+    fn size(&mut self) -> usize {
+        match self.rng.below(200) {
+            0..120 => self.rng.size(0, 300),
+            120..180 => self.rng.size(300, 5_000),
+            180..199 => self.rng.size(5_000, 40_000),
+            _ => self.rng.size(40_000, 300_000),
+        }
+    }
+
+    fn delay(&mut self) -> Duration {
+        if self.rng.percent(90) { self.rng.micros(0, 20_000) } else { self.rng.micros(20_000, 400_000) }
+    }
+
+    fn raw(&mut self, ending: Option<Ending>) -> (RequestPlan, Framing, bool) {
+        let (id, len, answer_len) = (self.plan.requests.len(), self.size(), self.size().max(1));
+        let bytes = [mark(id).as_bytes(), &message::body(id, len)].concat();
+        let content = message::body(id, answer_len);
+        let answer = AnswerPlan {
+            bytes: content.clone(),
+            content,
+            after: bytes.len(),
+            delay: self.delay(),
+            closes: ending == Some(Ending::ServerCloses),
+            ..AnswerPlan::default()
+        };
+        (request(self.plan.sessions.len(), bytes, answer, false), Framing::None, true)
+    }
+
+    fn http(&mut self, ending: Option<Ending>, waits: bool) -> (RequestPlan, Framing, bool) {
+        let id = self.plan.requests.len();
+        let closes = ending == Some(Ending::ServerCloses);
+        let method = self.rng.pick(&["GET", "GET", "GET", "POST", "POST", "HEAD", "PUT", "DELETE"]);
+        let has_body = matches!(method, "POST" | "PUT");
+        let version = if closes && self.rng.percent(20) { "1.0" } else { "1.1" };
+        let body = if has_body { message::body(id, self.size()) } else { Vec::new() };
+        let chunked = has_body && version == "1.1" && self.rng.percent(25);
+        let framing = if chunked { Framing::Chunked } else if has_body { Framing::Length } else { Framing::None };
+        // An interim answer stands before the final answers of earlier requests only if there are none.
+        let continues = waits && has_body && !body.is_empty() && version == "1.1" && self.rng.percent(10);
+        let expect = if continues { "Expect: 100-continue\r\n" } else { "" };
+        let connection = if closes && self.rng.percent(50) { "Connection: close\r\n" } else { "" };
+        let start = format!("{method} /{}/item HTTP/{version}", mark(id));
+        let fields = format!("Host: origin\r\nUser-Agent: sim\r\n{expect}{connection}");
+        let (bytes, head) = message::http(&start, &fields, framing, &body, self.rng);
+        let (mut answer, framing, has_content) = self.http_answer(id, method, version, closes);
+        // A server may answer before it has read the whole request.
+        let early = has_body && !continues && body.len() > 1 && self.rng.percent(6);
+        answer.after = if early { head } else { bytes.len() };
+        let mut request = request(self.plan.sessions.len(), bytes, answer, matches!(method, "GET" | "HEAD" | "PUT" | "DELETE"));
+        request.interim_after = continues.then_some(head);
+        (request, framing, has_content)
+    }
+
+    fn http_answer(&mut self, id: usize, method: &str, version: &str, closes: bool) -> (AnswerPlan, Framing, bool) {
+        let empty = method != "HEAD" && self.rng.percent(8);
+        let content = if empty { Vec::new() } else { message::body(id, self.size()) };
+        let framing = match self.rng.below(10) {
+            _ if empty || method == "HEAD" => Framing::None,
+            0..2 if closes => Framing::Close,
+            2..5 if version == "1.1" => Framing::Chunked,
+            _ => Framing::Length,
+        };
+        let status = if empty { "204 No Content" } else { "200 OK" };
+        let head_length = if method == "HEAD" { format!("Content-Length: {}\r\n", content.len()) } else { String::new() };
+        let connection = if closes { "Connection: close\r\n" } else { "" };
+        let fields = format!("Server: sim\r\nX-Version: 1\r\n{connection}{head_length}");
+        let (bytes, head) = message::http(&format!("HTTP/1.1 {status}"), &fields, framing, &content, self.rng);
+        let reframed = (framing == Framing::Chunked).then(|| [&bytes[..head], &message::chunks(&content, self.rng)].concat());
+        let delay = self.delay();
+        let has_content = framing != Framing::None;
+        (AnswerPlan { bytes, head, reframed, content, after: 0, delay, closes }, framing, has_content)
+    }
+}
+
+fn request(session: usize, bytes: Vec<u8>, answer: AnswerPlan, idempotent: bool) -> RequestPlan {
+    RequestPlan {
+        session,
+        bytes,
+        interim_after: None,
+        idempotent,
+        waits: true,
+        think: Duration::ZERO,
+        answer,
+        settled: true,
+        alteration: None,
+    }
+}

@@ -1,0 +1,90 @@
+"""The box in the lab: the appliance's process, its page and its summary."""
+
+import contextlib
+import http.client
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+from lab.ledger import Ledger
+from lab.netns import Namespace
+from lab.process import Process, StartError
+
+REPOSITORY = Path(__file__).parents[2]
+PAGE = ("127.0.0.1", 8080)
+MAP = "11311-10.100.20.31:11511"
+POOL = "10.100.20.100-10.100.20.200/24"
+
+
+def binary() -> Path:
+    """The program under test: `TAPCOPY` in the environment, or what `make build` makes."""
+    program = Path(os.environ.get("TAPCOPY", REPOSITORY / "dist" / "tapcopy"))
+    assert program.exists(), f"there is no {program}: run `make build` first"
+    return program
+
+
+class Box:
+    """One run of `tapcopy run`, from start to summary."""
+
+    def __init__(self, namespace: Namespace, folder: Path) -> None:
+        self.namespace = namespace
+        self.summary_file = folder / "summary.json"
+        folder.mkdir(exist_ok=True)
+        self.command = [
+            str(binary()), "run",
+            "--mirror-nic", "mirror0", "--target-nic", "target0",
+            "--pool", POOL, "-x", MAP,
+            "--summary", str(self.summary_file), "--listen", f"{PAGE[0]}:{PAGE[1]}", "--data", str(folder / "data"),
+        ]  # fmt: skip
+        self.process = Process(namespace, self.command, folder / "box.log")
+
+    def ready(self, timeout: float = 10.0) -> None:
+        """Waits until its page answers; capture is on by then."""
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                self.ledger()
+                return
+            except (OSError, http.client.HTTPException) as fault:
+                if not self.process.running() or time.monotonic() > deadline:
+                    raise StartError(f"tapcopy did not come up ({fault}): {self.process.last_words()}") from None
+                time.sleep(0.05)
+
+    def get(self, path: str) -> bytes:
+        """What its page answers to a GET from inside its own namespace."""
+        with contextlib.closing(http.client.HTTPConnection(*PAGE)) as connection:
+            connection.sock = self.namespace.connect(PAGE)
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            body = answer.read()
+            if answer.status != 200:
+                raise http.client.HTTPException(f"{path}: {answer.status}")
+            return body
+
+    def ledger(self) -> Ledger:
+        """The ledger now (the box refreshes it each second)."""
+        ledger: Ledger = json.loads(self.get("/api/v1/ledger"))
+        return ledger
+
+    def settle(self, captured: int, timeout: float = 15.0) -> Ledger:
+        """Waits until so many requests are captured and none is in progress, or the time is up; returns the ledger."""
+        deadline = time.monotonic() + timeout
+        while True:
+            ledger = self.ledger()
+            requests = ledger["requests"]
+            done = requests["captured"] >= captured and requests["in_progress"] == 0
+            if done or time.monotonic() > deadline:
+                return ledger
+            time.sleep(0.1)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> Ledger:
+        """Ends it by a signal, within the five seconds that the contract grants, and returns its summary."""
+        begin = time.monotonic()
+        status = self.process.stop(timeout=8.0, first=number)
+        took = time.monotonic() - begin
+        assert status == 0, f"tapcopy ended with status {status}: {self.process.last_words()}"
+        assert took < 5.0, f"tapcopy took {took:.1f} s to end"
+        ledger: Ledger = json.loads(self.summary_file.read_text())
+        return ledger
