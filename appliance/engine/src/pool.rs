@@ -3,12 +3,12 @@
 //! Every address and port is used in turn before one is used again, so the 4-tuples come round as late as they can. One in
 //! use, or at rest because the target may still hold it in TIME-WAIT, is passed over.
 
-use crate::config::PoolRange;
+use crate::config::{Config, FarEnd, PoolRange};
 use crate::flow::Table;
 use crate::frame::Endpoint;
 use crate::limits::Limits;
 use crate::time::Time;
-use core::net::{IpAddr, Ipv6Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::collections::VecDeque;
 
 /// Lowest port used; those below are left to servers.
@@ -20,6 +20,20 @@ const PORTS: u128 = 65_536 - PORT_FIRST as u128;
 /// Steps taken to find a free port before the pool counts as exhausted. Ports come free in the order in which they were
 /// taken, so that a longer search finds nothing either, but for a few very long sessions.
 const TRIES: u128 = 4_096;
+
+/// Addresses of a rehearsal, where no wire has any: those set aside for benchmarks (RFC 2544, RFC 5180).
+const REHEARSAL: [PoolRange; 2] = [
+    PoolRange {
+        first: IpAddr::V4(Ipv4Addr::new(198, 18, 0, 1)),
+        last: IpAddr::V4(Ipv4Addr::new(198, 19, 255, 254)),
+        prefix_len: 15,
+    },
+    PoolRange {
+        first: IpAddr::V6(Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 1)),
+        last: IpAddr::V6(Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0xffff, 0xfffe)),
+        prefix_len: 48,
+    },
+];
 
 struct Addresses {
     range: PoolRange,
@@ -35,6 +49,14 @@ pub struct Pool {
 }
 
 impl Pool {
+    /// The pool that `config` calls for, with no port taken.
+    pub fn of(config: &Config, seed: u64) -> Self {
+        match config.far_end {
+            FarEnd::Wire { .. } => Self::new(&config.pool, seed),
+            FarEnd::Rehearsal => Self::new(&REHEARSAL, seed),
+        }
+    }
+
     /// All addresses of `ranges`, with no port taken.
     pub fn new(ranges: &[PoolRange], seed: u64) -> Self {
         let addresses = |range: &PoolRange| Addresses {

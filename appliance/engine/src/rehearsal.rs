@@ -51,7 +51,7 @@ impl<O: Copy> Rehearsal<O> {
         self.stack.receive(connection, |bytes| stage.received += bytes.len() as u64);
         let has_all = stage.received == exchanges.sent_on_connection();
         let ended = has_all && exchanges.play(|bytes| self.stack.send(connection, bytes));
-        if ended || self.stack.phase(connection) != Phase::Open {
+        if ended || !matches!(self.stack.phase(connection), Phase::Opening | Phase::Open) {
             self.leave(now, connection);
             stage.connection = None;
         }

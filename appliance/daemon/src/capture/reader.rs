@@ -218,7 +218,11 @@ impl Reading<'_> {
             Block::InterfaceDescription(interface) => {
                 let units_per_second = units_per_second(interface.if_tsresol);
                 let snaplen = usize::try_from(interface.snaplen).unwrap_or(0);
-                self.interface(interface.linktype.0, units_per_second, interface.ts_offset(), snaplen)
+                // The parser crate reads this option as little-endian whatever the section is, and the type as such on purpose.
+                let is_swapped = interface.block_type != pcap_parser::IDB_MAGIC;
+                let offset = interface.if_tsoffset;
+                let offset = if is_swapped { offset.swap_bytes() } else { offset };
+                self.interface(interface.linktype.0, units_per_second, offset, snaplen)
             }
             Block::EnhancedPacket(packet) => {
                 let stamp = u64::from(packet.ts_high) << 32 | u64::from(packet.ts_low);

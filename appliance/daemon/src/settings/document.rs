@@ -142,7 +142,9 @@ impl Document {
         let version: Option<u32> = section.optional("schema_version");
         match version {
             Some(SCHEMA_VERSION) => {}
-            Some(other) => section.fault("schema_version", format!("is {other}, but this program reads version 1; write that")),
+            Some(other) => {
+                section.fault("schema_version", format!("is {other}, but this program reads version 1; write that"))
+            }
             None if section.has_failed("schema_version") => {}
             None => section.fault("schema_version", "is missing; write `schema_version = 1`"),
         }

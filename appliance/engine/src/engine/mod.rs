@@ -67,7 +67,7 @@ impl Engine {
             slots: SlotMap::with_key(),
             timers: Timers::default(),
             stack: Stack::new(now, far.mtu(), &limits, seed),
-            pool: Pool::new(&config.pool, seed),
+            pool: Pool::of(&config, seed),
             far,
             books: Books::new(limits),
             ahead: Budget::new(limits.ahead_bytes),
@@ -250,7 +250,7 @@ impl Engine {
             == (&self.config.pool, self.config.gateway, self.config.far_end);
         if !same_link {
             self.bar_all(NotReplayed::Stopped);
-            self.pool = Pool::new(&config.pool, self.seed);
+            self.pool = Pool::of(&config, self.seed);
         }
         self.far.configure(self.now, &config);
         self.directory = Directory::new(&config.services, self.seed);
