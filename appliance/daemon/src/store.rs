@@ -77,6 +77,15 @@ pub struct Store {
 }
 
 impl Store {
+    /// Opens the store of a data folder in which settings have been stored, and makes nothing.
+    ///
+    /// # Errors
+    /// As [`Store::open`]; and there is none.
+    pub fn open_existing(folder: &Path) -> Result<Self, StoreFault> {
+        let exists = folder.join("store").exists() || folder.join(COPY).exists();
+        if exists { Self::open(folder) } else { Err(StoreFault::NoSettings(folder.to_owned())) }
+    }
+
     /// Opens or makes the store of a data folder.
     ///
     /// # Errors
@@ -103,9 +112,9 @@ impl Store {
     /// # Errors
     /// There are none, or they are damaged.
     pub fn settings(&self) -> Result<Document, StoreFault> {
-        match self.from_sled() {
+        match self.stored() {
             Some(text) => self.parse(&text, Format::Json),
-            None => self.from_copy(),
+            None => self.copied(),
         }
     }
 
@@ -125,14 +134,14 @@ impl Store {
         self.write_copy(document).map_err(io(&copy))
     }
 
-    fn from_sled(&self) -> Option<String> {
+    fn stored(&self) -> Option<String> {
         let db = self.db.as_ref()?;
         let has_schema = db.get(SCHEMA_KEY).ok().flatten().is_some_and(|version| version == SCHEMA_VERSION);
         let text = db.get(SETTINGS_KEY).ok().flatten().filter(|_| has_schema)?;
         String::from_utf8(text.to_vec()).ok()
     }
 
-    fn from_copy(&self) -> Result<Document, StoreFault> {
+    fn copied(&self) -> Result<Document, StoreFault> {
         let path = self.folder.join(COPY);
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,

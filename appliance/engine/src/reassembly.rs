@@ -57,6 +57,8 @@ pub struct Content<'a> {
     pub ack: Option<u32>,
     /// The bytes.
     pub payload: &'a [u8],
+    /// Bytes behind them that the capture cut off.
+    pub missing: u32,
     /// Whether a FIN follows them.
     pub fin: bool,
     /// When it was captured.
@@ -78,7 +80,7 @@ pub enum Arrival {
 #[derive(Debug)]
 struct Held {
     bytes: Vec<u8>,
-    fin: bool,
+    tail: Tail,
     /// How far the other stream must have been handed on before this may be.
     after: u64,
     captured_at: Time,
@@ -86,7 +88,26 @@ struct Held {
 
 impl Held {
     fn span(&self) -> u64 {
-        self.bytes.len() as u64 + u64::from(self.fin)
+        self.bytes.len() as u64 + self.tail.span()
+    }
+}
+
+/// What follows the bytes of a segment.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tail {
+    /// Bytes that the capture cut off: lost, and known to be.
+    missing: u64,
+    fin: bool,
+}
+
+impl Tail {
+    /// The tail without its first `known` places.
+    fn behind(self, known: u64) -> Self {
+        Self { missing: self.missing.saturating_sub(known), fin: self.fin && known < self.span() }
+    }
+
+    fn span(self) -> u64 {
+        self.missing + u64::from(self.fin)
     }
 }
 
@@ -133,7 +154,7 @@ impl Stream {
 
     /// Holds what is not yet held of `bytes` at `offset`. Where segments overlap, the bytes that came first are kept, as
     /// most receivers do.
-    fn hold(&mut self, mut offset: u64, mut bytes: &[u8], fin: bool, after: u64, captured_at: Time) {
+    fn hold(&mut self, mut offset: u64, mut bytes: &[u8], tail: Tail, after: u64, captured_at: Time) {
         let end = offset + bytes.len() as u64;
         if let Some((start, below)) = self.held.range(..offset).next_back() {
             let covered = (start + below.span()).clamp(offset, end);
@@ -145,14 +166,14 @@ impl Stream {
             let (start, resume) = above.unwrap_or((end, end));
             let run = (start - offset) as usize;
             if run > 0 {
-                self.insert(offset, Held { bytes: bytes[..run].to_vec(), fin: false, after, captured_at });
+                self.insert(offset, Held { bytes: bytes[..run].to_vec(), tail: Tail::default(), after, captured_at });
             }
             let resume = resume.min(end);
             bytes = &bytes[(resume - offset) as usize..];
             offset = resume;
         }
-        if fin && !self.held.contains_key(&end) {
-            self.insert(end, Held { bytes: Vec::new(), fin: true, after, captured_at });
+        if tail.span() > 0 && !self.held.contains_key(&end) {
+            self.insert(end, Held { bytes: Vec::new(), tail, after, captured_at });
         }
     }
 
@@ -260,7 +281,8 @@ impl Streams {
         let (stream, other) = self.pair(content.side);
         stream.base.get_or_insert(content.seq);
         let Some(offset) = stream.offset_of(content.seq) else { return Arrival::Duplicate };
-        let end = offset + content.payload.len() as i64 + i64::from(content.fin);
+        let tail = Tail { missing: content.missing.into(), fin: content.fin };
+        let end = offset + content.payload.len() as i64 + tail.span() as i64;
         if end <= stream.next as i64 || offset - stream.next as i64 > WINDOW_MAX {
             return if end == offset { Arrival::InOrder } else { Arrival::Duplicate };
         }
@@ -269,10 +291,11 @@ impl Streams {
         let bytes = &content.payload[known as usize..];
         let offset = (offset + known) as u64;
         if offset <= stream.next && stream.held.is_empty() && after <= other.next {
-            hand_on(stream, content.side, bytes, content.fin, content.captured_at, sink);
+            let known = stream.next - offset.min(stream.next);
+            hand_on(stream, content.side, bytes, tail.behind(known), content.captured_at, sink);
             return Arrival::InOrder;
         }
-        stream.hold(offset, bytes, content.fin, after, content.captured_at);
+        stream.hold(offset, bytes, tail, after, content.captured_at);
         Arrival::Early
     }
 
@@ -289,8 +312,8 @@ impl Streams {
         while let Some((offset, held)) = stream.take_ready(other.next) {
             let known = (stream.next - offset).min(held.span());
             let bytes = held.bytes.get(known as usize..).unwrap_or_default();
-            let fin = held.fin && known < held.span();
-            hand_on(stream, side, bytes, fin, held.captured_at, sink);
+            let tail = held.tail.behind(known.saturating_sub(held.bytes.len() as u64));
+            hand_on(stream, side, bytes, tail, held.captured_at, sink);
             moved = true;
         }
         moved
@@ -383,11 +406,12 @@ impl Streams {
     }
 }
 
+/// Hands on what follows `stream.next`.
 fn hand_on(
     stream: &mut Stream,
     side: Side,
     bytes: &[u8],
-    fin: bool,
+    tail: Tail,
     captured_at: Time,
     sink: &mut impl FnMut(Delivery<'_>),
 ) {
@@ -395,7 +419,11 @@ fn hand_on(
         stream.next += bytes.len() as u64;
         sink(Delivery { side, piece: Piece::Bytes(bytes), captured_at });
     }
-    if fin {
+    if tail.missing > 0 {
+        stream.next += tail.missing;
+        sink(Delivery { side, piece: Piece::Gap(tail.missing), captured_at });
+    }
+    if tail.fin {
         stream.next += 1;
         sink(Delivery { side, piece: Piece::Fin, captured_at });
     }

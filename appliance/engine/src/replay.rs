@@ -23,6 +23,10 @@ use core::time::Duration;
 /// Pause after a failed attempt to connect.
 const BACKOFF: Duration = Duration::from_secs(1);
 
+/// A target that accepts and closes at once may do so for ever; an idle connection that it closes just when a request comes
+/// is no reason to give the request up.
+const FRUITLESS_MAX: u32 = 2;
+
 /// How a session is to be replayed.
 #[derive(Clone, Copy, Debug)]
 pub struct Manner {
@@ -71,6 +75,8 @@ pub struct Replay {
     reconnect: Option<Reconnect>,
     /// The client's connection was established: open ours, though there is no request yet.
     is_wanted: bool,
+    /// Connections in a row that the target closed before a byte was sent.
+    fruitless: u32,
     last_sent_at: Time,
     wake_at: Option<Time>,
 }
@@ -79,7 +85,7 @@ impl Replay {
     /// A replay that has not begun.
     pub fn new(manner: Manner, now: Time) -> Self {
         let state = State::Idle { not_before: now };
-        Self { manner, state, reconnect: None, is_wanted: false, last_sent_at: now, wake_at: None }
+        Self { manner, state, reconnect: None, is_wanted: false, fruitless: 0, last_sent_at: now, wake_at: None }
     }
 
     /// The client's connection is established.
@@ -263,6 +269,12 @@ impl Replay {
         means.stack.release(means.now, id);
         self.leave(why, means.now);
         exchanges.disconnected(means.now, cause, reused, means.books);
+        self.fruitless = if exchanges.sent_on_connection() == 0 { self.fruitless + 1 } else { 0 };
+        if self.fruitless >= FRUITLESS_MAX {
+            self.fruitless = 0;
+            self.state = State::Idle { not_before: means.now + BACKOFF };
+            exchanges.drop_waiting(cause, means.books);
+        }
         Look::Again
     }
 

@@ -100,30 +100,16 @@ impl Session {
             sink(Happening::Open);
         }
         let ack = segment.flags.ack().then_some(segment.ack);
-        let whole = segment.missing == 0;
-        let fin = segment.flags.fin();
-        let content = Content { side: sender, seq, ack, payload: segment.payload, fin: fin && whole, captured_at };
-        let arrival = self.reassemble(now, &content, shared, sink);
-        if fin && !whole {
-            let behind = seq.wrapping_add(segment.payload.len() as u32).wrapping_add(segment.missing);
-            self.reassemble(now, &Content { seq: behind, payload: &[], fin, ..content }, shared, sink);
-        }
+        let (payload, missing, fin) = (segment.payload, segment.missing, segment.flags.fin());
+        let content = Content { side: sender, seq, ack, payload, missing, fin, captured_at };
+        let mut noting = noting(&mut self.closed, sink);
+        let arrival = self.streams.handle(now, &content, shared.limits, shared.ahead, &mut noting);
+        drop(noting);
         if segment.flags.rst() {
             self.reset.get_or_insert((sender, captured_at));
         }
         self.conclude(sink);
         arrival
-    }
-
-    fn reassemble(
-        &mut self,
-        now: Time,
-        content: &Content<'_>,
-        shared: &mut Shared<'_>,
-        sink: &mut impl FnMut(Happening<'_>),
-    ) -> Arrival {
-        let mut noting = noting(&mut self.closed, sink);
-        self.streams.handle(now, content, shared.limits, shared.ahead, &mut noting)
     }
 
     /// Learns where the streams begin; returns the sequence number of the first payload byte.

@@ -3,7 +3,7 @@
 //! serde ends at the first fault of a document; a person wants all of them. So the text becomes a tree first, and each
 //! key is taken out of it on its own: what cannot be taken is a fault, and what is left at the end is an unknown key.
 
-use super::{Faults, SettingsFaults};
+use super::{Faults, FieldFault};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
@@ -113,24 +113,25 @@ impl Default for Service {
 }
 
 impl Document {
-    /// Reads a document.
-    ///
-    /// # Errors
-    /// The place of a syntax fault, or all keys that are unknown, missing or of a wrong type.
-    pub fn parse(text: &str, format: Format) -> Result<Self, SettingsFaults> {
+    /// Reads a document, as far as it can be read, and tells the place of a syntax fault, or all keys that are unknown,
+    /// missing or of a wrong type.
+    pub fn read(text: &str, format: Format) -> (Self, Vec<FieldFault>) {
         let mut faults = Faults::default();
         let tree = match parse_tree(text, format) {
             Ok(Value::Object(tree)) => tree,
-            Ok(_) => Map::new(),
+            Ok(_) => {
+                faults.add("", "the document is no object; write the settings as one, as in {\"schema_version\": 1}");
+                return (Self::default(), faults.0);
+            }
             Err(message) => {
                 faults.add("", message);
-                return faults.none_or(Self::default());
+                return (Self::default(), faults.0);
             }
         };
         let mut section = Section { path: String::new(), tree, faults: &mut faults };
         let document = Self::take(&mut section);
         section.end();
-        faults.none_or(document)
+        (document, faults.0)
     }
 
     /// The document as JSON.

@@ -48,10 +48,28 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Parses a text for a purpose.
+    ///
+    /// # Errors
+    /// All faults of the text: of its syntax or, where it has none, of its keys and values.
+    pub fn read(text: &str, format: Format, purpose: Purpose) -> Result<Self, SettingsFaults> {
+        let (document, mut faults) = Document::read(text, format);
+        let of_values = match Self::parse(document, purpose) {
+            Ok(settings) if faults.is_empty() => return Ok(settings),
+            Ok(_) => Vec::new(),
+            Err(SettingsFaults(of_values)) => of_values,
+        };
+        // What could not be taken from the text is not missing.
+        let is_new = |fault: &FieldFault| !faults.iter().any(|earlier| earlier.covers(&fault.field));
+        let of_values: Vec<FieldFault> = of_values.into_iter().filter(is_new).collect();
+        faults.extend(of_values);
+        Err(SettingsFaults(faults))
+    }
+
     /// Parses a document for a purpose.
     ///
     /// # Errors
-    /// All faults of the document.
+    /// All faults of its values.
     pub fn parse(document: Document, purpose: Purpose) -> Result<Self, SettingsFaults> {
         validate::validate(document, purpose)
     }
@@ -77,6 +95,14 @@ pub struct FieldFault {
     pub field: String,
     /// What is wrong, and the mend.
     pub message: String,
+}
+
+impl FieldFault {
+    /// Whether `field` is this fault's field or lies within it; a syntax fault's field is the whole document.
+    fn covers(&self, field: &str) -> bool {
+        let inside = field.strip_prefix(&self.field);
+        inside.is_some_and(|rest| self.field.is_empty() || rest.is_empty() || rest.starts_with(['.', '[']))
+    }
 }
 
 impl fmt::Display for FieldFault {

@@ -36,7 +36,8 @@ pub struct Engine {
     config: Config,
     seed: u64,
     now: Time,
-    decoder: Decoder,
+    /// Taken while a segment that may lie in it is dealt with.
+    decoder: Option<Box<Decoder>>,
     directory: Directory,
     flows: Table<FlowKey, SlotId>,
     slots: SlotMap<SlotId, Slot>,
@@ -61,7 +62,7 @@ impl Engine {
             services: config.services.clone().into(),
             seed,
             now,
-            decoder: Decoder::new(&limits),
+            decoder: Some(Box::new(Decoder::new(&limits))),
             directory: Directory::new(&config.services, seed),
             flows: Table::new(seed),
             slots: SlotMap::with_key(),
@@ -99,12 +100,12 @@ impl Engine {
         if self.finish_by.is_some() {
             return self.books.ledger.frames.ignored.count(Ignored::Finishing);
         }
-        let mut decoder = core::mem::replace(&mut self.decoder, Decoder::new(&self.books.limits));
+        let Some(mut decoder) = self.decoder.take() else { return };
         match decoder.decode(frame) {
             Ok(segment) => self.handle_segment(frame, &segment),
             Err(cause) => self.books.ledger.frames.ignored.count(cause),
         }
-        self.decoder = decoder;
+        self.decoder = Some(decoder);
     }
 
     fn handle_segment(&mut self, frame: &MirrorFrame<'_>, segment: &Segment<'_>) {

@@ -347,10 +347,26 @@ impl Exchanges {
 
     /// The origin's answers cannot be told apart until the client's next request.
     fn lose_answers(&mut self, cause: Incomparable, now: Time) {
+        self.stand_in();
         self.break_origin(cause, now);
         self.answers = Step::Out;
         self.proven = false;
         self.last_match = None;
+    }
+
+    /// Completes a rehearsal's score for the answers that are lost.
+    fn stand_in(&mut self) {
+        let Some(score) = &mut self.score else { return };
+        let Framing::Framed { answers, .. } = &self.framing else { return };
+        for (id, exchange) in (self.front..).zip(&self.queue) {
+            match exchange.origin.progress {
+                Progress::Awaited if exchange.may_be_played() => {
+                    score.write(Some(id), answers.stand_in().iter().copied())
+                }
+                Progress::Begun => score.break_off(),
+                _ => {}
+            }
+        }
     }
 
     fn break_origin(&mut self, cause: Incomparable, now: Time) {
@@ -398,12 +414,7 @@ impl Exchanges {
         let index = id.saturating_sub(self.front) as usize;
         let Framing::Framed { answers, .. } = &mut self.framing else { return };
         let in_step = self.queue.get_mut(index).filter(|exchange| answers.answer_gap(exchange.expect, len));
-        let Some(exchange) = in_step else {
-            if let Some(score) = &mut self.score {
-                score.end();
-            }
-            return self.lose_answers(cause, moment.now);
-        };
+        let Some(exchange) = in_step else { return self.lose_answers(cause, moment.now) };
         exchange.origin.break_off(cause);
         if let Some(score) = &mut self.score {
             score.fill(Some(id), len);

@@ -1,7 +1,8 @@
 //! The score of a rehearsal: the origin's own bytes, kept to be played back as the target's.
 //!
 //! It is one stream, as it was on the wire, with marks where the answer to the next request begins. What was lost by the
-//! mirror inside an answer of known length is filled with zeros; where more was lost, the score ends.
+//! mirror inside an answer of known length is filled with zeros; where all of an answer was lost, an answer that says
+//! nothing stands in for it; where the rest of one was lost, the connection is broken off.
 
 use super::{Exchange, Exchanges, Stage};
 use std::collections::VecDeque;
@@ -17,6 +18,8 @@ pub struct Score {
     written: u64,
     /// Marks: from this position on, the bytes answer this exchange.
     marks: VecDeque<(u64, u64)>,
+    /// At these positions the connection is closed.
+    breaks: VecDeque<u64>,
     /// No byte follows.
     ended: bool,
 }
@@ -35,14 +38,17 @@ impl Score {
         self.written += (self.bytes.len() - before) as u64;
     }
 
-    /// Stands in for `len` bytes that were lost; `false` where they are too many.
-    pub fn fill(&mut self, id: Option<u64>, len: u64) -> bool {
-        let fits = len <= FILL_MAX;
-        match fits {
-            true => self.write(id, core::iter::repeat_n(0, len as usize)),
-            false => self.ended = true,
+    /// Stands in for `len` bytes that were lost.
+    pub fn fill(&mut self, id: Option<u64>, len: u64) {
+        match usize::try_from(len.min(FILL_MAX)) {
+            Ok(fill) if len <= FILL_MAX => self.write(id, core::iter::repeat_n(0, fill)),
+            _ => self.breaks.push_back(self.written),
         }
-        fits
+    }
+
+    /// The rest of an answer was lost.
+    pub fn break_off(&mut self) {
+        self.breaks.push_back(self.written);
     }
 
     /// The origin says nothing more.
@@ -64,8 +70,9 @@ impl Exchanges {
 
     /// Plays what the target may say now to `write`, which says how many bytes it took. Whether it then closes.
     pub fn play(&mut self, mut write: impl FnMut(&[u8]) -> usize) -> bool {
-        let limit = self.playable();
+        let playable = self.playable();
         let Some(score) = &mut self.score else { return true };
+        let limit = score.breaks.front().map_or(playable, |at| playable.min(*at));
         let base = score.written - score.bytes.len() as u64;
         let mut room = limit.saturating_sub(base) as usize;
         while room > 0 {
@@ -78,7 +85,8 @@ impl Exchanges {
                 return false;
             }
         }
-        score.ended && score.bytes.is_empty() && self.outbox.next_unit().is_none()
+        let position = score.written - score.bytes.len() as u64;
+        score.breaks.pop_front_if(|at| *at <= position).is_some() || (score.ended && score.bytes.is_empty())
     }
 
     /// How far the score may be played: up to the answer to the first exchange that is not sent whole.

@@ -283,11 +283,23 @@ impl Exchanges {
     /// Ends an answer whose end is the close of the connection.
     fn end_at_close(&mut self, now: Time, cause: NotReplayed) {
         let id = self.target_at;
+        if cause == NotReplayed::TargetClosed && id >= self.turns_from_now() {
+            return self.end_turn_at_close(id, now);
+        }
         let expect = self.get(id).filter(|exchange| exchange.is_under_way()).map(|exchange| exchange.expect);
         if let (Some(expect), Some(framer), NotReplayed::TargetClosed) = (expect, &self.target_framer, cause)
             && !self.target_tunnel
             && framer.answer_at_close(expect) == AtClose::Ends
         {
+            self.finish_target(id, now);
+        }
+    }
+
+    fn end_turn_at_close(&mut self, id: u64, now: Time) {
+        let aligned = self.aligned;
+        let answered = |exchange: &&mut Exchange| exchange.is_under_way() && exchange.target.wire_bytes > 0;
+        if let Some(exchange) = self.get_mut(id).filter(answered) {
+            exchange.alignment = if aligned { Alignment::Start } else { Alignment::Lost };
             self.finish_target(id, now);
         }
     }

@@ -55,6 +55,10 @@ impl Framer for Http1 {
         })
     }
 
+    fn stand_in(&self) -> &'static [u8] {
+        b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"
+    }
+
     fn expect(&self) -> Expect {
         self.expect
     }

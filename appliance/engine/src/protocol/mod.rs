@@ -101,4 +101,7 @@ pub trait Framer: Send {
     /// Out of step: the offset in `bytes`, the content of one TCP segment, at which a request begins. On `Some` both
     /// directions are reset to the boundary before that request.
     fn resume(&mut self, bytes: &[u8]) -> Option<usize>;
+
+    /// An answer that fits every request and says nothing, for rehearsals of requests whose answer was lost.
+    fn stand_in(&self) -> &'static [u8];
 }
