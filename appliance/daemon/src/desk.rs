@@ -95,8 +95,7 @@ impl Desk {
 
 /// Everything that can be known of settings before they are applied.
 fn parse(text: &str, format: Format) -> Result<Settings, Vec<FieldFault>> {
-    let document = Document::parse(text, format).map_err(|faults| faults.0)?;
-    let settings = Settings::parse(document, Purpose::Run).map_err(|faults| faults.0)?;
+    let settings = Settings::read(text, format, Purpose::Run).map_err(|faults| faults.0)?;
     let of = |field: &str, message: String| vec![FieldFault { field: field.to_owned(), message }];
     if let Some(filter) = &settings.filter {
         check_filter(filter).map_err(|fault| of("nics.filter", fault.to_string()))?;

@@ -1,5 +1,6 @@
 //! TapCopy, the appliance: the command line's entry.
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 use std::io::Write;
 use std::process::ExitCode;
@@ -11,7 +12,10 @@ use tapcopy_daemon::summary::Destination;
 use tapcopy_daemon::{rehearse, run};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(fault) => return usage(&fault),
+    };
     start_log(cli.log_level);
     let result = match &cli.command {
         Command::Run(args) => run::run(args),
@@ -28,6 +32,20 @@ fn main() -> ExitCode {
             fault.exit_code()
         }
     }
+}
+
+/// Help and version as they are; a fault as one sentence, as all others.
+fn usage(fault: &clap::Error) -> ExitCode {
+    if !fault.use_stderr() || fault.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        let _ = fault.print();
+        return ExitCode::from(if fault.use_stderr() { 2 } else { 0 });
+    }
+    let text = fault.to_string();
+    // The first paragraph says what is wrong; the others repeat the usage.
+    let what: Vec<&str> = text.lines().take_while(|line| !line.is_empty()).map(str::trim).collect();
+    let what = what.join(" ");
+    eprintln!("tapcopy: {}; see `tapcopy --help`", what.strip_prefix("error: ").unwrap_or(&what));
+    ExitCode::from(2)
 }
 
 /// Levels come from the flag, else from RUST_LOG, else it is `info`.

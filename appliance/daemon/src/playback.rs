@@ -72,6 +72,7 @@ impl Playback {
     pub fn open(paths: Vec<PathBuf>, speed: Speed, rounds: u32) -> Result<Self, CaptureFault> {
         let captures = Captures::open(&paths)?;
         let first = captures.frame().map_or(Time::ZERO, |frame| frame.captured_at);
+        let next = captures.frame().map(|_| Duration::ZERO);
         Ok(Self {
             paths,
             captures,
@@ -82,7 +83,7 @@ impl Playback {
             played: Duration::ZERO,
             started: None,
             throttle: Throttle::default(),
-            next: Some(Duration::ZERO),
+            next,
         })
     }
 

@@ -30,7 +30,7 @@ const GRACE: Duration = Duration::from_secs(3);
 /// There are none, or they have faults.
 pub fn load(origin: &Origin, purpose: Purpose) -> Result<Settings, Fault> {
     match origin {
-        Origin::File(path) => Ok(Settings::parse(read(path)?, purpose)?),
+        Origin::File(path) => read(path, purpose),
         Origin::Flags(document) => {
             Ok(Settings::parse(Document::clone(document), purpose).map_err(SettingsFaults::by_flag)?)
         }
@@ -38,13 +38,13 @@ pub fn load(origin: &Origin, purpose: Purpose) -> Result<Settings, Fault> {
     }
 }
 
-fn read(path: &Path) -> Result<Document, Fault> {
+fn read(path: &Path, purpose: Purpose) -> Result<Settings, Fault> {
     let text = std::fs::read_to_string(path).map_err(|fault| {
         let message = format!("{}: {fault}; name a settings file that you may read", path.display());
         SettingsFaults(vec![FieldFault { field: "--settings".to_owned(), message }])
     })?;
     let is_json = path.extension().is_some_and(|extension| extension == "json");
-    Ok(Document::parse(&text, if is_json { Format::Json } else { Format::Toml })?)
+    Ok(Settings::read(&text, if is_json { Format::Json } else { Format::Toml }, purpose)?)
 }
 
 /// Runs the appliance until a signal ends it.
@@ -58,12 +58,14 @@ pub fn run(args: &RunArgs) -> Result<(), Fault> {
     summary.map_or(Ok(()), Destination::check)?;
     let listener = web::listen(args.listen)?;
     let (settings, store) = settings_of_run(args)?;
-    let token = claim(args, store.is_some())?;
     let clock = Clock::start();
     let target = open_target(&settings)?;
     let open =
         |name: &String| MirrorNic::open(name, settings.buffer_bytes, &settings.services, settings.filter.as_deref());
     let mirrors = settings.mirror.iter().map(open).collect::<Result<_, _>>()?;
+    // Only a box that can start leaves anything in a data folder.
+    let store = store_of_run(args, store)?;
+    let token = claim(args, store.is_some())?;
     let far_end = far_end(&target);
     let shards = Shards::start(&settings, Source::Live(mirrors), target, Speed::Times(1.0), clock)?;
     let desk = Desk::new(token, store, &settings, shards.handles.clone(), far_end);
@@ -94,17 +96,23 @@ pub fn replay(args: &ReplayArgs) -> Result<(), Fault> {
     Shards::start(&settings, source, target, args.speed, Clock::start())?.supervise(&signals, summary)
 }
 
-/// The settings, and the store when they may be changed at run time.
+/// The settings, and the store when they came from there.
 fn settings_of_run(args: &RunArgs) -> Result<(Settings, Option<Store>), Fault> {
     let origin = args.short.origin(args.settings.as_ref(), &args.mirror_nic);
-    match (&origin, &args.data) {
-        (Origin::None, data) => {
-            let store = Store::open(data.as_deref().unwrap_or(Path::new(DEFAULT_DATA)))?;
-            let settings = Settings::parse(store.settings()?, Purpose::Run)?;
-            Ok((settings, Some(store)))
-        }
-        (Origin::Flags(_), Some(data)) => Ok((load(&origin, Purpose::Run)?, Some(Store::open(data)?))),
-        _ => Ok((load(&origin, Purpose::Run)?, None)),
+    if !matches!(origin, Origin::None) {
+        return Ok((load(&origin, Purpose::Run)?, None));
+    }
+    let store = Store::open_existing(args.data.as_deref().unwrap_or(Path::new(DEFAULT_DATA)))?;
+    let settings = Settings::parse(store.settings()?, Purpose::Run)?;
+    Ok((settings, Some(store)))
+}
+
+/// The store in which settings may be changed at run time. Those of a file are read-only; those of the short flags may be
+/// followed by stored ones where a data folder is named.
+fn store_of_run(args: &RunArgs, store: Option<Store>) -> Result<Option<Store>, Fault> {
+    match &args.data {
+        Some(folder) if store.is_none() && args.settings.is_none() => Ok(Some(Store::open(folder)?)),
+        _ => Ok(store),
     }
 }
 

@@ -160,7 +160,8 @@ impl Store {
 
     fn parse(&self, text: &str, format: Format) -> Result<Document, StoreFault> {
         let damaged = |message: String| StoreFault::Damaged { path: self.folder.clone(), message };
-        Document::parse(text, format).map_err(|faults| damaged(faults.0[0].to_string()))
+        let (document, faults) = Document::read(text, format);
+        faults.first().map_or(Ok(document), |fault| Err(damaged(fault.to_string())))
     }
 
     fn write_copy(&self, document: &Document) -> std::io::Result<()> {

@@ -123,7 +123,9 @@ fn check_request(plan: &Plan, truth: &mut Truth, request: usize, record: Option<
     };
     let index = (request - plan.sessions[planned.session].requests.start) as u64;
     let service = plan.sessions[planned.session].service;
-    if (record.exchange, record.request_bytes, record.service) != (index, planned.bytes.len() as u64, service) {
+    // Where the answers are complete before the request, the record need not wait for the request's end.
+    let early = planned.answer.after < planned.bytes.len();
+    if !early && (record.exchange, record.request_bytes, record.service) != (index, planned.bytes.len() as u64, service) {
         let details = format!("{record:?}, but request {request} is number {index} with {} bytes", planned.bytes.len());
         truth.violate("a record's exchange, length and service are the request's", details);
     }
@@ -180,7 +182,8 @@ fn check_latency(plan: &Plan, truth: &mut Truth, request: usize, record: &Record
     let (Some(asked), (Some(first), Some(last)), Some(latency)) = (*last_shown, *answer_shown, record.origin_latency) else {
         return;
     };
-    let simple = plan.requests[request].waits && plan.requests[request].interim_after.is_none();
+    let planned = &plan.requests[request];
+    let simple = planned.answer.after == planned.bytes.len() && planned.waits && plan.requests[request].interim_after.is_none();
     let right = latency.first_byte == since(first, asked) && latency.last_byte == since(last, asked);
     if simple && extent.ordered && !right && !overtaken(truth, request) {
         let truth_says = (since(first, asked), since(last, asked));

@@ -16,7 +16,7 @@ impl Captures {
     /// # Errors
     /// The first file that cannot be used.
     pub fn open(paths: &[PathBuf]) -> Result<Self, CaptureFault> {
-        let files = paths.iter().map(|path| CaptureFile::open(path)).collect::<Result<_, _>>()?;
+        let files = paths.iter().filter_map(|path| CaptureFile::open(path).transpose()).collect::<Result<_, _>>()?;
         Ok(Self { files, warnings: Vec::new() })
     }
 

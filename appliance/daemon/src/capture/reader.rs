@@ -59,11 +59,11 @@ enum Step {
 }
 
 impl CaptureFile {
-    /// Opens a file and reads up to its first frame.
+    /// Opens a file and reads up to its first frame; `None` when it is a capture of nothing.
     ///
     /// # Errors
     /// The file cannot be opened, is not a capture, or has no frame that can be understood.
-    pub fn open(path: &Path) -> Result<Self, CaptureFault> {
+    pub fn open(path: &Path) -> Result<Option<Self>, CaptureFault> {
         let io = |source| CaptureFault::Io { path: path.to_owned(), source };
         let mut file = File::open(path).map_err(io)?;
         if file.metadata().map_err(io)?.is_dir() {
@@ -89,7 +89,7 @@ impl CaptureFile {
             skipped: 0,
             fault: None,
         };
-        if capture.advance() { Ok(capture) } else { Err(capture.nothing_read()) }
+        if capture.advance() { Ok(Some(capture)) } else { capture.nothing_read().map_or(Ok(None), Err) }
     }
 
     /// The frame that the file is open at.
@@ -127,12 +127,13 @@ impl CaptureFile {
         &self.path
     }
 
-    fn nothing_read(mut self) -> CaptureFault {
+    /// Why no frame could be read, unless there simply is none.
+    fn nothing_read(mut self) -> Option<CaptureFault> {
         match (self.fault.take(), self.link_type_unknown) {
-            (Some(CaptureFault::Truncated { path, .. }), _) => CaptureFault::Empty(path),
-            (Some(fault), _) => fault,
-            (None, Some(linktype)) => CaptureFault::LinkType { path: self.path, linktype },
-            (None, None) => CaptureFault::Empty(self.path),
+            (Some(CaptureFault::Truncated { path, .. }), _) => Some(CaptureFault::Empty(path)),
+            (Some(fault), _) => Some(fault),
+            (None, Some(linktype)) => Some(CaptureFault::LinkType { path: self.path, linktype }),
+            (None, None) => None,
         }
     }
 

@@ -190,12 +190,18 @@ fn what_is_not_a_capture_is_told() {
     check_fault(b"\xd4\xc3", "ends before its first frame");
     check_fault(b"#!/bin/sh\necho no capture at all, but longer than a header\n", "neither a pcap nor a pcapng");
     check_fault(b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03", "is compressed");
-    check_fault(&Writer::new(false).pcap(MICROS, 1).bytes, "ends before its first frame");
     check_fault(&Writer::new(false).pcap(MICROS, 1).raw(b"123").bytes, "ends before its first frame");
     check_fault(&Writer::new(false).pcap(MICROS, 105).record(0, 1, 1, b"a").bytes, "has link type 105");
     let missing = Captures::open(&["/nonexistent.pcap".into()]).err().unwrap().to_string();
     assert!(missing.contains("/nonexistent.pcap: No such file"), "{missing}");
     assert!(Captures::open(&["/".into()]).is_err());
+}
+
+#[test]
+fn a_capture_of_nothing_is_one() {
+    check(Writer::new(false).pcap(MICROS, 1), &[]);
+    check(Writer::new(true).section(), &[]);
+    check(Writer::new(true).section().interface(1, 0, 6, 0), &[]);
 }
 
 #[test]

@@ -19,7 +19,7 @@ copies = 1
 "#;
 
 fn parse(text: &str, format: Format, purpose: Purpose) -> Result<Settings, SettingsFaults> {
-    Document::parse(text, format).and_then(|document| Settings::parse(document, purpose))
+    Settings::read(text, format, purpose)
 }
 
 /// Each fault is `field: the beginning of its message`, in order.
@@ -62,18 +62,18 @@ fn defaults() {
 
 #[test]
 fn nothing_at_all() {
-    check("", &["schema_version: is missing"]);
-    check(
-        "schema_version = 1",
-        &["nics.mirror: is missing", "nics.target: is missing", "addressing.pool: is missing", "service: is missing"],
-    );
+    let missing = ["schema_version", "nics.mirror", "nics.target", "addressing.pool", "service"];
+    let missing = missing.map(|field| format!("{field}: is missing"));
+    let missing: Vec<&str> = missing.iter().map(String::as_str).collect();
+    check("", &missing);
+    check("schema_version = 1", &missing[1..]);
 }
 
 #[test]
 fn syntax() {
     check("schema_version = 1\nx = [", &["not TOML at line 2: "]);
     let faults = parse("[]", Format::Json, Purpose::Run).unwrap_err();
-    assert_eq!(faults.0[0].field, "schema_version");
+    assert!(faults.0[0].message.starts_with("the document is no object"));
     let faults = parse("{", Format::Json, Purpose::Run).unwrap_err();
     assert!(faults.0[0].message.starts_with("not JSON: "));
 }
@@ -82,7 +82,8 @@ fn syntax() {
 fn keys_and_types_are_told_all_at_once() {
     check(
         "schema_version = '1'\nmirror = 1\nnics = { mirror = 'm' }\naddressing = { pool = [1], pol = 2 }\n\
-         [[service]]\nname = 1\n[[service]]\ncopies = -1\nsample_percent = nan\nport = 80",
+         [[service]]\nname = 1\norigins = ['x']\n[[service]]\ncopies = -1\nsample_percent = nan\nport = 80\n\
+         origins = ['*:80']\ntargets = ['10.0.0.1:80']",
         &[
             "schema_version: invalid type: string \"1\", expected u32",
             "nics.mirror: invalid type: string \"m\", expected a sequence",
@@ -93,9 +94,12 @@ fn keys_and_types_are_told_all_at_once() {
             "service[1].copies: invalid value: integer `-1`, expected u32",
             "service[1].port: is not a key",
             "mirror: is not a key",
+            "nics.target: is missing",
+            "service[0].origins[0]: `x` is no address and port",
+            "service[0].targets: is missing",
         ],
     );
-    check("schema_version = 2", &["schema_version: is 2, but this program reads version 1"]);
+    check_line("schema_version = 1", "schema_version = 2", &["schema_version: is 2, but this program reads version 1"]);
 }
 
 #[test]

@@ -164,14 +164,15 @@ impl Exchanges {
 
     /// Whether what waits behind `gate` may go. Without a framer, this is where a turn's answer is found to be whole.
     pub fn passage(&mut self, gate: &Gate, now: Time, books: &mut Books) -> Passage {
-        let framed_before = gate.after.min(self.turns_from_now());
-        if self.target_at < framed_before {
+        let turns_from = self.turns_from_now();
+        if self.target_at < gate.after.min(turns_from) {
             return Passage::Shut(None);
         }
-        if gate.after > self.turns_from && matches!(self.framing, Framing::Turns) {
-            return self.turn_passage(gate.after - 1, now, books);
+        match gate.after.checked_sub(1).filter(|turn| *turn >= turns_from) {
+            Some(turn) => self.turn_passage(turn, now, books),
+            None if turns_from < u64::MAX => self.greeting_passage(now, books),
+            None => Passage::Open,
         }
-        self.greeting_passage(now, books)
     }
 
     fn turns_from_now(&self) -> u64 {

@@ -1,0 +1,234 @@
+//! The target of a scenario.
+
+use super::notation::{Act, Event, Frame, Scenario};
+use crate::host::{Buffers, Host};
+use core::time::Duration;
+use smoltcp::iface::SocketHandle;
+use smoltcp::socket::tcp::State;
+use std::collections::{BTreeMap, VecDeque};
+use tapcopy_engine::Time;
+
+/// The port on which the target listens.
+pub const PORT: u16 = 9_000;
+
+/// Silence after which a turn of the client counts as complete.
+const TURN: Duration = Duration::from_millis(5);
+
+/// The target's machine and application.
+pub struct Actor {
+    host: Host,
+    listening: Option<SocketHandle>,
+    refusals: usize,
+    greeting: Vec<u8>,
+    /// `None`: it plays the origin.
+    acts: Option<VecDeque<Act>>,
+    turns: Vec<Turn>,
+    waits_until: Time,
+    connections: Vec<Connection>,
+}
+
+/// What a client said in one run, and what the origin answered.
+#[derive(Clone, Debug, Default)]
+struct Turn {
+    asked: Vec<u8>,
+    answered: Vec<u8>,
+}
+
+struct Connection {
+    handle: SocketHandle,
+    read: Vec<u8>,
+    /// Bytes of `read` that are answered.
+    answered: usize,
+    heard_at: Time,
+    says: Vec<u8>,
+    then: Option<Act>,
+    over: bool,
+}
+
+impl Actor {
+    /// The target of a scenario.
+    pub fn new(host: Host, scenario: &Scenario) -> Self {
+        Self {
+            host,
+            listening: None,
+            refusals: scenario.refusals,
+            greeting: scenario.greeting.clone(),
+            acts: (!scenario.acts.is_empty()).then(|| scenario.acts.iter().cloned().collect()),
+            turns: turns(scenario),
+            waits_until: Time::ZERO,
+            connections: Vec::new(),
+        }
+    }
+
+    /// The machine itself.
+    pub fn host(&mut self) -> &mut Host {
+        &mut self.host
+    }
+
+    /// What was read on each connection.
+    pub fn read(&self) -> Vec<Vec<u8>> {
+        self.connections.iter().map(|connection| connection.read.clone()).collect()
+    }
+
+    /// A SYN arrives.
+    pub fn knock(&mut self) {
+        if self.refusals > 0 {
+            self.refusals -= 1;
+        } else if self.listening.is_none() {
+            self.listening = Some(self.host.listen(PORT, Buffers::default()));
+        }
+    }
+
+    /// Lets stack and application work.
+    pub fn poll(&mut self, now: Time) {
+        self.host.poll(now);
+        self.accept(now);
+        for number in 0..self.connections.len() {
+            self.hear(number, now);
+            self.act(number, now);
+            self.speak(number);
+        }
+        self.host.poll(now);
+    }
+
+    /// When it wants to be polled.
+    pub fn poll_at(&mut self, now: Time) -> Option<Time> {
+        let turns = self.connections.iter().filter(|connection| connection.is_asked()).map(|connection| connection.heard_at + TURN);
+        let waits = core::iter::once(self.waits_until).filter(|_| self.connections.iter().any(Connection::is_asked));
+        let timers = turns.chain(waits).filter(|at| *at > now).collect::<Vec<_>>();
+        timers.into_iter().chain(self.host.poll_at(now)).min()
+    }
+
+    fn accept(&mut self, now: Time) {
+        let Some(handle) = self.listening.filter(|handle| self.host.socket(*handle).state() != State::Listen) else { return };
+        self.listening = None;
+        let says = self.greeting.clone();
+        let connection = Connection { handle, read: Vec::new(), answered: 0, heard_at: now, says, then: None, over: false };
+        self.connections.push(connection);
+    }
+
+    fn hear(&mut self, number: usize, now: Time) {
+        let connection = &mut self.connections[number];
+        let socket = self.host.socket(connection.handle);
+        while socket.can_recv() {
+            let read = &mut connection.read;
+            let result = socket.recv(|bytes| {
+                read.extend_from_slice(bytes);
+                (bytes.len(), ())
+            });
+            connection.heard_at = now;
+            if result.is_err() {
+                break;
+            }
+        }
+        let heard_all = socket.state() == State::CloseWait && socket.recv_queue() == 0;
+        let answers_more = connection.is_asked() && connection.heard_at + TURN > now;
+        if heard_all && !answers_more && connection.says.is_empty() {
+            socket.close();
+        }
+    }
+
+    fn act(&mut self, number: usize, now: Time) {
+        match &self.acts {
+            None => self.play_origin(number),
+            Some(_) => self.follow_script(number, now),
+        }
+    }
+
+    fn play_origin(&mut self, number: usize) {
+        let connection = &mut self.connections[number];
+        let unanswered = &connection.read[connection.answered..];
+        let turn = self.turns.iter().filter(|turn| unanswered.starts_with(&turn.asked)).max_by_key(|turn| turn.asked.len());
+        if let Some(turn) = turn {
+            connection.answered += turn.asked.len();
+            connection.says.extend_from_slice(&turn.answered);
+        }
+    }
+
+    fn follow_script(&mut self, number: usize, now: Time) {
+        let Some(acts) = &mut self.acts else { return };
+        let connection = &mut self.connections[number];
+        if connection.over || !connection.is_asked() || now < (connection.heard_at + TURN).max(self.waits_until) {
+            return;
+        }
+        while let Some(act) = acts.pop_front() {
+            match act {
+                Act::Wait(time) => {
+                    self.waits_until = now + time;
+                    return;
+                }
+                Act::Reply(bytes) => {
+                    connection.says.extend_from_slice(&bytes);
+                    connection.answered = connection.read.len();
+                }
+                end @ (Act::Close | Act::Reset) => {
+                    connection.then = Some(end);
+                    connection.answered = connection.read.len();
+                    return;
+                }
+            }
+            if !matches!(acts.front(), Some(Act::Close | Act::Reset)) {
+                return;
+            }
+        }
+    }
+
+    fn speak(&mut self, number: usize) {
+        let connection = &mut self.connections[number];
+        let socket = self.host.socket(connection.handle);
+        if socket.may_send() {
+            let sent = socket.send_slice(&connection.says).unwrap_or(0);
+            connection.says.drain(..sent);
+        }
+        if connection.says.is_empty() {
+            match connection.then.take() {
+                Some(Act::Reset) => socket.abort(),
+                Some(_) => socket.close(),
+                None => return,
+            }
+            connection.over = true;
+        }
+    }
+}
+
+impl Connection {
+    fn is_asked(&self) -> bool {
+        !self.over && self.answered < self.read.len()
+    }
+}
+
+/// Production's dialogue as turns: frames that the mirror lost count too, bytes sent again do not.
+fn turns(scenario: &Scenario) -> Vec<Turn> {
+    let mut turns: BTreeMap<(u8, u8), Vec<Turn>> = BTreeMap::new();
+    let mut ends: BTreeMap<(u8, u8, bool), u32> = BTreeMap::new();
+    let frames = scenario.events.iter().filter_map(|(_, event)| if let Event::Frame(frame) = event { Some(frame) } else { None });
+    for frame in frames {
+        let own = turns.entry((frame.client, frame.origin)).or_insert_with(|| vec![Turn::default()]);
+        let end = ends.entry((frame.client, frame.origin, frame.from_client)).or_insert(frame.seq);
+        let bytes = new_bytes(frame, end);
+        let Some(last) = own.last_mut().filter(|_| !bytes.is_empty()) else { continue };
+        if !frame.from_client {
+            last.answered.extend(bytes);
+        } else if last.answered.is_empty() {
+            last.asked.extend(bytes);
+        } else {
+            own.push(Turn { asked: bytes, answered: Vec::new() });
+        }
+    }
+    turns.into_values().flatten().filter(|turn| !turn.asked.is_empty()).collect()
+}
+
+fn new_bytes(frame: &Frame, end: &mut u32) -> Vec<u8> {
+    let opens = frame.flags & crate::packet::flag::SYN != 0;
+    if opens {
+        *end = frame.seq.wrapping_add(1);
+    }
+    let seq = frame.seq.wrapping_add(u32::from(opens));
+    let old = end.wrapping_sub(seq).cast_signed();
+    let skip = if old < 0 { 0 } else { old as usize };
+    let bytes = frame.payload.get(skip..).unwrap_or_default().to_vec();
+    if !bytes.is_empty() {
+        *end = seq.wrapping_add(frame.payload.len() as u32);
+    }
+    bytes
+}
