@@ -103,7 +103,8 @@ impl Budget {
 
     /// A holder that held `before` bytes now holds `after`.
     pub fn exchange(&mut self, before: usize, after: usize) {
-        self.used = self.used - before + after;
+        debug_assert!(self.used >= before, "a holder gives back what it never took");
+        self.used = self.used.saturating_sub(before) + after;
     }
 
     /// Whether the bound is reached.

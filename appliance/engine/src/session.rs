@@ -187,6 +187,11 @@ impl Session {
         }
     }
 
+    /// Bytes held back.
+    pub fn held_bytes(&self) -> usize {
+        self.streams.held_bytes()
+    }
+
     /// Whether the mirror shows only the client's direction of it.
     pub fn is_one_way(&self) -> bool {
         self.streams.is_one_way(Side::Origin)

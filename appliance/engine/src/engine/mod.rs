@@ -2,6 +2,8 @@
 
 mod far;
 mod slot;
+#[cfg(test)]
+mod tests;
 
 use crate::books::Books;
 use crate::config::{Config, Service};
@@ -20,6 +22,7 @@ use crate::timers::Timers;
 use far::Far;
 use slot::{Slot, Work};
 use slotmap::{SlotMap, new_key_type};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 new_key_type! {
@@ -155,10 +158,12 @@ impl Engine {
             Some(id) => id,
             None => self.begin(frame, segment, place)?,
         };
-        if let Some(slot) = self.slots.get_mut(id) {
-            slot.handle(self.now, frame, place.sender, segment, &mut self.books, &mut self.ahead);
-        }
-        self.advance(id);
+        self.guard(id, |engine| {
+            if let Some(slot) = engine.slots.get_mut(id) {
+                slot.handle(engine.now, frame, place.sender, segment, &mut engine.books, &mut engine.ahead);
+            }
+            engine.advance(id);
+        });
         Ok(())
     }
 
@@ -279,8 +284,7 @@ impl Engine {
             if let Some(slot) = self.slots.get_mut(id)
                 && slot.alarm.fired(at)
             {
-                slot.handle_timeout(self.now, &mut self.books, &mut self.ahead);
-                self.advance(id);
+                self.guard(id, |engine| engine.wake(id));
             }
         }
         if self.finish_by.is_some_and(|by| by <= self.now) && self.books.ledger.sessions.live > 0 {
@@ -288,9 +292,34 @@ impl Engine {
         }
     }
 
+    fn wake(&mut self, id: SlotId) {
+        if let Some(slot) = self.slots.get_mut(id) {
+            slot.handle_timeout(self.now, &mut self.books, &mut self.ahead);
+        }
+        self.advance(id);
+    }
+
+    /// Keeps a fault of one session in that session: a panic ends it, and only it.
+    fn guard(&mut self, id: SlotId, work: impl FnOnce(&mut Self)) {
+        if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
+            log::error!("a session ended by a fault of the box, with cause `fault` in the ledger; please report it");
+            self.write_off(id);
+        }
+    }
+
+    /// Takes a session out without asking anything of its state.
+    fn write_off(&mut self, id: SlotId) {
+        let Some(mut slot) = self.slots.remove(id) else { return };
+        self.flows.remove(&slot.key);
+        if let Some(connection) = slot.write_off(&mut self.books, &mut self.ahead) {
+            self.stack.reset(connection);
+            self.stack.release(self.now, connection);
+        }
+    }
+
     fn handle_events(&mut self) {
         while let Some((_, id)) = self.stack.poll_event() {
-            self.advance(id);
+            self.guard(id, |engine| engine.advance(id));
         }
         while let Some(local) = self.stack.poll_ended() {
             self.pool.give(self.now, local, &self.books.limits);

@@ -12,6 +12,7 @@ use crate::reassembly::{Arrival, Delivery, Piece};
 use crate::rehearsal::Stage;
 use crate::replay::{Means, Replay};
 use crate::session::{Happening, Session, Shared};
+use crate::stack::ConnectionId;
 use crate::time::Time;
 use crate::timers::Alarm;
 use core::time::Duration;
@@ -146,6 +147,16 @@ impl Slot {
         self.work = None;
         self.forgotten_at = means.now + AFTERLIFE;
         true
+    }
+
+    /// Accounts for a session in whose state nothing can be trusted after a fault. Its connection, if it has one.
+    pub fn write_off(&mut self, books: &mut Books, ahead: &mut Budget) -> Option<ConnectionId> {
+        ahead.exchange(self.session.held_bytes(), 0);
+        let work = self.work.take()?;
+        work.exchanges.write_off(books);
+        books.ledger.sessions.live -= 1;
+        books.ledger.sessions.ended.count(Ended::Fault);
+        work.replay.connection()
     }
 
     /// When the slot has something to do though nothing arrived.

@@ -331,6 +331,22 @@ impl Exchanges {
         self.forget_settled();
     }
 
+    /// Gives every exchange without an outcome that of a fault of the box.
+    pub fn write_off(mut self, books: &mut Books) {
+        let open = (self.front..).zip(&mut self.queue).filter(|(_, exchange)| exchange.stage != Stage::Done);
+        for (id, exchange) in open {
+            let cause = NotReplayed::Fault;
+            let outcome =
+                if exchange.replayed { Outcome::NotAnswered(cause.into()) } else { Outcome::NotReplayed(cause) };
+            let record = record(id, self.identity, exchange, outcome);
+            exchange.origin.discard(books);
+            exchange.target.discard(books);
+            count(&record, books);
+            books.records.push_back(record);
+        }
+        books.outboxes.exchange(self.outbox.len(), 0);
+    }
+
     /// Forgets the exchanges at the front that have their outcome, and whose answer the origin has given.
     fn forget_settled(&mut self) {
         while self.front < self.origin_at && self.queue.front().is_some_and(|exchange| exchange.stage == Stage::Done) {

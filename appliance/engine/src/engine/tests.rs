@@ -1,0 +1,103 @@
+//! What cannot be seen from outside: that one session's fault stays in that session.
+
+use super::*;
+use crate::config::{FarEnd, Origin, Pacing, Protocol, Speed};
+use crate::limits::Limits;
+use crate::message::{LinkType, Outcome};
+use core::time::Duration;
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+fn engine() -> Engine {
+    let service = Service {
+        name: "web".to_owned(),
+        origins: vec![Origin::AnyAddress(80)],
+        targets: vec!["192.0.2.1:80".parse().expect("an address")],
+        protocol: Protocol::Auto,
+        pacing: Pacing::Turns,
+        sample: 10_000,
+    };
+    let config = Config {
+        services: vec![service],
+        pool: Vec::new(),
+        gateway: None,
+        far_end: FarEnd::Rehearsal,
+        speed: Speed::Times(1.0),
+        replay: true,
+        limits: Limits::default(),
+    };
+    Engine::new(Time::ZERO, config, 1)
+}
+
+/// A raw IPv4 packet from client port `port` to the origin.
+fn packet(port: u16, seq: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2];
+    bytes.extend(port.to_be_bytes());
+    bytes.extend(80u16.to_be_bytes());
+    bytes.extend(seq.to_be_bytes());
+    bytes.extend([0, 0, 0, 1, 0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+    bytes.extend(payload);
+    let len = bytes.len() as u16;
+    bytes[2..4].copy_from_slice(&len.to_be_bytes());
+    bytes
+}
+
+fn show(engine: &mut Engine, now: Time, bytes: &[u8]) {
+    let frame = MirrorFrame { captured_at: now, link: LinkType::RawIp, wire_len: bytes.len() as u32, bytes };
+    engine.handle_input(now, Input::Mirror(frame));
+}
+
+fn begin_session(engine: &mut Engine, now: Time, port: u16) {
+    show(engine, now, &packet(port, 100, 0x02, b""));
+    show(engine, now, &packet(port, 101, 0x10, b""));
+    show(engine, now, &packet(port, 101, 0x18, REQUEST));
+}
+
+fn outcomes(engine: &mut Engine) -> Vec<Outcome> {
+    let mut outcomes = Vec::new();
+    while let Some(output) = engine.poll_output() {
+        if let Output::Record(record) = output {
+            outcomes.push(record.outcome);
+        }
+    }
+    outcomes
+}
+
+#[test]
+fn a_fault_stays_in_its_session() {
+    let mut engine = engine();
+    let now = Time::from_millis(1);
+    begin_session(&mut engine, now, 1000);
+    begin_session(&mut engine, now, 1001);
+    let first = engine.slots.keys().next().expect("a session");
+    engine.guard(first, |_| panic!("a fault made on purpose"));
+    assert_eq!(engine.ledger().broken_law(), None);
+    assert_eq!(engine.ledger().sessions.ended.of(Ended::Fault), 1);
+    assert_eq!(engine.ledger().requests.not_replayed.of(NotReplayed::Fault), 1);
+    assert_eq!(engine.ledger().sessions.live, 1, "the other session lives");
+
+    assert_eq!(outcomes(&mut engine), [Outcome::NotReplayed(NotReplayed::Fault)]);
+    assert_eq!(engine.ledger().requests.replayed, 1, "the other request is replayed");
+    begin_session(&mut engine, now, 1000);
+    assert_eq!(engine.ledger().sessions.opened, 3, "the same flow can begin again");
+}
+
+#[test]
+fn nothing_is_left_after_the_end() {
+    let mut engine = engine();
+    let mut now = Time::from_millis(1);
+    begin_session(&mut engine, now, 1000);
+    show(&mut engine, now, &packet(1000, 500, 0x18, b"beyond a hole"));
+    outcomes(&mut engine);
+    engine.handle_input(now, Input::Command(Command::Finish { limit: Duration::from_secs(1) }));
+    outcomes(&mut engine);
+    while let Some(at) = engine.poll_timeout() {
+        now = now.max(at);
+        engine.handle_input(now, Input::Tick);
+        outcomes(&mut engine);
+    }
+    assert!(engine.is_idle());
+    assert_eq!(engine.ledger().broken_law(), None);
+    assert_eq!((engine.ahead.used(), engine.books.outboxes.used(), engine.books.bodies.used()), (0, 0, 0));
+    assert!(engine.slots.is_empty() && engine.flows.is_empty());
+}
