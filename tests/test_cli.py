@@ -120,7 +120,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     check_refusal(tapcopy("rehearse", str(tmp_path / "absent.pcap"), "-x", MAP), {USAGE, RUN_TIME}, "absent.pcap")
 
 
-def test_an_empty_capture_is_rehearsed(capture: Path) -> None:
+def test_a_capture_without_a_frame_is_rehearsed(capture: Path) -> None:
     done = tapcopy("rehearse", str(capture), "-x", ORIGINS_MAP, "--summary", "-")
     assert done.returncode == 0, done.stderr
     check_laws(json.loads(done.stdout), ended=True)

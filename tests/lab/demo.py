@@ -53,8 +53,12 @@ def show_until(lab: Lab, box: Box, clients: Process, *, endless: bool) -> None:
     """Prints the ledger every few seconds until the clients are done."""
     print(row(*HEADS), flush=True)
     begin = time.monotonic()
+    due = begin + TABLE_EVERY_S
     while clients.running():
-        time.sleep(TABLE_EVERY_S)
+        time.sleep(0.05)
+        if time.monotonic() < due:
+            continue
+        due += TABLE_EVERY_S
         print(ledger_row(time.monotonic() - begin, box.ledger()), flush=True)
         if not box.process.running():
             raise StartError(f"the box ended: {box.process.last_words()}")
@@ -66,19 +70,25 @@ def show_until(lab: Lab, box: Box, clients: Process, *, endless: bool) -> None:
 def demonstrate(lab: Lab, seconds: float, rate: float, port: int) -> int:
     hosts = "clients 10.100.10.11-13, origins 10.100.10.1 and .2 port 11311, a mirroring switch, the box, a target"
     say("lab", hosts)
-    forwarder = Forwarder(("127.0.0.1", port), lab.box_host, PAGE)
+    try:
+        forwarder = Forwarder(("127.0.0.1", port), lab.box_host, PAGE)
+    except OSError as fault:
+        raise StartError(
+            f"port {port} of this machine cannot be had ({fault.strerror}); choose another with PORT=n"
+        ) from None
     box = lab.start_box()
     say("box", f"tapcopy run --mirror-nic mirror0 --target-nic target0 -x {MAP}")
     say("page", f"http://127.0.0.1:{port}")
     say("traffic", f"{rate:.0f} requests/s: pages, short connections, idle ones, bodies and answers up to 1 MiB")
     clients = lab.start_loads(*mixed(rate, seconds))
+    begin = time.monotonic()
     try:
         show_until(lab, box, clients, endless=seconds == 0)
     except KeyboardInterrupt:
         say("traffic", "interrupted")
         clients.stop()
         box.settle(0, timeout=3.0)
-        status = finish_interrupted(box) if seconds == 0 else 130
+        status = finish_interrupted(box, time.monotonic() - begin) if seconds == 0 else 130
     else:
         status = finish(lab, box, clients)
     forwarder.close()
@@ -101,9 +111,9 @@ def finish(lab: Lab, box: Box, clients: Process) -> int:
     return 0
 
 
-def finish_interrupted(box: Box) -> int:
+def finish_interrupted(box: Box, seconds: float) -> int:
     summary = box.stop()
-    print(ledger_row(0, summary), flush=True)
+    print(ledger_row(seconds, summary), flush=True)
     wrong = broken_laws(summary, ended=True)
     say("end", f"the ledger breaks {wrong}" if wrong else f"lost: {losses(summary) or 'nothing'}")
     return 1 if wrong else 0

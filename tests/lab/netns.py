@@ -43,12 +43,13 @@ def run(*command: str) -> str:
 
 
 def start_time(pid: int) -> int | None:
-    """When a process was started, in clock ticks since boot; none if there is no such process."""
+    """When a process was started, in clock ticks since boot; none if it is no more."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return int(stat.rpartition(")")[2].split()[19])
+    state, *fields = stat.rpartition(")")[2].split()
+    return None if state == "Z" else int(fields[18])
 
 
 def lab_name() -> str:

@@ -153,3 +153,78 @@ impl Playback {
         Some(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use tempfile::NamedTempFile;
+
+    /// A capture of one-byte frames at these milliseconds.
+    fn capture(millis: &[u32]) -> NamedTempFile {
+        let mut bytes = vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 1, 0, 0, 0];
+        for at in millis {
+            let record = [at / 1_000 + 1_000_000, at % 1_000 * 1_000, 1, 1];
+            bytes.extend(record.iter().flat_map(|number| number.to_le_bytes()));
+            bytes.push(0);
+        }
+        let mut file = NamedTempFile::new().unwrap();
+        file.write_all(&bytes).unwrap();
+        file
+    }
+
+    /// Plays with a clock that jumps to what is due; frames as (clock, stamp) in ms from the first one.
+    fn play(millis: &[u32], speed: Speed, rounds: u32) -> Vec<(u128, u128)> {
+        let file = capture(millis);
+        let mut playback = Playback::open(vec![file.path().to_owned()], speed, rounds).unwrap();
+        let start = Time::from_millis(5_000);
+        let (first, mut now, mut played) = (Time::from_millis(1_000_000_000), start, Vec::new());
+        while playback.ended().is_none() {
+            let mut stamps = Vec::new();
+            playback.read(now, 1, 0, |frame| stamps.push(frame.captured_at));
+            let at = now.since(start).as_millis();
+            played.extend(stamps.iter().map(|stamp| (at, stamp.since(first).as_millis())));
+            now = playback.next_due(now).filter(|_| stamps.is_empty()).unwrap_or(now);
+        }
+        played
+    }
+
+    #[test]
+    fn frames_come_at_their_time() {
+        let millis = [0, 10, 30];
+        assert_eq!(play(&millis, Speed::Times(1.0), 1), [(0, 0), (10, 10), (30, 30)]);
+        assert_eq!(play(&millis, Speed::Times(2.0), 1), [(0, 0), (5, 10), (15, 30)]);
+        assert_eq!(play(&millis, Speed::Times(0.5), 1), [(0, 0), (20, 10), (60, 30)]);
+        assert_eq!(play(&millis, Speed::Max, 1), [(0, 0), (0, 10), (0, 30)]);
+    }
+
+    #[test]
+    fn captured_time_goes_on_from_round_to_round() {
+        assert_eq!(play(&[0, 10], Speed::Times(1.0), 3), [(0, 0), (10, 10), (11, 11), (21, 21), (22, 22), (32, 32)]);
+        assert_eq!(play(&[0, 10], Speed::Max, 2), [(0, 0), (0, 10), (0, 11), (0, 21)]);
+    }
+
+    #[test]
+    fn frames_out_of_order_are_not_held_back() {
+        assert_eq!(play(&[0, 30, 10], Speed::Times(1.0), 1), [(0, 0), (30, 30), (30, 10)]);
+    }
+
+    #[test]
+    fn a_capture_of_nothing_ends_at_once() {
+        assert_eq!(play(&[], Speed::Times(1.0), 3), []);
+    }
+
+    #[test]
+    fn without_think_times_the_target_sets_the_pace_but_cannot_stop_it() {
+        let mut throttle = Throttle::default();
+        let at = Time::from_millis;
+        assert!(!throttle.holds(at(0), IN_PROGRESS_MAX - 1));
+        assert!(throttle.holds(at(1), IN_PROGRESS_MAX));
+        assert!(throttle.holds(at(15), IN_PROGRESS_MAX));
+        assert!(!throttle.holds(at(30), IN_PROGRESS_MAX), "no progress: those may wait for frames to come");
+        assert!(throttle.holds(at(31), IN_PROGRESS_MAX + 9));
+        assert!(throttle.holds(at(45), IN_PROGRESS_MAX + 5), "progress");
+        assert!(throttle.holds(at(60), IN_PROGRESS_MAX + 5));
+        assert!(!throttle.holds(at(61), 0));
+    }
+}

@@ -9,6 +9,7 @@ use crate::topology;
 use core::net::SocketAddr;
 use core::time::Duration;
 use tapcopy_engine::Time;
+use tapcopy_engine::config::Protocol;
 
 /// Draws the plan of a run. Answers are altered in the share that `target` says.
 pub fn draw(target: &TargetFaults, rng: &mut Rng) -> Plan {
@@ -200,7 +201,12 @@ impl Script<'_> {
 
     fn raw(&mut self, ending: Option<Ending>) -> (RequestPlan, Framing, bool) {
         let (id, len, answer_len) = (self.plan.requests.len(), self.size(), self.size().max(1));
-        let bytes = [mark(id).as_bytes(), &message::body(id, len)].concat();
+        let mut bytes = [mark(id).as_bytes(), &message::body(id, len)].concat();
+        // A word and a blank look like the beginning of an HTTP request line until a line ends; what the engine makes of
+        // that where it has to guess the protocol is a scenario's matter.
+        if self.plan.topology.services[self.session.service].protocol == Protocol::Auto {
+            bytes.iter_mut().filter(|byte| **byte == b' ').for_each(|byte| *byte = b'_');
+        }
         let content = message::body(id, answer_len);
         let answer = AnswerPlan {
             bytes: content.clone(),

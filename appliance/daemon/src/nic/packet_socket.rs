@@ -2,7 +2,7 @@
 //! no safe face. Everything is checked here, so that callers need to know no rule.
 #![allow(unsafe_code)]
 
-use super::NicFault;
+use super::{NicFault, checksum};
 use std::io::{Error, ErrorKind, Result};
 use std::mem::{size_of, zeroed};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -22,6 +22,11 @@ const PACKET_IGNORE_OUTGOING: c_int = 23;
 pub struct PacketSocket {
     fd: OwnedFd,
 }
+
+/// Room for the control message that comes with a frame: a `tpacket_auxdata` behind its header.
+#[derive(Clone, Copy)]
+#[repr(C, align(8))]
+struct Control([u8; 64]);
 
 /// Frames as they were received last.
 pub struct Received {
@@ -66,6 +71,7 @@ impl PacketSocket {
         let raw = fd.as_raw_fd();
         set_option(raw, libc::SOL_PACKET, libc::PACKET_QDISC_BYPASS, &1)?;
         set_option(raw, libc::SOL_PACKET, PACKET_IGNORE_OUTGOING, &1)?;
+        set_option(raw, libc::SOL_PACKET, libc::PACKET_AUXDATA, &1)?;
         for (beyond_limit, within_limit) in
             [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)]
         {
@@ -105,20 +111,27 @@ impl PacketSocket {
         received.count = 0;
         // SAFETY: as in `send`.
         let (mut vectors, mut headers): ([libc::iovec; BATCH], [libc::mmsghdr; BATCH]) = unsafe { zeroed() };
+        let mut controls = [Control([0; 64]); BATCH];
         let slots = received.bytes.chunks_exact_mut(FRAME_BYTES);
-        for ((slot, vector), header) in slots.zip(&mut vectors).zip(&mut headers) {
+        for (((slot, vector), header), control) in slots.zip(&mut vectors).zip(&mut headers).zip(&mut controls) {
             vector.iov_base = slot.as_mut_ptr().cast();
             vector.iov_len = slot.len();
             header.msg_hdr.msg_iov = from_mut(vector);
             header.msg_hdr.msg_iovlen = 1;
+            header.msg_hdr.msg_control = from_mut(control).cast();
+            header.msg_hdr.msg_controllen = size_of::<Control>();
         }
         let (fd, flags) = (self.fd.as_raw_fd(), libc::MSG_DONTWAIT);
-        // SAFETY: every header points to a vector, and this to a slot of its own, as long as it says; all outlive the
-        // call. A null time-out is allowed.
+        // SAFETY: every header points to a vector and a control buffer, and the vector to a slot of its own, as long as it
+        // says; all outlive the call. A null time-out is allowed.
         let count = unsafe { libc::recvmmsg(fd, headers.as_mut_ptr(), BATCH as u32, flags, null_mut()) };
         received.count = usize::try_from(count).map_err(|_| Error::last_os_error())?;
-        for (length, header) in received.lengths.iter_mut().zip(&headers).take(received.count) {
+        let slots = received.bytes.chunks_exact_mut(FRAME_BYTES);
+        for ((length, header), slot) in received.lengths.iter_mut().zip(&headers).zip(slots).take(received.count) {
             *length = (header.msg_len as usize).min(FRAME_BYTES);
+            if lacks_checksum(&header.msg_hdr) {
+                checksum::complete(&mut slot[..*length]);
+            }
         }
         Ok(received.count)
     }
@@ -158,6 +171,19 @@ impl PacketSocket {
         use std::os::fd::AsFd;
         self.fd.as_fd()
     }
+}
+
+/// Whether the kernel says of a frame that its checksum was left to the hardware.
+fn lacks_checksum(header: &libc::msghdr) -> bool {
+    // SAFETY: the kernel has filled in the header's control buffer and its length, and the buffer is still there.
+    let message = unsafe { libc::CMSG_FIRSTHDR(header).as_ref() };
+    let wanted =
+        |message: &&libc::cmsghdr| (message.cmsg_level, message.cmsg_type) == (libc::SOL_PACKET, libc::PACKET_AUXDATA);
+    message.filter(wanted).is_some_and(|message| {
+        // SAFETY: a message of this type holds a tpacket_auxdata, of which any bit pattern is valid.
+        let auxiliary = unsafe { libc::CMSG_DATA(message).cast::<libc::tpacket_auxdata>().read_unaligned() };
+        auxiliary.tp_status & libc::TP_STATUS_CSUMNOTREADY != 0
+    })
 }
 
 /// A packet socket that receives nothing until it is bound.

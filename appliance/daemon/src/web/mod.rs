@@ -218,3 +218,6 @@ fn respond(request: Request, answer: Answer) {
     // A client that has gone away is no fault.
     let _ = request.respond(response.with_status_code(answer.status));
 }
+
+#[cfg(test)]
+mod tests;

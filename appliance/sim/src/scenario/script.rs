@@ -2,6 +2,7 @@
 
 use super::notation::{Act, Event, Frame, Scenario};
 use crate::host::{Buffers, Host};
+use crate::packet::flag;
 use core::time::Duration;
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::State;
@@ -32,6 +33,7 @@ pub struct Actor {
 struct Turn {
     asked: Vec<u8>,
     answered: Vec<u8>,
+    used: usize,
 }
 
 struct Connection {
@@ -122,7 +124,8 @@ impl Actor {
             }
         }
         let heard_all = socket.state() == State::CloseWait && socket.recv_queue() == 0;
-        let answers_more = connection.is_asked() && connection.heard_at + TURN > now;
+        let script_goes_on = self.acts.as_ref().is_some_and(|acts| !acts.is_empty());
+        let answers_more = connection.is_asked() && (connection.heard_at + TURN > now || script_goes_on);
         if heard_all && !answers_more && connection.says.is_empty() {
             socket.close();
         }
@@ -138,8 +141,10 @@ impl Actor {
     fn play_origin(&mut self, number: usize) {
         let connection = &mut self.connections[number];
         let unanswered = &connection.read[connection.answered..];
-        let turn = self.turns.iter().filter(|turn| unanswered.starts_with(&turn.asked)).max_by_key(|turn| turn.asked.len());
-        if let Some(turn) = turn {
+        let known = self.turns.iter_mut().filter(|turn| !turn.asked.is_empty() && unanswered.starts_with(&turn.asked));
+        // The same words may be asked twice and answered differently: each turn is played once before any is played again.
+        if let Some(turn) = known.min_by_key(|turn| (turn.used, usize::MAX - turn.asked.len())) {
+            turn.used += 1;
             connection.answered += turn.asked.len();
             connection.says.extend_from_slice(&turn.answered);
         }
@@ -197,38 +202,74 @@ impl Connection {
     }
 }
 
-/// Production's dialogue as turns: frames that the mirror lost count too, bytes sent again do not.
+/// Production's dialogue as turns: frames that the mirror lost count too, bytes sent again or in another order do not.
 fn turns(scenario: &Scenario) -> Vec<Turn> {
-    let mut turns: BTreeMap<(u8, u8), Vec<Turn>> = BTreeMap::new();
-    let mut ends: BTreeMap<(u8, u8, bool), u32> = BTreeMap::new();
+    let mut dialogues: BTreeMap<(u8, u8), Vec<Dialogue>> = BTreeMap::new();
     let frames = scenario.events.iter().filter_map(|(_, event)| if let Event::Frame(frame) = event { Some(frame) } else { None });
     for frame in frames {
-        let own = turns.entry((frame.client, frame.origin)).or_insert_with(|| vec![Turn::default()]);
-        let end = ends.entry((frame.client, frame.origin, frame.from_client)).or_insert(frame.seq);
-        let bytes = new_bytes(frame, end);
-        let Some(last) = own.last_mut().filter(|_| !bytes.is_empty()) else { continue };
-        if !frame.from_client {
-            last.answered.extend(bytes);
-        } else if last.answered.is_empty() {
-            last.asked.extend(bytes);
-        } else {
-            own.push(Turn { asked: bytes, answered: Vec::new() });
+        let of_pair = dialogues.entry((frame.client, frame.origin)).or_default();
+        let opens = frame.from_client && frame.flags & flag::SYN != 0;
+        if of_pair.is_empty() || opens && of_pair.last().is_some_and(|last| last.opened_at != Some(frame.seq)) {
+            of_pair.push(Dialogue { opened_at: opens.then_some(frame.seq), ..Dialogue::default() });
         }
+        of_pair.last_mut().expect("one was pushed").add(frame);
     }
-    turns.into_values().flatten().filter(|turn| !turn.asked.is_empty()).collect()
+    dialogues.values().flatten().flat_map(Dialogue::turns).collect()
 }
 
-fn new_bytes(frame: &Frame, end: &mut u32) -> Vec<u8> {
-    let opens = frame.flags & crate::packet::flag::SYN != 0;
-    if opens {
-        *end = frame.seq.wrapping_add(1);
+/// Both streams of one connection, and where the turns change.
+#[derive(Default)]
+struct Dialogue {
+    opened_at: Option<u32>,
+    client: Stream,
+    origin: Stream,
+    /// Ends of both streams at the beginning of each turn.
+    begins: Vec<(usize, usize)>,
+}
+
+#[derive(Default)]
+struct Stream {
+    first: Option<u32>,
+    bytes: Vec<u8>,
+}
+
+impl Stream {
+    /// Puts a frame's bytes in their place; true if the stream has grown.
+    fn add(&mut self, frame: &Frame) -> bool {
+        let seq = frame.seq.wrapping_add(u32::from(frame.flags & flag::SYN != 0));
+        let offset = seq.wrapping_sub(*self.first.get_or_insert(seq)) as usize;
+        let end = offset + frame.payload.len();
+        // A probe below the first byte of a stream picked up midstream is no data.
+        let grows = end > self.bytes.len() && !frame.payload.is_empty() && end < 1 << 24;
+        if grows {
+            let old = self.bytes.len();
+            self.bytes.resize(end, 0);
+            let known = old.clamp(offset, end) - offset;
+            self.bytes[offset + known..end].copy_from_slice(&frame.payload[known..]);
+        } else if let Some(place) = self.bytes.get_mut(offset..end).filter(|place| place.iter().all(|byte| *byte == 0)) {
+            place.copy_from_slice(&frame.payload);
+        }
+        grows
     }
-    let seq = frame.seq.wrapping_add(u32::from(opens));
-    let old = end.wrapping_sub(seq).cast_signed();
-    let skip = if old < 0 { 0 } else { old as usize };
-    let bytes = frame.payload.get(skip..).unwrap_or_default().to_vec();
-    if !bytes.is_empty() {
-        *end = seq.wrapping_add(frame.payload.len() as u32);
+}
+
+impl Dialogue {
+    fn add(&mut self, frame: &Frame) {
+        let before = (self.client.bytes.len(), self.origin.bytes.len());
+        if !frame.from_client {
+            self.origin.add(frame);
+        } else if self.client.add(frame) && self.begins.last().is_none_or(|(_, origin)| *origin < before.1) {
+            self.begins.push(before);
+        }
     }
-    bytes
+
+    fn turns(&self) -> Vec<Turn> {
+        let ends = self.begins.iter().skip(1).copied().chain([(self.client.bytes.len(), self.origin.bytes.len())]);
+        let turn = |(from, to): (&(usize, usize), (usize, usize))| Turn {
+            asked: self.client.bytes[from.0..to.0].to_vec(),
+            answered: self.origin.bytes[from.1..to.1].to_vec(),
+            used: 0,
+        };
+        self.begins.iter().zip(ends).map(turn).collect()
+    }
 }
