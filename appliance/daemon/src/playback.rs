@@ -16,8 +16,11 @@ const IN_PROGRESS_MAX: u64 = 1_024;
 const STALL: Duration = Duration::from_millis(20);
 /// How soon a wait is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
-/// Pause in captured time between two rounds of the same captures.
+/// Pause between two rounds of the same captures.
 const ROUND_PAUSE: Duration = Duration::from_millis(1);
+/// Captured time that passes in it beyond the pause itself: the sessions of a round begin as those before it did, and a
+/// SYN so much later with the same sequence number is no SYN sent again.
+const ROUND_LEAP: Duration = Duration::from_secs(60);
 
 /// Captures, open at the frame that is played next.
 pub struct Playback {
@@ -27,6 +30,8 @@ pub struct Playback {
     rounds_left: u32,
     /// Stamp of the first frame of all.
     first: Time,
+    /// Captured time leapt over between the rounds so far.
+    leapt: Duration,
     /// Captured time before this round.
     before: Duration,
     /// Captured time of the frame played last, the rounds before it included.
@@ -79,6 +84,7 @@ impl Playback {
             speed,
             rounds_left: rounds.saturating_sub(1),
             first,
+            leapt: Duration::ZERO,
             before: Duration::ZERO,
             played: Duration::ZERO,
             started: None,
@@ -125,7 +131,7 @@ impl Playback {
     fn play(&mut self, take: &mut impl FnMut(MirrorFrame<'_>)) {
         let (Some(frame), Some(at)) = (self.captures.frame(), self.next) else { return };
         // A stamp of its own origin keeps time going forward from round to round.
-        take(frame.stamped(self.first + at));
+        take(frame.stamped(self.first + at + self.leapt));
         self.played = self.played.max(at);
         self.captures.advance();
         self.next = self.place_of_next();
@@ -150,6 +156,7 @@ impl Playback {
             }
         }
         self.before = self.played + ROUND_PAUSE;
+        self.leapt += ROUND_LEAP;
         Some(())
     }
 }
@@ -172,6 +179,8 @@ mod tests {
         file.write_all(&bytes).unwrap();
         file
     }
+
+    const LEAP: u128 = ROUND_LEAP.as_millis();
 
     /// Plays with a clock that jumps to what is due; frames as (clock, stamp) in ms from the first one.
     fn play(millis: &[u32], speed: Speed, rounds: u32) -> Vec<(u128, u128)> {
@@ -199,9 +208,10 @@ mod tests {
     }
 
     #[test]
-    fn captured_time_goes_on_from_round_to_round() {
-        assert_eq!(play(&[0, 10], Speed::Times(1.0), 3), [(0, 0), (10, 10), (11, 11), (21, 21), (22, 22), (32, 32)]);
-        assert_eq!(play(&[0, 10], Speed::Max, 2), [(0, 0), (0, 10), (0, 11), (0, 21)]);
+    fn captured_time_leaps_from_round_to_round() {
+        let rounds = [(0, 0), (10, 10), (11, LEAP + 11), (21, LEAP + 21), (22, 2 * LEAP + 22), (32, 2 * LEAP + 32)];
+        assert_eq!(play(&[0, 10], Speed::Times(1.0), 3), rounds);
+        assert_eq!(play(&[0, 10], Speed::Max, 2), [(0, 0), (0, 10), (0, LEAP + 11), (0, LEAP + 21)]);
     }
 
     #[test]

@@ -24,6 +24,10 @@ use tapcopy_engine::config::{FarEnd, Speed};
 /// What requests in flight get when a signal ends the run.
 const GRACE: Duration = Duration::from_secs(3);
 
+/// Signals within this time are one: `sudo` and `timeout` pass on what the terminal or they themselves have already sent to
+/// the whole group.
+const ONE_SIGNAL: Duration = Duration::from_millis(300);
+
 /// Reads and checks settings from a file or from the short flags.
 ///
 /// # Errors
@@ -169,15 +173,18 @@ impl Shards {
     /// Waits for the end, by a signal or of the captures, and tells the ledger.
     fn supervise(self, signals: &Signals, summary: Option<&Destination>) -> Result<(), Fault> {
         let mut running = self.threads.len();
-        let mut is_stopping = false;
+        let mut signalled: Option<Clock> = None;
         while running > 0 {
-            match signals.wait(&self.ended) {
-                Event::Signal if is_stopping => return Err(Fault::SecondSignal),
-                Event::Signal => log::info!("ending; requests in flight get {} s", GRACE.as_secs()),
-                Event::ShardsEnded(count) => running -= count.min(running),
+            match (signals.wait(&self.ended), signalled) {
+                (Event::Signal, Some(since)) if since.uptime() < ONE_SIGNAL => continue,
+                (Event::Signal, Some(_)) => return Err(Fault::SecondSignal),
+                (Event::Signal, None) => {
+                    log::info!("ending; requests in flight get {} s", GRACE.as_secs());
+                    signalled = Some(Clock::start());
+                }
+                (Event::ShardsEnded(count), _) => running -= count.min(running),
             }
             // Also when one shard has ended by itself: the others see only their share of the traffic.
-            is_stopping = true;
             self.handles.iter().for_each(|shard| shard.order(Order::Stop { limit: GRACE }));
         }
         let dead =

@@ -498,8 +498,16 @@ impl World {
         }
     }
 
-    /// The switch of the test network: by Ethernet address, or to all.
-    fn transmit(&mut self, frame: Vec<u8>) {
+    /// The switch of the test network: by Ethernet address, or to all. The first target plays the gateway, if there is
+    /// one: it passes on what is not its own.
+    fn transmit(&mut self, mut frame: Vec<u8>) {
+        let routed = packet::ip_addresses(&frame[14..]).and_then(|(_, dst)| self.of_address.get(&dst));
+        if let Some(Machine::Target(number)) = routed
+            && self.plan.topology.gateway.is_some()
+            && frame[..6] == self.targets[0].mac
+        {
+            frame[..6].copy_from_slice(&self.targets[*number].mac);
+        }
         if self.options.trace {
             println!("{:>12.6}   box  {}", seconds(self.clock.now()), packet::describe(frame.get(14..).unwrap_or_default()));
         }

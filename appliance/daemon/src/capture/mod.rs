@@ -1,6 +1,6 @@
 //! Capture files: pcap and pcapng, of every byte order and time resolution, read frame by frame in bounded memory.
 //!
-//! [`reader`] reads one file, [`merge`] several in time order. libpcap is not used here: it refuses pcapng files whose
+//! `reader` reads one file, `merge` several in time order. libpcap is not used here: it refuses pcapng files whose
 //! interfaces differ in link type.
 
 mod merge;

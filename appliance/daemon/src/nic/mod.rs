@@ -1,4 +1,4 @@
-//! The two kinds of NIC. Only [`mirror`] names libpcap, only [`packet_socket`] holds unsafe code.
+//! The two kinds of NIC. Only [`mirror`] names libpcap, only `packet_socket` holds unsafe code.
 
 mod checksum;
 pub mod filter;
