@@ -10,6 +10,10 @@ use crate::ledger::Ended;
 use crate::limits::{Budget, Limits};
 use crate::reassembly::{Arrival, Content, Delivery, Piece, Streams};
 use crate::time::Time;
+use core::time::Duration;
+
+/// How long after an established session's last segment its own SYN may still turn up on a mirror.
+const SYN_ECHO: Duration = Duration::from_secs(10);
 
 /// What a session has to tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,10 +78,13 @@ impl Session {
         })
     }
 
-    /// Whether `segment` begins another session on the same flow: a client's SYN that is not this session's own sent again.
-    pub fn is_replaced_by(&self, sender: Side, segment: &Segment<'_>) -> bool {
+    /// Whether `segment`, captured after so much silence, begins another session on the same flow: a client's SYN that is not
+    /// this session's own sent again. The same number can only come back after the handshake where a capture is replayed in
+    /// rounds.
+    pub fn is_replaced_by(&self, sender: Side, segment: &Segment<'_>, silence: Duration) -> bool {
         let syn = sender == Side::Client && segment.flags.syn() && !segment.flags.ack();
-        syn && self.client_isn != Some(segment.seq)
+        let is_own = self.client_isn == Some(segment.seq) && (self.state == State::Opening || silence < SYN_ECHO);
+        syn && !is_own
     }
 
     /// Takes a segment of this session.

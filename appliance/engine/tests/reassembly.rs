@@ -170,7 +170,8 @@ fn check(seed: u64, faults: Faults) {
         streams.handle(now, &content, &limits, &mut budget, &mut |delivery| {
             let side = index(delivery.side);
             if let Piece::Bytes(_) = delivery.piece {
-                let explained = dialogue.wire.iter().find(|sent| sent.side == delivery.side && sent.to > reader.at[side]);
+                let explained =
+                    dialogue.wire.iter().find(|sent| sent.side == delivery.side && sent.to > reader.at[side]);
                 let needs = explained.map_or(0, |sent| sent.acks);
                 assert!(reader.at[1 - side] >= needs, "seed {seed}: an answer before its request");
             }
@@ -217,8 +218,15 @@ fn held_bytes_are_bounded() {
     let mut gaps = 0;
     for number in 1..1_000u32 {
         let seq = number * 1_100;
-        let content =
-            Content { side: Side::Client, seq, ack: None, payload: &payload, missing: 0, fin: false, captured_at: Time::ZERO };
+        let content = Content {
+            side: Side::Client,
+            seq,
+            ack: None,
+            payload: &payload,
+            missing: 0,
+            fin: false,
+            captured_at: Time::ZERO,
+        };
         streams.handle(Time::ZERO, &content, &limits, &mut budget, &mut |delivery| {
             gaps += u32::from(matches!(delivery.piece, Piece::Gap(_)));
         });
@@ -236,8 +244,15 @@ fn two_sides_that_acknowledge_what_neither_sent_do_not_stay_held() {
     streams.begin(Side::Origin, 0);
     let mut handed_on = 0;
     for (side, ack) in [(Side::Client, 5), (Side::Origin, 5)] {
-        let content =
-            Content { side, seq: 0, ack: Some(ack), payload: b"12345", missing: 0, fin: false, captured_at: Time::ZERO };
+        let content = Content {
+            side,
+            seq: 0,
+            ack: Some(ack),
+            payload: b"12345",
+            missing: 0,
+            fin: false,
+            captured_at: Time::ZERO,
+        };
         streams.handle(Time::ZERO, &content, &limits, &mut budget, &mut |_| ());
     }
     while let Some(at) = streams.deadline(&limits) {

@@ -131,14 +131,14 @@ impl Engine {
     fn find(&mut self, segment: &Segment<'_>) -> Result<Place, Ignored> {
         let from_server = segment.flags.syn() && segment.flags.ack();
         let place = self.directory.place(segment.source, segment.destination, from_server).ok_or(Ignored::NoService)?;
-        if self.pool.owns(place.key.client.ip()) {
-            self.raise_loop_alarm();
-            return Err(Ignored::OwnFrame);
-        }
         let is_target =
             |service: &Service| service.targets.iter().any(|target| Endpoint::from(*target) == place.key.origin);
         if self.directory.has_wildcards() && self.services.iter().any(is_target) {
             return Err(Ignored::TargetAsOrigin);
+        }
+        if self.pool.owns(place.key.client.ip()) {
+            self.raise_loop_alarm();
+            return Err(Ignored::OwnFrame);
         }
         Ok(place)
     }
@@ -153,7 +153,7 @@ impl Engine {
 
     fn handle_placed(&mut self, frame: &MirrorFrame<'_>, segment: &Segment<'_>, place: &Place) -> Result<(), Ignored> {
         let known = self.flows.get(&place.key).copied();
-        let known = known.filter(|id| !self.is_replaced(*id, place.sender, segment));
+        let known = known.filter(|id| !self.is_replaced(*id, frame, place.sender, segment));
         let id = match known {
             Some(id) => id,
             None => self.begin(frame, segment, place)?,
@@ -167,9 +167,9 @@ impl Engine {
         Ok(())
     }
 
-    fn is_replaced(&mut self, id: SlotId, sender: Side, segment: &Segment<'_>) -> bool {
+    fn is_replaced(&mut self, id: SlotId, frame: &MirrorFrame<'_>, sender: Side, segment: &Segment<'_>) -> bool {
         let Some(slot) = self.slots.get_mut(id) else { return true };
-        let replaced = slot.session().is_replaced_by(sender, segment);
+        let replaced = slot.is_replaced_by(frame, sender, segment);
         if replaced {
             slot.end(self.now, Ended::Reused, &mut self.books, &mut self.ahead);
             self.advance(id);

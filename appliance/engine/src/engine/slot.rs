@@ -177,9 +177,10 @@ impl Slot {
         self.work.is_none()
     }
 
-    /// The production session.
-    pub fn session(&self) -> &Session {
-        &self.session
+    /// Whether `segment` begins another session on the same flow.
+    pub fn is_replaced_by(&self, frame: &MirrorFrame<'_>, sender: Side, segment: &Segment<'_>) -> bool {
+        let silence = frame.captured_at.since(self.last_captured_at);
+        self.session.is_replaced_by(sender, segment, silence)
     }
 
     /// Lets a rehearsal's target, as `play`, see the exchanges.
