@@ -34,16 +34,8 @@ pub fn compare(origin: &Answer, target: &Answer, alignment: Alignment) -> Verdic
         (None, _) if origin.body.len() != target.body.len() => Verdict::Incomparable(Incomparable::Limit),
         (None, _) => Verdict::Match,
         (Some(_), Alignment::Lost) => Verdict::Incomparable(Incomparable::Unaligned),
-        (Some(difference), Alignment::Start) if is_at_end(&difference, origin, target) => {
-            Verdict::Incomparable(Incomparable::Unaligned)
-        }
         (Some(difference), _) => Verdict::Differ(difference),
     }
-}
-
-/// Whether one content is the beginning of the other.
-fn is_at_end(difference: &Difference, origin: &Answer, target: &Answer) -> bool {
-    difference.offset.is_none_or(|offset| offset >= origin.body_len.min(target.body_len))
 }
 
 /// The first difference of the two contents. Where the bounds kept different amounts of them, what only one side kept is

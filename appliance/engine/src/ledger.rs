@@ -234,8 +234,8 @@ reasons! {
         TargetRefused = "target_refused",
         /// The answer on the one before came too late.
         TargetTimeout = "target_timeout",
-        /// A gap in the mirror had cut a request that was being sent.
-        MirrorGap = "mirror_gap",
+        /// A request that was being sent had to be given up.
+        RequestCut = "request_cut",
     }
 }
 

@@ -57,6 +57,11 @@ impl Pool {
         }
     }
 
+    /// Takes new ranges; what is in use or at rest stays so.
+    pub fn configure(&mut self, config: &Config) {
+        self.ranges = Self::of(config, 0).ranges;
+    }
+
     /// All addresses of `ranges`, with no port taken.
     pub fn new(ranges: &[PoolRange], seed: u64) -> Self {
         let addresses = |range: &PoolRange| Addresses {
@@ -71,19 +76,17 @@ impl Pool {
     /// same family. `None` where all are in use or at rest.
     pub fn take(&mut self, now: Time, target: IpAddr) -> Option<Endpoint> {
         self.wake(now);
-        let on_link = self.ranges.iter().position(|addresses| contains(&addresses.range, target));
-        let same_family =
-            || self.ranges.iter().position(|addresses| addresses.range.first.is_ipv4() == target.is_ipv4());
-        let index = on_link.or_else(same_family)?;
-        let addresses = &mut self.ranges[index];
-        for _ in 0..TRIES.min(addresses.count.saturating_mul(PORTS)) {
-            let endpoint = addresses.step();
-            if !self.taken.contains(&endpoint) {
-                self.taken.insert(endpoint, ());
-                return Some(endpoint);
-            }
-        }
-        None
+        let Self { ranges, taken, .. } = self;
+        let any_on_link = ranges.iter().any(|addresses| contains(&addresses.range, target));
+        let fits = |range: &PoolRange| {
+            if any_on_link { contains(range, target) } else { range.first.is_ipv4() == target.is_ipv4() }
+        };
+        let endpoint = ranges.iter_mut().filter(|addresses| fits(&addresses.range)).find_map(|addresses| {
+            let tries = TRIES.min(addresses.count.saturating_mul(PORTS));
+            (0..tries).map(|_| addresses.step()).find(|endpoint| !taken.contains(endpoint))
+        })?;
+        taken.insert(endpoint, ());
+        Some(endpoint)
     }
 
     /// Gives one back, to rest before it is taken again.

@@ -87,6 +87,11 @@ struct Held {
 }
 
 impl Held {
+    /// What it takes of the bounds: its bytes, and its place in the map.
+    fn cost(&self) -> usize {
+        self.bytes.len() + size_of::<(u64, Self)>()
+    }
+
     fn span(&self) -> u64 {
         self.bytes.len() as u64 + self.tail.span()
     }
@@ -178,7 +183,7 @@ impl Stream {
     }
 
     fn insert(&mut self, offset: u64, held: Held) {
-        self.held_bytes += held.bytes.len();
+        self.held_bytes += held.cost();
         self.held.insert(offset, held);
     }
 
@@ -211,7 +216,7 @@ impl Stream {
             return None;
         }
         let (offset, held) = first.remove_entry();
-        self.held_bytes -= held.bytes.len();
+        self.held_bytes -= held.cost();
         Some((offset, held))
     }
 }
@@ -287,12 +292,12 @@ impl Streams {
             return if end == offset { Arrival::InOrder } else { Arrival::Duplicate };
         }
         stream.seen = true;
-        let known = (stream.next as i64 - offset).clamp(0, content.payload.len() as i64);
-        let bytes = &content.payload[known as usize..];
-        let offset = (offset + known) as u64;
+        let known = (stream.next as i64 - offset).max(0) as u64;
+        let bytes = content.payload.get(known as usize..).unwrap_or_default();
+        let tail = tail.behind(known.saturating_sub(content.payload.len() as u64));
+        let offset = (offset + known as i64) as u64;
         if offset <= stream.next && stream.held.is_empty() && after <= other.next {
-            let known = stream.next - offset.min(stream.next);
-            hand_on(stream, content.side, bytes, tail.behind(known), content.captured_at, sink);
+            hand_on(stream, content.side, bytes, tail, content.captured_at, sink);
             return Arrival::InOrder;
         }
         stream.hold(offset, bytes, tail, after, content.captured_at);
@@ -400,7 +405,7 @@ impl Streams {
         }
     }
 
-    /// Bytes held back, to be given back to the budget when they change.
+    /// Bytes held back, with what it takes to hold them.
     pub fn held_bytes(&self) -> usize {
         self.client.held_bytes + self.origin.held_bytes
     }

@@ -57,7 +57,8 @@ impl<O: Copy> Rehearsal<O> {
         }
     }
 
-    fn leave(&mut self, now: Time, connection: ConnectionId) {
+    /// Leaves `connection`, to which no session belongs any more.
+    pub fn leave(&mut self, now: Time, connection: ConnectionId) {
         self.stack.close(connection);
         self.stack.release(now, connection);
     }

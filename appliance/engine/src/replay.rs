@@ -228,13 +228,17 @@ impl Replay {
             Phase::Gone if said_farewell => return self.lose(Reconnect::TargetClosed, answered, exchanges, means),
             Phase::Gone => return self.lose(Reconnect::TargetTimeout, answered, exchanges, means),
         }
-        if exchanges.is_cut() {
-            return self.cut_off(Reconnect::MirrorGap, exchanges, means);
-        }
         let overdue = exchanges.answer_deadline(means.books);
         if overdue.is_some_and(|at| at <= means.now) {
             exchanges.answer_overdue(means.books);
-            return self.cut_off(Reconnect::TargetTimeout, exchanges, means);
+            return self.cut_off(Reconnect::TargetTimeout, NotReplayed::TargetTimeout, exchanges, means);
+        }
+        if let Some(cause) = exchanges.cut() {
+            // What was sent before the request that was cut can still be answered.
+            return match exchanges.awaits_target() {
+                true => Look::Wait(overdue),
+                false => self.cut_off(Reconnect::RequestCut, cause, exchanges, means),
+            };
         }
         match self.send(id, exchanges, means) {
             Look::Again => Look::Again,
@@ -279,9 +283,14 @@ impl Replay {
     }
 
     /// Ends the connection from our side, so that the next request gets a new one.
-    fn cut_off<O: Copy>(&mut self, why: Reconnect, exchanges: &mut Exchanges, means: &mut Means<'_, O>) -> Look {
+    fn cut_off<O: Copy>(
+        &mut self,
+        why: Reconnect,
+        cause: NotReplayed,
+        exchanges: &mut Exchanges,
+        means: &mut Means<'_, O>,
+    ) -> Look {
         let State::Open { id, .. } = self.state else { return Look::Again };
-        let cause = if why == Reconnect::MirrorGap { NotReplayed::MirrorGap } else { NotReplayed::TargetTimeout };
         means.stack.reset(id);
         means.stack.release(means.now, id);
         self.leave(why, means.now);
@@ -336,13 +345,7 @@ impl Replay {
                 return Look::Wait(None);
             }
         }
-        let mut sent = 0;
-        exchanges.send(means.now, means.books, |bytes| {
-            let taken = means.stack.send(id, bytes);
-            sent += taken;
-            taken
-        });
-        if sent == 0 {
+        if !exchanges.send(means.now, means.books, |bytes| means.stack.send(id, bytes)) {
             return Look::Wait(None);
         }
         self.last_sent_at = means.now;

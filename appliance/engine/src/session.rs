@@ -98,7 +98,7 @@ impl Session {
         sink: &mut impl FnMut(Happening<'_>),
     ) -> Arrival {
         if let State::Ended(_) = self.state {
-            return Arrival::Duplicate;
+            return if segment.payload.is_empty() { Arrival::InOrder } else { Arrival::Duplicate };
         }
         self.last_seen = now;
         let seq = self.note_syn(sender, segment);
@@ -107,7 +107,11 @@ impl Session {
             sink(Happening::Open);
         }
         let ack = segment.flags.ack().then_some(segment.ack);
-        let (payload, missing, fin) = (segment.payload, segment.missing, segment.flags.fin());
+        // What a reset carries is a reason in words (RFC 9293, section 3.5.3), not a part of the stream.
+        let (payload, missing, fin) = match segment.flags.rst() {
+            true => (&[][..], 0, false),
+            false => (segment.payload, segment.missing, segment.flags.fin()),
+        };
         let content = Content { side: sender, seq, ack, payload, missing, fin, captured_at };
         let mut noting = noting(&mut self.closed, sink);
         let arrival = self.streams.handle(now, &content, shared.limits, shared.ahead, &mut noting);

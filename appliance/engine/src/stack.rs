@@ -19,7 +19,7 @@ use core::time::Duration;
 use device::OnePacket;
 use slotmap::{SlotMap, new_key_type};
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet, SocketStorage};
-use smoltcp::socket::tcp::{self, State};
+use smoltcp::socket::tcp::{self, CongestionControl, State};
 use smoltcp::wire::{HardwareAddress, IpAddress};
 use std::collections::VecDeque;
 
@@ -33,6 +33,9 @@ const SPARE_MAX: usize = 4_096;
 
 /// How long a released connection may take to end by itself, before it is forgotten.
 const LINGER: Duration = Duration::from_secs(10);
+
+/// How long an acknowledgement may wait for something to be sent with it, while the connection is held.
+const ACK_DELAY: Duration = Duration::from_millis(10);
 
 /// How a connection stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +68,8 @@ struct Connection<O> {
     handle: SocketHandle,
     local: Endpoint,
     remote: Endpoint,
+    /// How long sent bytes may stay unacknowledged.
+    silence: Duration,
     owner: Option<O>,
     was_open: bool,
     was_reset: bool,
@@ -99,6 +104,8 @@ pub struct Stack<O> {
     answer_owner: Option<O>,
     packet: Vec<u8>,
     counts: Counts,
+    /// A set without a socket, for segments of no connection.
+    nobody: SocketSet<'static>,
 }
 
 impl<O: Copy> Stack<O> {
@@ -125,6 +132,7 @@ impl<O: Copy> Stack<O> {
             answer_owner: None,
             packet: Vec::with_capacity(mtu),
             counts: Counts::default(),
+            nobody: SocketSet::new(Vec::new()),
         }
     }
 
@@ -158,12 +166,16 @@ impl<O: Copy> Stack<O> {
         let (mut sockets, handle) = self.spare.pop().unwrap_or_else(|| new_socket(self.socket_bytes));
         let socket = sockets.get_mut::<tcp::Socket<'_>>(handle);
         socket.set_nagle_enabled(false);
+        socket.set_ack_delay(Some(ACK_DELAY.into()));
         socket.set_timeout(Some(silence.into()));
+        // A used socket keeps its congestion control's state, which is another connection's.
+        socket.set_congestion_control(CongestionControl::Cubic);
         let id = self.connections.insert(Connection {
             sockets,
             handle,
             local,
             remote,
+            silence,
             owner: Some(owner),
             was_open: false,
             was_reset: false,
@@ -185,7 +197,10 @@ impl<O: Copy> Stack<O> {
     /// Takes an IP packet. Whether it belongs to a connection.
     pub fn handle_packet(&mut self, now: Time, packet: &[u8]) -> bool {
         let Some(segment) = Outline::of(packet) else { return false };
-        let Some(id) = self.by_tuple.get(&(segment.destination, segment.source)).copied() else { return false };
+        let Some(id) = self.by_tuple.get(&(segment.destination, segment.source)).copied() else {
+            self.refuse(now, packet);
+            return false;
+        };
         let connection = &mut self.connections[id];
         let mut device = OnePacket::new(Some(packet), &mut self.answer, &mut self.packet, self.mtu);
         self.interface.poll_ingress_single(instant(now), &mut device, &mut connection.sockets);
@@ -194,6 +209,13 @@ impl<O: Copy> Stack<O> {
         self.mark_due(id);
         self.tell(id);
         true
+    }
+
+    /// Answers a segment of no connection with a reset, so that its sender does not wait for one that is long gone.
+    fn refuse(&mut self, now: Time, packet: &[u8]) {
+        self.answer_owner = None;
+        let mut device = OnePacket::new(Some(packet), &mut self.answer, &mut self.packet, self.mtu);
+        self.interface.poll_ingress_single(instant(now), &mut device, &mut self.nobody);
     }
 
     /// The next packet to send, with the owner of its connection if that is held.
@@ -237,6 +259,10 @@ impl<O: Copy> Stack<O> {
     fn rest(&mut self, now: Time, id: ConnectionId) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         connection.is_due = false;
+        let (silence, socket) = (connection.silence, connection.socket());
+        // smoltcp counts from the last segment received, whether or not one is due: an idle peer is not a silent one.
+        let awaits_ack = socket.state() == State::SynSent || socket.send_queue() > 0;
+        socket.set_timeout(awaits_ack.then_some(silence.into()));
         if connection.owner.is_none() {
             if matches!(connection.socket().state(), State::Closed | State::TimeWait) {
                 return self.forget(id);
@@ -257,7 +283,10 @@ impl<O: Copy> Stack<O> {
 
     fn forget(&mut self, id: ConnectionId) {
         let Some(mut connection) = self.connections.remove(id) else { return };
-        self.by_tuple.remove(&(connection.local, connection.remote));
+        let tuple = (connection.local, connection.remote);
+        if self.by_tuple.get(&tuple) == Some(&id) {
+            self.by_tuple.remove(&tuple);
+        }
         self.ended.push_back(connection.local);
         connection.socket().abort();
         if self.spare.len() < SPARE_MAX {
@@ -322,8 +351,11 @@ impl<O: Copy> Stack<O> {
 
     /// Queues bytes; returns how many it had room for.
     pub fn send(&mut self, id: ConnectionId, bytes: &[u8]) -> usize {
-        let taken = self.connections[id].socket().send_slice(bytes).unwrap_or(0);
+        let connection = &mut self.connections[id];
+        let silence = connection.silence;
+        let taken = connection.socket().send_slice(bytes).unwrap_or(0);
         if taken > 0 {
+            connection.socket().set_timeout(Some(silence.into()));
             self.mark_due(id);
         }
         taken
@@ -350,7 +382,9 @@ impl<O: Copy> Stack<O> {
 
     /// Closes the sending direction, after what is queued.
     pub fn close(&mut self, id: ConnectionId) {
-        self.connections[id].socket().close();
+        let socket = self.connections[id].socket();
+        socket.set_timeout(None);
+        socket.close();
         self.mark_due(id);
     }
 
@@ -365,6 +399,7 @@ impl<O: Copy> Stack<O> {
         let Some(connection) = self.connections.get_mut(id) else { return };
         connection.owner = None;
         connection.linger_until = Some(now + LINGER);
+        connection.socket().set_ack_delay(None);
         self.mark_due(id);
     }
 

@@ -8,9 +8,12 @@ use crate::time::Time;
 use core::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// The earliest pending entry of one timed thing.
+/// The pending entries of one timed thing: the earliest, and one later that an earlier arming has left behind.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Alarm(Option<Time>);
+pub struct Alarm {
+    pending: Option<Time>,
+    left: Option<Time>,
+}
 
 /// Entries of type `K`, by time.
 #[derive(Debug)]
@@ -27,9 +30,16 @@ impl<K: Ord + Copy> Default for Timers<K> {
 impl<K: Ord + Copy> Timers<K> {
     /// Sees to it that `key` is woken at `at` or before.
     pub fn arm(&mut self, alarm: &mut Alarm, key: K, at: Time) {
-        if alarm.0.is_none_or(|pending| at < pending) {
-            alarm.0 = Some(at);
-            self.heap.push(Reverse((at, key)));
+        if alarm.pending.is_some_and(|pending| pending <= at) {
+            return;
+        }
+        match alarm.left.take_if(|left| *left <= at) {
+            Some(left) => alarm.pending = Some(left),
+            None => {
+                alarm.left = alarm.pending.or(alarm.left);
+                alarm.pending = Some(at);
+                self.heap.push(Reverse((at, key)));
+            }
         }
     }
 
@@ -51,10 +61,10 @@ impl Alarm {
     /// Whether the entry of time `at` is the pending one, which then is no longer pending; otherwise it is a stale entry
     /// left behind by a later arming to an earlier time.
     pub fn fired(&mut self, at: Time) -> bool {
-        let pending = self.0 == Some(at);
-        if pending {
-            self.0 = None;
+        let is_pending = self.pending.take_if(|pending| *pending == at).is_some();
+        if !is_pending {
+            self.left.take_if(|left| *left == at);
         }
-        pending
+        is_pending
     }
 }

@@ -26,6 +26,13 @@ impl Alteration {
     }
 }
 
+impl Alteration {
+    /// Whether the report is one of bodies that were too long to be held, and whose hashes differ.
+    pub fn accepts_hash(&self, found: &Difference) -> bool {
+        found.offset.is_none() && self.accepted.iter().any(|difference| difference.part == found.part)
+    }
+}
+
 fn difference(part: &str, offset: Option<u64>) -> Difference {
     Difference { part: part.to_owned(), offset }
 }
@@ -36,9 +43,9 @@ pub fn http(answer: &AnswerPlan, framing: Framing, has_content: bool, rng: &mut 
     let head = String::from_utf8(head.to_vec()).expect("a head is ASCII");
     match rng.below(if has_content && !answer.content.is_empty() { 4 } else { 2 }) {
         0 => {
-            let bytes = [head.replacen(" 200 ", " 500 ", 1).replacen(" 204 ", " 500 ", 1).as_bytes(), rest].concat();
-            // Neither 200 nor 204 stands in some heads; the field is changed there.
-            if bytes == answer.bytes { other_field(&head, rest) } else { changed(bytes, difference("status", None)) }
+            // What has no content must keep a status that has none (RFC 9112, section 6.3).
+            let head = head.replacen(" 200 ", " 500 ", 1).replacen(" 204 ", " 304 ", 1);
+            changed([head.as_bytes(), rest].concat(), difference("status", None))
         }
         1 => other_field(&head, rest),
         2 => other_byte(answer, framing, &head, rng),

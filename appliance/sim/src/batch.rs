@@ -9,17 +9,29 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
 thread_local! {
-    static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
+    /// What the panic of this thread's run said; `None` outside of runs.
+    static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
 /// Performs one seed; a panic is a broken rule like any other.
 pub fn run(seed: u64, options: Options) -> (Report, Vec<Captured>) {
     static HOOK: Once = Once::new();
-    HOOK.call_once(|| panic::set_hook(Box::new(|info| PANIC.with_borrow_mut(|text| *text = info.to_string()))));
-    panic::catch_unwind(AssertUnwindSafe(|| world::run(seed, options))).unwrap_or_else(|_| {
-        let violation = Violation { rule: "nothing panics", details: PANIC.with_borrow(Clone::clone) };
-        (Report::of_panic(seed, violation), Vec::new())
-    })
+    HOOK.call_once(keep_panics);
+    PANIC.set(Some(String::new()));
+    let result = panic::catch_unwind(AssertUnwindSafe(|| world::run(seed, options)));
+    let said = PANIC.take().unwrap_or_default();
+    result.unwrap_or_else(|_| (Report::of_panic(seed, Violation { rule: "nothing panics", details: said }), Vec::new()))
+}
+
+/// Panics within runs are kept for the report, all others are printed as ever.
+fn keep_panics() {
+    let default = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        let kept = PANIC.with_borrow_mut(|said| said.as_mut().map(|said| *said = info.to_string()).is_some());
+        if !kept {
+            default(info);
+        }
+    }));
 }
 
 /// Performs a seed twice and adds a broken rule where the outputs differ.
@@ -43,7 +55,7 @@ pub fn run_many(first: u64, count: u64, options: Options, say: impl Fn(&Report) 
             if seed >= first + count {
                 return reports;
             }
-            let report = if seed % 8 == 0 { run_twice(seed, options) } else { run(seed, options).0 };
+            let report = if seed.is_multiple_of(8) { run_twice(seed, options) } else { run(seed, options).0 };
             say(&report);
             reports.push(report);
         }

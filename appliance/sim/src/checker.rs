@@ -102,7 +102,8 @@ impl Checked {
     fn check_tick(&mut self, now: Time, truth: &mut Truth) {
         self.ticks = if self.ticks.0 == now { (now, self.ticks.1 + 1) } else { (now, 0) };
         if self.ticks.1 == TICKS {
-            let details = format!("{TICKS} ticks at {now:?}, and poll_timeout still says {:?}", self.engine.poll_timeout());
+            let details =
+                format!("{TICKS} ticks at {now:?}, and poll_timeout still says {:?}", self.engine.poll_timeout());
             truth.violate("a tick moves poll_timeout on", details);
         }
     }
@@ -121,7 +122,8 @@ impl Checked {
             }
         }
         let ledger = self.engine.ledger();
-        let outcomes = ledger.requests.not_replayed.sum() + ledger.requests.answered + ledger.requests.not_answered.sum();
+        let outcomes =
+            ledger.requests.not_replayed.sum() + ledger.requests.answered + ledger.requests.not_answered.sum();
         if outcomes != self.records.len() as u64 {
             let details = format!("{} records, {outcomes} outcomes in the ledger", self.records.len());
             truth.violate("every outcome in the ledger has its record", details);
@@ -150,10 +152,12 @@ impl Checked {
         }
         let Some(segment) = Segment::parse(&frame[14..]) else {
             let is_ndp = frame.get(20) == Some(&58);
-            return (!is_ndp).then(|| format!("a frame that is neither ARP, NDP nor TCP: {:02x?}", &frame[..frame.len().min(60)]));
+            return (!is_ndp)
+                .then(|| format!("a frame that is neither ARP, NDP nor TCP: {:02x?}", &frame[..frame.len().min(60)]));
         };
         let from_pool = self.pool.iter().any(|range| (range.first..=range.last).contains(&segment.src.ip()));
-        (!from_pool || !self.targets.contains(&segment.dst)).then(|| format!("a segment from {} to {}", segment.src, segment.dst))
+        (!from_pool || !self.targets.contains(&segment.dst))
+            .then(|| format!("a segment from {} to {}", segment.src, segment.dst))
     }
 
     fn check_ledger(&self, truth: &mut Truth) {

@@ -179,14 +179,18 @@ impl MirrorFaults {
         for _ in 0..rng.size(1, 2) {
             match rng.below(8) {
                 0 | 1 => self.bursts = Some((rng.between(1, 30), rng.between(1, 12))),
-                2 => self.double = Some((rng.micros(0, 400), rng.percent(50), rng.maybe(30, |rng| rng.below(4_000) as u16))),
+                2 => {
+                    self.double =
+                        Some((rng.micros(0, 400), rng.percent(50), rng.maybe(30, |rng| rng.below(4_000) as u16)))
+                }
                 3 => self.skew = Some((rng.percent(50), rng.micros(10, 60_000))),
                 4 => self.snaplen = Some(rng.size(60, 1_400)),
                 5 => self.one_way = Some(rng.percent(80)),
                 6 => self.starts_at = Some(Time::from_millis(rng.between(10, 2_500))),
                 _ => {
                     self.bad_checksums = rng.percent(50);
-                    self.vlan = (rng.maybe(60, |rng| rng.below(4_000) as u16), rng.maybe(60, |rng| rng.below(4_000) as u16));
+                    self.vlan =
+                        (rng.maybe(60, |rng| rng.below(4_000) as u16), rng.maybe(60, |rng| rng.below(4_000) as u16));
                 }
             }
         }

@@ -61,7 +61,8 @@ impl Link {
     }
 
     fn arrival(&mut self, now: Time, len: usize) -> Time {
-        let serialization = self.netem.rate.map_or(Duration::ZERO, |rate| Duration::from_nanos(len as u64 * 8_000_000_000 / rate));
+        let serialization =
+            self.netem.rate.map_or(Duration::ZERO, |rate| Duration::from_nanos(len as u64 * 8_000_000_000 / rate));
         self.sent_until = self.sent_until.max(now) + serialization;
         let jitter = self.rng.micros(0, self.netem.jitter.as_micros() as u64);
         let at = self.sent_until + self.netem.delay + jitter;

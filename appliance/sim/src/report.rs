@@ -55,7 +55,9 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.violations.first() {
-            None => write!(formatter, "seed {}: well, {} of {} requests arrived", self.seed, self.arrived, self.requests),
+            None => {
+                write!(formatter, "seed {}: well, {} of {} requests arrived", self.seed, self.arrived, self.requests)
+            }
             Some(violation) => write!(
                 formatter,
                 "seed {} failed\n  {violation}\n  faults: {}\n  repeat: cargo run --release -p tapcopy-sim -- --seed {} --trace",

@@ -48,7 +48,9 @@ impl Saboteur {
     pub fn records(&mut self, record: Record) -> Vec<Record> {
         let sabotage = self.sabotage;
         match sabotage {
-            Some(Sabotage::FlipVerdict(number)) if is_compared(&record) && self.strikes(number) => vec![flipped(record)],
+            Some(Sabotage::FlipVerdict(number)) if is_compared(&record) && self.strikes(number) => {
+                vec![flipped(record)]
+            }
             Some(Sabotage::RepeatRecord(number)) if self.strikes(number) => vec![record.clone(), record],
             Some(Sabotage::LoseRecord(number)) if self.strikes(number) => Vec::new(),
             _ => vec![record],
@@ -57,7 +59,10 @@ impl Saboteur {
 
     /// Changes a frame that goes out.
     pub fn transmit(&mut self, frame: &mut [u8]) {
-        let Some(segment) = Segment::parse(frame.get(14..).unwrap_or_default()).filter(|segment| !segment.is_empty()) else { return };
+        let Some(segment) = Segment::parse(frame.get(14..).unwrap_or_default()).filter(|segment| !segment.is_empty())
+        else {
+            return;
+        };
         if let Some(Sabotage::CorruptPayload(number)) = self.sabotage
             && self.strikes(number)
         {
@@ -65,7 +70,8 @@ impl Saboteur {
             packet[segment.end - 1] ^= 1;
             let at = segment.header + 16;
             packet[at..at + 2].fill(0);
-            let checksum = transport_checksum(segment.src.ip(), segment.dst.ip(), 6, &packet[segment.header..segment.end]);
+            let checksum =
+                transport_checksum(segment.src.ip(), segment.dst.ip(), 6, &packet[segment.header..segment.end]);
             packet[at..at + 2].copy_from_slice(&checksum.to_be_bytes());
         }
     }

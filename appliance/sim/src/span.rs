@@ -77,7 +77,8 @@ impl Span {
     /// A packet passes the switch: the frames that the mirror shows of it, at their times.
     pub fn copy(&mut self, now: Time, packet: &[u8], from_client: bool) -> Vec<Shown> {
         let tag = self.tag(packet, from_client);
-        if self.faults.starts_at.is_some_and(|at| now < at) || self.faults.one_way.is_some_and(|way| way != from_client) {
+        if self.faults.starts_at.is_some_and(|at| now < at) || self.faults.one_way.is_some_and(|way| way != from_client)
+        {
             return Vec::new();
         }
         let late = self.faults.skew.filter(|(clients, _)| *clients == from_client).map_or(now, |(_, by)| now + by);

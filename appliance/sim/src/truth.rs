@@ -1,6 +1,6 @@
 //! What the applications know, and the rules that are checked the moment an application reads.
 
-use crate::plan::Plan;
+use crate::plan::{Kind, Plan};
 use crate::report::Violation;
 use crate::span::Tag;
 use core::ops::Range;
@@ -97,6 +97,8 @@ pub struct ConnectionTruth {
     pub session: Option<usize>,
     /// Whether the target ended it before the box.
     pub closed_by_target: bool,
+    /// Whether it did so by a reset, with which bytes written before may be lost.
+    pub reset_by_target: bool,
 }
 
 impl Truth {
@@ -121,7 +123,8 @@ impl Truth {
         self.check_connection(connection, request, session);
         self.check_order(plan, request, session);
         self.check_retry(plan, connection, request);
-        if plan.pacing(request) == Pacing::Turns && self.rules.exact && plan.requests[request].waits {
+        let turns = plan.pacing(request) == Pacing::Turns && plan.requests[request].waits;
+        if turns && self.rules.exact && self.is_turn_certain(plan, request) {
             self.check_turn(plan, connection, request, now);
         }
         if self.rules.exact && self.rules.healthy && self.rules.clean_path {
@@ -145,7 +148,8 @@ impl Truth {
 
     fn check_connection(&mut self, connection: usize, request: usize, session: usize) {
         if let Some(other) = self.connections[connection].session.filter(|other| *other != session) {
-            let details = format!("connection {connection} carries request {request} of session {session} after session {other}");
+            let details =
+                format!("connection {connection} carries request {request} of session {session} after session {other}");
             self.violate("a connection to a target carries one session", details);
         }
         if self.requests[request].shown_at.is_none() {
@@ -156,7 +160,9 @@ impl Truth {
 
     fn check_order(&mut self, plan: &Plan, request: usize, session: usize) {
         let begun = self.sessions[session].begun;
-        if begun.is_some_and(|begun| begun > request) {
+        // A request that is sent again may belong to a pipeline; whether it may be sent again is another rule.
+        let again = !self.requests[request].reads.is_empty();
+        if !again && begun.is_some_and(|begun| begun > request) {
             let details = format!("request {request} of session {session} after request {}", begun.unwrap_or_default());
             self.violate("requests of a session arrive in order", details);
         }
@@ -169,22 +175,28 @@ impl Truth {
 
     fn check_retry(&mut self, plan: &Plan, connection: usize, request: usize) {
         for read in &self.requests[request].reads {
-            let permitted = plan.requests[request].idempotent
-                && read.answer_bytes == 0
-                && read.connection != connection
-                && self.connections[read.connection].closed_by_target;
+            let before = &self.connections[read.connection];
+            let unanswered = before.closed_by_target && (read.answer_bytes == 0 || before.reset_by_target);
+            let permitted = plan.requests[request].idempotent && unanswered && read.connection != connection;
             if !permitted {
                 let details = format!(
                     "request {request} arrived on connection {} and again on {connection}; idempotent: {}, answer bytes written \
                      before: {}, closed by the target: {}",
-                    read.connection,
-                    plan.requests[request].idempotent,
-                    read.answer_bytes,
-                    self.connections[read.connection].closed_by_target
+                    read.connection, plan.requests[request].idempotent, read.answer_bytes, before.closed_by_target
                 );
                 return self.violate("no request arrives twice, but after a close without an answer byte", details);
             }
         }
+    }
+
+    /// Without a framer, silence within an answer, or an answer of another length, may be taken for its end.
+    fn is_turn_certain(&self, plan: &Plan, request: usize) -> bool {
+        let session = &plan.sessions[plan.requests[request].session];
+        let framed = plan.topology.services[session.service].kind == Kind::Http;
+        let mut earlier = plan.requests[session.requests.start..request].iter();
+        let aligned =
+            !earlier.any(|request| request.alteration.as_ref().is_some_and(|alteration| alteration.may_be_unaligned));
+        framed || self.rules.healthy && self.rules.clean_path && aligned
     }
 
     /// The client had read the whole answer before it wrote: so must the replay, and think as long.
@@ -224,8 +236,12 @@ impl Truth {
         }
         // A request is released when it is whole, and a turn without framer may be known to be whole by its answer only.
         let whole = [truth.last_shown, truth.answer_shown.1].into_iter().flatten().count() == 2;
-        if whole && now > latest + PROMPT && now > now_or(truth.shown_at, now) + PROMPT + plan.requests[request].answer.delay {
-            let details = format!("request {request} arrived at {now:?}, later than {latest:?} by more than {PROMPT:?}");
+        if whole
+            && now > latest + PROMPT
+            && now > now_or(truth.shown_at, now) + PROMPT + plan.requests[request].answer.delay
+        {
+            let details =
+                format!("request {request} arrived at {now:?}, later than {latest:?} by more than {PROMPT:?}");
             self.violate("a request is released when its turn has come", details);
         }
     }

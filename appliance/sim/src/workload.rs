@@ -122,7 +122,6 @@ impl Script<'_> {
             Kind::Raw => self.raw(ending),
         };
         (request.waits, request.think) = (waits, think);
-        request.settled = ending != Some(Ending::ResetWithin);
         if self.rng.percent(self.target.alters) {
             request.alteration = Some(match kind {
                 Kind::Http => alteration::http(&request.answer, framing, has_content, self.rng),
@@ -180,6 +179,10 @@ impl Script<'_> {
             Ending::ResetAfter => self.session.steps.extend([Step::Await(said), Step::Pause(linger), Step::Reset]),
             Ending::ResetWithin => {
                 self.session.aborted = true;
+                // What was written since the client last waited for an answer may go unanswered.
+                let own = &mut self.plan.requests[self.session.requests.clone()];
+                let waited = own.iter().rposition(|request| request.waits).unwrap_or_default();
+                own[waited..].iter_mut().for_each(|request| request.settled = false);
                 self.session.steps.extend([Step::Await(reset_at.min(1)), Step::Pause(linger), Step::Reset]);
             }
             Ending::Abandoned => self.session.steps.push(Step::Await(said)),
@@ -227,7 +230,13 @@ impl Script<'_> {
         let version = if closes && self.rng.percent(20) { "1.0" } else { "1.1" };
         let body = if has_body { message::body(id, self.size()) } else { Vec::new() };
         let chunked = has_body && version == "1.1" && self.rng.percent(25);
-        let framing = if chunked { Framing::Chunked } else if has_body { Framing::Length } else { Framing::None };
+        let framing = if chunked {
+            Framing::Chunked
+        } else if has_body {
+            Framing::Length
+        } else {
+            Framing::None
+        };
         // An interim answer stands before the final answers of earlier requests only if there are none.
         let continues = waits && has_body && !body.is_empty() && version == "1.1" && self.rng.percent(10);
         let expect = if continues { "Expect: 100-continue\r\n" } else { "" };
@@ -239,7 +248,8 @@ impl Script<'_> {
         // A server may answer before it has read the whole request.
         let early = has_body && !continues && body.len() > 1 && self.rng.percent(6);
         answer.after = if early { head } else { bytes.len() };
-        let mut request = request(self.plan.sessions.len(), bytes, answer, matches!(method, "GET" | "HEAD" | "PUT" | "DELETE"));
+        let mut request =
+            request(self.plan.sessions.len(), bytes, answer, matches!(method, "GET" | "HEAD" | "PUT" | "DELETE"));
         request.interim_after = continues.then_some(head);
         (request, framing, has_content)
     }
@@ -254,11 +264,13 @@ impl Script<'_> {
             _ => Framing::Length,
         };
         let status = if empty { "204 No Content" } else { "200 OK" };
-        let head_length = if method == "HEAD" { format!("Content-Length: {}\r\n", content.len()) } else { String::new() };
+        let head_length =
+            if method == "HEAD" { format!("Content-Length: {}\r\n", content.len()) } else { String::new() };
         let connection = if closes { "Connection: close\r\n" } else { "" };
         let fields = format!("Server: sim\r\nX-Version: 1\r\n{connection}{head_length}");
         let (bytes, head) = message::http(&format!("HTTP/1.1 {status}"), &fields, framing, &content, self.rng);
-        let reframed = (framing == Framing::Chunked).then(|| [&bytes[..head], &message::chunks(&content, self.rng)].concat());
+        let reframed =
+            (framing == Framing::Chunked).then(|| [&bytes[..head], &message::chunks(&content, self.rng)].concat());
         let delay = self.delay();
         let has_content = framing != Framing::None;
         (AnswerPlan { bytes, head, reframed, content, after: 0, delay, closes }, framing, has_content)

@@ -6,7 +6,8 @@ use tapcopy_sim::scenario::{Mode, check};
 #[test]
 fn scenarios() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
-    let mut files: Vec<PathBuf> = folder.read_dir().expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
+    let mut files: Vec<PathBuf> =
+        folder.read_dir().expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
     files.retain(|path| path.extension().is_some_and(|extension| extension == "scn"));
     files.sort();
     let mode = Mode { update: std::env::var_os("UPDATE").is_some(), trace: false };

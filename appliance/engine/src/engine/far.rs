@@ -87,17 +87,19 @@ impl Far {
         }
     }
 
-    /// Lets a rehearsal's target say what it may on `connection`.
-    pub fn play(&mut self, now: Time, connection: ConnectionId, slot: &mut Slot) {
-        if let Self::Rehearsal(rehearsal) = self {
-            slot.play(|stage, exchanges| rehearsal.play(now, connection, stage, exchanges));
+    /// Lets a rehearsal's target say what it may on `connection`; it leaves where the session is gone.
+    pub fn play(&mut self, now: Time, connection: ConnectionId, slot: Option<&mut Slot>) {
+        let Self::Rehearsal(rehearsal) = self else { return };
+        match slot.and_then(Slot::performance) {
+            Some((stage, exchanges)) => rehearsal.play(now, connection, stage, exchanges),
+            None => rehearsal.leave(now, connection),
         }
     }
 
     /// Lets a rehearsal's target go on where it is: the origin has said more.
     pub fn play_on(&mut self, now: Time, slot: &mut Slot) {
         if let (Self::Rehearsal(_), Some(connection)) = (&mut *self, slot.stage.connection()) {
-            self.play(now, connection, slot);
+            self.play(now, connection, Some(slot));
         }
     }
 

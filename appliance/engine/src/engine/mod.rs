@@ -171,8 +171,7 @@ impl Engine {
         let Some(slot) = self.slots.get_mut(id) else { return true };
         let replaced = slot.is_replaced_by(frame, sender, segment);
         if replaced {
-            slot.end(self.now, Ended::Reused, &mut self.books, &mut self.ahead);
-            self.advance(id);
+            self.guard(id, |engine| engine.end(id, Ended::Reused));
         }
         replaced
     }
@@ -242,11 +241,13 @@ impl Engine {
 
     fn bar_all(&mut self, cause: NotReplayed) {
         for id in self.slots.keys().collect::<Vec<_>>() {
-            let mut means = means(self.now, &mut self.stack, &mut self.pool, &mut self.books);
-            if let Some(slot) = self.slots.get_mut(id) {
-                slot.bar(cause, &mut means);
-            }
-            self.advance(id);
+            self.guard(id, |engine| {
+                let mut means = means(engine.now, &mut engine.stack, &mut engine.pool, &mut engine.books);
+                if let Some(slot) = engine.slots.get_mut(id) {
+                    slot.bar(cause, &mut means);
+                }
+                engine.advance(id);
+            });
         }
     }
 
@@ -256,13 +257,13 @@ impl Engine {
             == (&self.config.pool, self.config.gateway, self.config.far_end);
         if !same_link {
             self.bar_all(NotReplayed::Stopped);
-            self.pool = Pool::of(&config, self.seed);
+            self.pool.configure(&config);
         }
         self.far.configure(self.now, &config);
         self.directory = Directory::new(&config.services, self.seed);
         self.services = config.services.clone().into();
         self.books.limits = config.limits;
-        self.is_replaying = config.replay && !self.loop_alarm;
+        self.is_replaying &= config.replay;
         self.config = config;
     }
 
@@ -270,10 +271,7 @@ impl Engine {
         let by = self.now + limit;
         self.finish_by = Some(self.finish_by.map_or(by, |earlier| earlier.min(by)));
         for id in self.slots.keys().collect::<Vec<_>>() {
-            if let Some(slot) = self.slots.get_mut(id) {
-                slot.end(self.now, Ended::Shutdown, &mut self.books, &mut self.ahead);
-            }
-            self.advance(id);
+            self.guard(id, |engine| engine.end(id, Ended::Shutdown));
         }
     }
 
@@ -290,6 +288,13 @@ impl Engine {
         if self.finish_by.is_some_and(|by| by <= self.now) && self.books.ledger.sessions.live > 0 {
             self.bar_all(NotReplayed::Shutdown);
         }
+    }
+
+    fn end(&mut self, id: SlotId, cause: Ended) {
+        if let Some(slot) = self.slots.get_mut(id) {
+            slot.end(self.now, cause, &mut self.books, &mut self.ahead);
+        }
+        self.advance(id);
     }
 
     fn wake(&mut self, id: SlotId) {
@@ -310,7 +315,7 @@ impl Engine {
     /// Takes a session out without asking anything of its state.
     fn write_off(&mut self, id: SlotId) {
         let Some(mut slot) = self.slots.remove(id) else { return };
-        self.flows.remove(&slot.key);
+        self.unhook(slot.key, id);
         if let Some(connection) = slot.write_off(&mut self.books, &mut self.ahead) {
             self.stack.reset(connection);
             self.stack.release(self.now, connection);
@@ -341,11 +346,16 @@ impl Engine {
 
     fn forget(&mut self, id: SlotId) {
         let Some(slot) = self.slots.remove(id) else { return };
-        if self.flows.get(&slot.key) == Some(&id) {
-            self.flows.remove(&slot.key);
-        }
+        self.unhook(slot.key, id);
         if self.slots.is_empty() {
             self.timers = Timers::default();
+        }
+    }
+
+    /// Frees a flow, unless a newer session is on it.
+    fn unhook(&mut self, key: FlowKey, id: SlotId) {
+        if self.flows.get(&key) == Some(&id) {
+            self.flows.remove(&key);
         }
     }
 
@@ -355,6 +365,9 @@ impl Engine {
             return Some(Output::Record(record));
         }
         while self.far.has_room() && self.exchange_packet() {}
+        if let Some(record) = self.books.records.pop_front() {
+            return Some(Output::Record(record));
+        }
         let target = &mut self.books.ledger.target;
         let counts = self.stack.counts();
         (target.frames_sent_with_content, target.retransmits) = (counts.with_content, counts.retransmits);
@@ -373,9 +386,7 @@ impl Engine {
             moved = true;
         }
         while let Some((connection, id)) = self.far.poll_event() {
-            if let Some(slot) = self.slots.get_mut(id) {
-                self.far.play(self.now, connection, slot);
-            }
+            self.far.play(self.now, connection, self.slots.get_mut(id));
         }
         if let Some(packet) = self.far.poll_packet(self.now) {
             self.stack.handle_packet(self.now, packet);

@@ -183,11 +183,10 @@ impl Slot {
         self.session.is_replaced_by(sender, segment, silence)
     }
 
-    /// Lets a rehearsal's target, as `play`, see the exchanges.
-    pub fn play(&mut self, play: impl FnOnce(&mut Stage, &mut Exchanges)) {
-        if let Some(work) = &mut self.work {
-            play(&mut self.stage, &mut work.exchanges);
-        }
+    /// What a rehearsal's target plays by.
+    pub fn performance(&mut self) -> Option<(&mut Stage, &mut Exchanges)> {
+        let work = self.work.as_mut()?;
+        Some((&mut self.stage, &mut work.exchanges))
     }
 }
 

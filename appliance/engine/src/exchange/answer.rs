@@ -37,6 +37,8 @@ pub struct Answer {
     /// When the last byte came.
     pub last_at: Time,
     rest: Option<Box<Xxh3>>,
+    /// Nobody will compare it: only counted from here on.
+    is_discarded: bool,
 }
 
 impl Answer {
@@ -52,6 +54,9 @@ impl Answer {
 
     /// Takes the head.
     pub fn set_head(&mut self, head: &[u8], books: &mut Books) {
+        if self.is_discarded {
+            return;
+        }
         let before = self.kept();
         self.head = head.to_vec();
         books.bodies.exchange(before, self.kept());
@@ -60,8 +65,11 @@ impl Answer {
     /// Takes the next content bytes; what the bounds do not let it keep goes into the hash.
     pub fn push_body(&mut self, bytes: &[u8], books: &mut Books) {
         self.body_len += bytes.len() as u64;
+        if self.is_discarded {
+            return;
+        }
         let room = match &self.rest {
-            None if !books.bodies.is_over() => books.limits.body_bytes - self.body.len(),
+            None if !books.bodies.is_over() => books.limits.body_bytes.saturating_sub(self.body.len()),
             _ => 0,
         };
         let (kept, hashed) = bytes.split_at(room.min(bytes.len()));
@@ -83,12 +91,13 @@ impl Answer {
         self.head.len() + self.body.len()
     }
 
-    /// Gives the kept bytes back.
+    /// Gives the kept bytes back, and keeps none from here on.
     pub fn discard(&mut self, books: &mut Books) {
         books.bodies.exchange(self.kept(), 0);
         self.head = Vec::new();
         self.body = Vec::new();
         self.rest = None;
+        self.is_discarded = true;
     }
 
     /// Whether nothing more of it will come.

@@ -47,8 +47,8 @@ pub struct Identity {
 enum Stage {
     /// Nothing sent.
     Waiting,
-    /// Its first bytes are sent.
-    Sending,
+    /// Its first bytes are sent; when the last of them.
+    Sending(Time),
     /// All of it is sent, at this time.
     Sent(Time),
     /// The target's answer is whole, and waits for the origin's.
@@ -63,15 +63,15 @@ pub enum Alignment {
     /// As many as the origin's, and so were all before; with a framer, always.
     #[default]
     Aligned,
-    /// The first bytes are the turn's; how many is uncertain.
-    Start,
-    /// Not even the first are certain.
+    /// It is not.
     Lost,
 }
 
 struct Exchange {
     stage: Stage,
     expect: Expect,
+    /// Whether its answer is cut by a framer.
+    is_framed: bool,
     request_bytes: u64,
     captured_at: Time,
     request_last_at: Time,
@@ -93,13 +93,19 @@ impl Exchange {
         matches!(self.stage, Stage::Answered | Stage::Done)
     }
 
+    /// Whether the origin's answer, cut by a framer, has begun without its whole head being there.
+    fn is_within_head(&self) -> bool {
+        let begun = self.stage != Stage::Done && self.origin.progress == Progress::Begun;
+        self.is_framed && begun && self.origin.head.is_empty()
+    }
+
     /// Whether a rehearsal's target may ever answer it.
     fn may_be_played(&self) -> bool {
         self.stage != Stage::Done || self.replayed
     }
 
     fn is_under_way(&self) -> bool {
-        matches!(self.stage, Stage::Sending | Stage::Sent(_))
+        matches!(self.stage, Stage::Sending(_) | Stage::Sent(_))
     }
 }
 
@@ -142,6 +148,8 @@ pub struct Exchanges {
     front: u64,
     /// The exchange whose answer the origin gives next.
     origin_at: u64,
+    /// Exchanges begun so far.
+    begun: u64,
     /// The first exchange that is not done on the target's side.
     target_at: u64,
     /// First exchange that is a turn.
@@ -162,8 +170,8 @@ pub struct Exchanges {
     aligned: bool,
     /// The origin has closed: it answers nothing any more.
     origin_closed: bool,
-    /// A request was given up after its first bytes were sent: the connection cannot be used for another.
-    cut: bool,
+    /// A request was given up after its first bytes were sent, and why: the connection cannot be used for another.
+    cut: Option<NotReplayed>,
     greeting: Greeting,
     origin_last_at: Option<Time>,
     client_last_at: Time,
@@ -200,6 +208,7 @@ impl Exchanges {
             queue: VecDeque::new(),
             front: 0,
             origin_at: 0,
+            begun: 0,
             target_at: 0,
             turns_from: 0,
             turn_sent: None,
@@ -212,7 +221,7 @@ impl Exchanges {
             last_match: None,
             aligned: true,
             origin_closed: false,
-            cut: false,
+            cut: None,
             greeting: Greeting::default(),
             origin_last_at: None,
             client_last_at: captured_at,

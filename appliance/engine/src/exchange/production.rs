@@ -89,7 +89,7 @@ impl Exchanges {
             let (is_head, ends) = (matches!(step.part, Part::Head(_)), step.boundary != Boundary::Inside);
             let expect = is_head.then(|| requests.expect());
             self.take_request_bytes(taken, moment, books);
-            if let (Some(expect), Some(exchange)) = (expect, self.queue.back_mut()) {
+            if let (Some(expect), Some(exchange)) = (expect, self.last_mut()) {
                 exchange.expect = expect;
             }
             if ends {
@@ -97,6 +97,12 @@ impl Exchanges {
             }
             bytes = rest;
         }
+    }
+
+    /// The exchange begun last, unless it is forgotten already.
+    fn last_mut(&mut self) -> Option<&mut Exchange> {
+        let id = self.begun.checked_sub(1)?;
+        self.get_mut(id)
     }
 
     fn take_turn(&mut self, bytes: &[u8], moment: Moment, books: &mut Books) {
@@ -122,6 +128,7 @@ impl Exchanges {
         self.queue.push_back(Exchange {
             stage: Stage::Waiting,
             expect: Default::default(),
+            is_framed: !turns,
             request_bytes: 0,
             captured_at: moment.captured_at,
             request_last_at: moment.captured_at,
@@ -136,6 +143,7 @@ impl Exchanges {
         books.ledger.requests.captured += 1;
         books.ledger.requests.in_progress += 1;
         self.request_open = true;
+        self.begun = id + 1;
         match self.barred.or_else(|| self.reached_bound(books)) {
             Some(cause) => {
                 self.dropping = true;
@@ -145,13 +153,15 @@ impl Exchanges {
         }
     }
 
-    /// Only a bound on exchanges ends the replay for good: beyond it, not even the order of answers can be kept.
+    /// Beyond the bound on exchanges not even the order of answers can be kept, and turns bear no hole: the replay ends for
+    /// good.
     fn reached_bound(&mut self, books: &Books) -> Option<NotReplayed> {
         let full = self.queue.len() > books.limits.exchanges;
-        if full {
+        let reached = full || books.outboxes.is_over();
+        if full || (reached && matches!(self.framing, Framing::Turns)) {
             self.barred = Some(NotReplayed::Limit);
         }
-        (full || books.outboxes.is_over()).then_some(NotReplayed::Limit)
+        reached.then_some(NotReplayed::Limit)
     }
 
     /// The answers are in step again, from exchange `id` on: before it, the client had all it waited for.
@@ -176,7 +186,7 @@ impl Exchanges {
 
     fn take_request_bytes(&mut self, bytes: &[u8], moment: Moment, books: &mut Books) {
         self.client_last_at = moment.captured_at;
-        if let Some(exchange) = self.queue.back_mut() {
+        if let Some(exchange) = self.last_mut() {
             exchange.request_bytes += bytes.len() as u64;
             exchange.request_last_at = moment.captured_at;
         }
@@ -203,7 +213,12 @@ impl Exchanges {
             return;
         }
         self.dropping = true;
-        self.cut |= self.outbox.cancel_last(&mut books.outboxes);
+        if self.outbox.cancel_last(&mut books.outboxes) {
+            self.cut = Some(cause);
+        }
+        if matches!(self.framing, Framing::Turns) {
+            self.barred.get_or_insert(cause);
+        }
         self.lose(self.next_id() - 1, cause, books);
     }
 
@@ -325,6 +340,9 @@ impl Exchanges {
             if boundary == Boundary::Tunnel {
                 self.framing = Framing::Turns;
                 self.turns_from = self.next_id();
+                if id < self.target_at && !self.target_tunnel {
+                    self.bar(NotReplayed::TargetNotUpgraded, books);
+                }
                 return if bytes.is_empty() {
                 } else {
                     self.take_origin_turn(bytes, moment, books)
@@ -363,6 +381,7 @@ impl Exchanges {
                 Progress::Awaited if exchange.may_be_played() => {
                     score.write(Some(id), answers.stand_in().iter().copied())
                 }
+                Progress::Begun if exchange.is_within_head() => score.replace(id, answers.stand_in()),
                 Progress::Begun => score.break_off(),
                 _ => {}
             }
@@ -371,10 +390,8 @@ impl Exchanges {
 
     fn break_origin(&mut self, cause: Incomparable, now: Time) {
         for exchange in &mut self.queue {
-            if !exchange.origin.is_final() {
-                exchange.origin.break_off(cause);
-                exchange.origin_done_at = Some(now);
-            }
+            exchange.origin.break_off(cause);
+            exchange.origin_done_at.get_or_insert(now);
         }
     }
 
@@ -457,24 +474,26 @@ impl Exchanges {
 
     /// The origin closed.
     pub fn origin_fin(&mut self, now: Time) {
+        if let Framing::Framed { answers, .. } = &mut self.framing
+            && self.answers == Step::In
+            && !self.origin_closed
+        {
+            let index = self.origin_at.saturating_sub(self.front) as usize;
+            let expect = self.queue.get(index).map(|exchange| exchange.expect);
+            if expect.is_some_and(|expect| answers.answer_at_close(expect) == AtClose::Ends) {
+                self.finish_answer(now);
+            }
+        }
+        self.origin_gone(now);
+    }
+
+    /// The origin says nothing more; what it had begun to say by a framer's measure stays incomplete.
+    fn origin_gone(&mut self, now: Time) {
         if self.origin_closed {
             return;
         }
-        match &mut self.framing {
-            Framing::Turns => {
-                if self.next_id() > self.turns_from && !self.request_open {
-                    self.finish_origin_turn(now);
-                }
-            }
-            Framing::Framed { answers, .. } => {
-                let index = self.origin_at.saturating_sub(self.front) as usize;
-                let expect = self.queue.get(index).map(|exchange| exchange.expect);
-                let ends = expect.is_some_and(|expect| answers.answer_at_close(expect) == AtClose::Ends);
-                if ends && self.answers == Step::In {
-                    self.finish_answer(now);
-                }
-            }
-            Framing::Undecided(..) => {}
+        if matches!(self.framing, Framing::Turns) && !self.request_open && self.last_turn().is_some() {
+            self.finish_origin_turn(now);
         }
         self.break_origin(Incomparable::OriginIncomplete, now);
         if let Some(score) = &mut self.score {
@@ -493,7 +512,7 @@ impl Exchanges {
             Side::Origin => self.next_id(),
         };
         let gate = self.gate(after, moment);
-        self.origin_fin(moment.now);
+        self.origin_gone(moment.now);
         self.outbox.close(Farewell::Reset, gate);
     }
 
@@ -510,7 +529,7 @@ impl Exchanges {
     /// Nothing more will be seen of the session.
     pub fn end(&mut self, moment: Moment, books: &mut Books) {
         self.close_request(moment, books);
-        self.origin_fin(moment.now);
+        self.origin_gone(moment.now);
         let gate = Gate { think: Default::default(), ..self.gate(self.next_id(), moment) };
         self.outbox.close(Farewell::Fin, gate);
     }

@@ -46,6 +46,16 @@ impl Score {
         }
     }
 
+    /// Adds bytes that answer exchange `id` in place of those already there, of which none was played.
+    pub fn replace(&mut self, id: u64, bytes: &[u8]) {
+        if let Some((at, _)) = self.marks.pop_back_if(|(_, marked)| *marked == id) {
+            let base = self.written - self.bytes.len() as u64;
+            self.bytes.truncate((at - base) as usize);
+            self.written = at;
+        }
+        self.write(Some(id), bytes.iter().copied());
+    }
+
     /// The rest of an answer was lost.
     pub fn break_off(&mut self) {
         self.breaks.push_back(self.written);
@@ -89,12 +99,15 @@ impl Exchanges {
         score.breaks.pop_front_if(|at| *at <= position).is_some() || (score.ended && score.bytes.is_empty())
     }
 
-    /// How far the score may be played: up to the answer to the first exchange that is not sent whole.
+    /// How far the score may be played: up to the answer to the first exchange that is not sent whole, or whose answer may
+    /// yet turn out to be lost from its head on.
     fn playable(&mut self) -> u64 {
         loop {
             let Some(score) = &self.score else { return 0 };
             let Some((at, id)) = score.marks.front().copied() else { return score.written };
-            let may_be_answered = |exchange: &Exchange| !matches!(exchange.stage, Stage::Waiting | Stage::Sending);
+            let may_be_answered = |exchange: &Exchange| {
+                !exchange.is_within_head() && !matches!(exchange.stage, Stage::Waiting | Stage::Sending(_))
+            };
             if !self.get(id).is_none_or(may_be_answered) {
                 return at;
             }

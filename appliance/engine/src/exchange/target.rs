@@ -32,38 +32,35 @@ impl Exchanges {
     pub fn connected(&mut self) {
         self.target_framer = None;
         self.target_tunnel = false;
-        self.cut = false;
+        self.cut = None;
         self.sent_on_connection = 0;
     }
 
-    /// Sends bytes of the next unit through `write`, which says how many it took.
-    pub fn send(&mut self, now: Time, books: &mut Books, mut write: impl FnMut(&[u8]) -> usize) {
-        let Some(id) = self.outbox.next_unit().map(|unit| unit.exchange) else { return };
-        let was_within = self.outbox.is_within_unit();
+    /// Sends bytes of the next unit through `write`, which says how many it took. Whether anything came of it.
+    pub fn send(&mut self, now: Time, books: &mut Books, mut write: impl FnMut(&[u8]) -> usize) -> bool {
+        let Some(id) = self.outbox.next_unit().map(|unit| unit.exchange) else { return false };
+        let before = self.sent_on_connection;
         let sent = &mut self.sent_on_connection;
         let whole = self.outbox.send(&mut books.outboxes, |bytes| {
             let taken = write(bytes);
             *sent += taken as u64;
             taken
         });
-        let is_turn = id >= self.turns_from && matches!(self.framing, Framing::Turns);
-        if whole || self.outbox.is_within_unit() && !was_within {
-            self.note_sending(id, books);
+        let moved = self.sent_on_connection > before;
+        if moved || whole {
+            self.note_sending(id, whole, now, books);
         }
-        let Some(exchange) = self.get_mut(id) else { return };
-        if whole && exchange.stage == Stage::Sending {
-            exchange.stage = Stage::Sent(now);
-            exchange.sent_at = Some(now);
-        }
-        if is_turn {
-            self.turn_sent = Some(id);
-        }
+        moved || whole
     }
 
-    fn note_sending(&mut self, id: u64, books: &mut Books) {
+    fn note_sending(&mut self, id: u64, whole: bool, now: Time, books: &mut Books) {
+        if id >= self.turns_from_now() {
+            self.turn_sent = Some(id);
+        }
         let Some(exchange) = self.get_mut(id) else { return };
-        if exchange.stage == Stage::Waiting {
-            exchange.stage = Stage::Sending;
+        if matches!(exchange.stage, Stage::Waiting | Stage::Sending(_)) {
+            exchange.stage = if whole { Stage::Sent(now) } else { Stage::Sending(now) };
+            exchange.sent_at = whole.then_some(now);
         }
         if !exchange.replayed {
             exchange.replayed = true;
@@ -71,8 +68,8 @@ impl Exchanges {
         }
     }
 
-    /// Whether a connection cannot take another request because the one before was cut off within.
-    pub fn is_cut(&self) -> bool {
+    /// Why the connection cannot take another request, where the one before was given up within.
+    pub fn cut(&self) -> Option<NotReplayed> {
         self.cut
     }
 
@@ -179,14 +176,16 @@ impl Exchanges {
         if matches!(self.framing, Framing::Turns) { self.turns_from } else { u64::MAX }
     }
 
+    /// A greeting of another length than the origin's is over when it falls quiet; which bytes answer which turn is no longer
+    /// certain then.
     fn greeting_passage(&mut self, now: Time, books: &Books) -> Passage {
         let Greeted { origin, target, last_at } = self.greeted();
-        if target >= origin || self.turn_sent.is_some() {
+        if target == origin || self.turn_sent.is_some() {
             return Passage::Open;
         }
-        let patience = if target > 0 { last_at + books.limits.quiet } else { last_at + books.limits.answer_timeout };
-        if now < patience {
-            return Passage::Shut(Some(patience));
+        let patience = if target > 0 { books.limits.quiet } else { books.limits.answer_timeout };
+        if now < last_at + patience {
+            return Passage::Shut(Some(last_at + patience));
         }
         self.aligned = false;
         Passage::Open
@@ -197,16 +196,17 @@ impl Exchanges {
         Greeted { origin: self.greeting.origin, target: self.greeting.target, last_at }
     }
 
-    /// Ends the answer to turn `id`: it is as long as the origin's, or has fallen quiet, or has not come in time.
+    /// Ends the answer to turn `id`: it begins as the origin's and is as long, or has fallen quiet, or has not come in time.
     fn turn_passage(&mut self, id: u64, now: Time, books: &mut Books) -> Passage {
-        let aligned = self.aligned;
         let limits = books.limits;
         let Some(exchange) = self.get_mut(id).filter(|exchange| !exchange.is_target_done()) else {
             return Passage::Open;
         };
         let (have, want) = (exchange.target.wire_bytes, exchange.origin.wire_bytes);
         let Stage::Sent(sent_at) = exchange.stage else { return Passage::Shut(None) };
-        if have < want {
+        // Bytes that differ may be late ones of the turn before, with more to follow.
+        let is_certain = have == want && exchange.target.body == exchange.origin.body;
+        if !is_certain {
             let patience = match have {
                 0 => sent_at.max(exchange.origin_done_at.unwrap_or(sent_at)) + limits.answer_timeout,
                 _ => exchange.target.last_at + limits.quiet,
@@ -215,12 +215,7 @@ impl Exchanges {
                 return Passage::Shut(Some(patience));
             }
         }
-        exchange.alignment = match () {
-            () if !aligned => Alignment::Lost,
-            () if have == want => Alignment::Aligned,
-            () => Alignment::Start,
-        };
-        self.aligned = aligned && have == want;
+        self.align(id, have == want);
         match have {
             0 if want > 0 => self.lose(id, NotReplayed::TargetTimeout, books),
             _ => self.finish_target(id, now),
@@ -229,15 +224,22 @@ impl Exchanges {
         Passage::Open
     }
 
+    /// Notes whether turn `id` and its answer lie alongside each other; once they do not, no later ones do.
+    fn align(&mut self, id: u64, as_long: bool) {
+        self.aligned &= as_long;
+        let alignment = if self.aligned { Alignment::Aligned } else { Alignment::Lost };
+        if let Some(exchange) = self.get_mut(id) {
+            exchange.alignment = alignment;
+        }
+    }
+
     /// When the answer that is due, by a framer, is too late. The target is not late while the origin has not answered
     /// either.
     pub fn answer_deadline(&self, books: &Books) -> Option<Time> {
         let exchange = self.get(self.target_at).filter(|_| self.target_at < self.turns_from_now())?;
-        match (exchange.stage, exchange.origin_done_at) {
-            (Stage::Sent(at), Some(done_at)) => Some(at.max(done_at) + books.limits.answer_timeout),
-            (Stage::Sending, Some(done_at)) => Some(self.target_moved_at.max(done_at) + books.limits.answer_timeout),
-            _ => None,
-        }
+        let (Stage::Sent(at) | Stage::Sending(at)) = exchange.stage else { return None };
+        let since = at.max(exchange.origin_done_at?).max(self.target_moved_at);
+        Some(since + books.limits.answer_timeout)
     }
 
     /// Without a framer: ends the answer to the last turn where the origin has ended its own, and nothing follows that would
@@ -274,10 +276,21 @@ impl Exchanges {
             if again && self.outbox.rewind(*id) == Some(*id) {
                 return self.send_again(rest);
             }
-            self.lose_sent(*id, cause, books);
+            self.lose(*id, cause, books);
         }
+        self.drop_begun(cause, books);
         if turns {
             self.bar(cause, books);
+        }
+    }
+
+    /// Drops a unit that was begun on a connection which is gone: its rest must not begin the next one.
+    fn drop_begun(&mut self, cause: NotReplayed, books: &mut Books) {
+        if self.outbox.is_within_unit()
+            && let Some((id, whole)) = self.outbox.drop_next(&mut books.outboxes)
+        {
+            self.dropping |= !whole;
+            self.lose(id, cause, books);
         }
     }
 
@@ -297,10 +310,10 @@ impl Exchanges {
     }
 
     fn end_turn_at_close(&mut self, id: u64, now: Time) {
-        let aligned = self.aligned;
-        let answered = |exchange: &&mut Exchange| exchange.is_under_way() && exchange.target.wire_bytes > 0;
-        if let Some(exchange) = self.get_mut(id).filter(answered) {
-            exchange.alignment = if aligned { Alignment::Start } else { Alignment::Lost };
+        let answered = |exchange: &&Exchange| exchange.is_under_way() && exchange.target.wire_bytes > 0;
+        if let Some(exchange) = self.get(id).filter(answered) {
+            let as_long = exchange.target.wire_bytes == exchange.origin.wire_bytes;
+            self.align(id, as_long);
             self.finish_target(id, now);
         }
     }
@@ -318,15 +331,6 @@ impl Exchanges {
                 exchange.stage = Stage::Waiting;
             }
         }
-    }
-
-    /// Gives up an exchange that was sent, or whose sending had begun.
-    fn lose_sent(&mut self, id: u64, cause: NotReplayed, books: &mut Books) {
-        let unfinished = self.outbox.next_unit().is_some_and(|unit| unit.exchange == id);
-        if unfinished && let Some((_, whole)) = self.outbox.drop_next(&mut books.outboxes) {
-            self.dropping |= !whole;
-        }
-        self.lose(id, cause, books);
     }
 
     /// The answer that is due has not come in time.

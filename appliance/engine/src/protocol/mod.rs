@@ -12,8 +12,8 @@ pub mod http1;
 pub struct Expect {
     /// Which shape the answer will have; only the framer knows the meaning.
     pub kind: u8,
-    /// Whether the request may be sent again when a reused connection closed without a byte of answer (RFC 9110,
-    /// section 9.2.2: idempotent methods).
+    /// Whether the request may be sent again when a reused connection closed without a byte of answer (RFC 9110, section
+    /// 9.2.1: safe methods; an idempotent one may be answered otherwise the second time).
     pub retryable: bool,
 }
 

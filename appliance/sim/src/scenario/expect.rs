@@ -65,7 +65,8 @@ fn usual(outcome: &Outcome) -> Vec<Expectation> {
     let reads = (1..).zip(&outcome.read).map(|(number, bytes)| Expectation::TargetRead(number, bytes.clone()));
     let connections = Expectation::Count("connections".to_owned(), outcome.read.len() as u64);
     let captured = Expectation::Count("requests.captured".to_owned(), outcome.ledger.requests.captured);
-    let records = (0..).zip(ordered(outcome)).map(|(number, record)| Expectation::Record(number, outcome_words(record)));
+    let records =
+        (0..).zip(ordered(outcome)).map(|(number, record)| Expectation::Record(number, outcome_words(record)));
     reads.chain([connections, captured]).chain(records).collect()
 }
 

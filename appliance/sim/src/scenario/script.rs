@@ -95,17 +95,24 @@ impl Actor {
 
     /// When it wants to be polled.
     pub fn poll_at(&mut self, now: Time) -> Option<Time> {
-        let turns = self.connections.iter().filter(|connection| connection.is_asked()).map(|connection| connection.heard_at + TURN);
+        let turns = self
+            .connections
+            .iter()
+            .filter(|connection| connection.is_asked())
+            .map(|connection| connection.heard_at + TURN);
         let waits = core::iter::once(self.waits_until).filter(|_| self.connections.iter().any(Connection::is_asked));
         let timers = turns.chain(waits).filter(|at| *at > now).collect::<Vec<_>>();
         timers.into_iter().chain(self.host.poll_at(now)).min()
     }
 
     fn accept(&mut self, now: Time) {
-        let Some(handle) = self.listening.filter(|handle| self.host.socket(*handle).state() != State::Listen) else { return };
+        let Some(handle) = self.listening.filter(|handle| self.host.socket(*handle).state() != State::Listen) else {
+            return;
+        };
         self.listening = None;
         let says = self.greeting.clone();
-        let connection = Connection { handle, read: Vec::new(), answered: 0, heard_at: now, says, then: None, over: false };
+        let connection =
+            Connection { handle, read: Vec::new(), answered: 0, heard_at: now, says, then: None, over: false };
         self.connections.push(connection);
     }
 
@@ -205,7 +212,10 @@ impl Connection {
 /// Production's dialogue as turns: frames that the mirror lost count too, bytes sent again or in another order do not.
 fn turns(scenario: &Scenario) -> Vec<Turn> {
     let mut dialogues: BTreeMap<(u8, u8), Vec<Dialogue>> = BTreeMap::new();
-    let frames = scenario.events.iter().filter_map(|(_, event)| if let Event::Frame(frame) = event { Some(frame) } else { None });
+    let frames = scenario
+        .events
+        .iter()
+        .filter_map(|(_, event)| if let Event::Frame(frame) = event { Some(frame) } else { None });
     for frame in frames {
         let of_pair = dialogues.entry((frame.client, frame.origin)).or_default();
         let opens = frame.from_client && frame.flags & flag::SYN != 0;
@@ -246,7 +256,8 @@ impl Stream {
             self.bytes.resize(end, 0);
             let known = old.clamp(offset, end) - offset;
             self.bytes[offset + known..end].copy_from_slice(&frame.payload[known..]);
-        } else if let Some(place) = self.bytes.get_mut(offset..end).filter(|place| place.iter().all(|byte| *byte == 0)) {
+        } else if let Some(place) = self.bytes.get_mut(offset..end).filter(|place| place.iter().all(|byte| *byte == 0))
+        {
             place.copy_from_slice(&frame.payload);
         }
         grows

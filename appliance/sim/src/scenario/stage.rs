@@ -100,10 +100,13 @@ impl Stage<'_> {
             self.clock.schedule(end, Happening::Finish);
         }
         // With the order to finish the engine has its limit; without, its own time limits, the longest of which is two hours.
-        let patience = if self.scenario.settings.finish { FINISH + Duration::from_secs(1) } else { Duration::from_secs(30_000) };
-        while !self.engine.is_stuck() && !(self.clock.now() > end && self.is_at_rest()) {
-            let Some(happening) = self.clock.next(end + patience) else { break };
+        let patience =
+            if self.scenario.settings.finish { FINISH + Duration::from_secs(1) } else { Duration::from_secs(30_000) };
+        while let Some(happening) = self.clock.next(end + patience) {
             self.happen(happening);
+            if self.engine.is_stuck() || self.clock.now() > end && self.is_at_rest() {
+                break;
+            }
         }
         self.engine.check_end(self.clock.now(), &mut self.truth);
     }
@@ -159,7 +162,12 @@ impl Stage<'_> {
                 self.say("mirror", &bytes[14 + 4 * frame.vlans.len()..]);
                 for _ in 0..=usize::from(frame.twice) {
                     let captured_at = self.clock.now();
-                    self.input(Input::Mirror(MirrorFrame { captured_at, link: LinkType::Ethernet, wire_len, bytes: &bytes }));
+                    self.input(Input::Mirror(MirrorFrame {
+                        captured_at,
+                        link: LinkType::Ethernet,
+                        wire_len,
+                        bytes: &bytes,
+                    }));
                 }
             }
         }

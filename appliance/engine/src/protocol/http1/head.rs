@@ -63,7 +63,7 @@ fn expectation(method: &str) -> Expect {
         "CONNECT" => TO_CONNECT,
         _ => 0,
     };
-    let retryable = matches!(method, "GET" | "HEAD" | "PUT" | "DELETE" | "OPTIONS" | "TRACE");
+    let retryable = matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE");
     Expect { kind, retryable }
 }
 

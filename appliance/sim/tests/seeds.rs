@@ -1,0 +1,73 @@
+//! A thousand seeds, the seeds that once failed, and the proof that the checkers can fail.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use tapcopy_sim::batch;
+use tapcopy_sim::report::Report;
+use tapcopy_sim::sabotage::Sabotage;
+use tapcopy_sim::world::Options;
+
+const SEEDS: u64 = 1_000;
+
+fn expect_no_failure(reports: &[Report]) {
+    let failed: Vec<String> =
+        reports.iter().filter(|report| !report.violations.is_empty()).map(Report::to_string).collect();
+    let shown = failed.iter().take(10).cloned().collect::<Vec<_>>().join("\n");
+    assert!(failed.is_empty(), "{} of {} seeds failed\n{shown}", failed.len(), reports.len());
+}
+
+#[test]
+fn regressions() {
+    let seeds = include_str!("../regressions/seeds.txt")
+        .lines()
+        .filter_map(|line| line.split_whitespace().next()?.parse().ok());
+    let reports: Vec<Report> = seeds.map(|seed: u64| batch::run_twice(seed, Options::default())).collect();
+    assert!(!reports.is_empty());
+    expect_no_failure(&reports);
+}
+
+#[test]
+fn a_thousand_seeds() {
+    let arrived = AtomicUsize::new(0);
+    let reports = batch::run_many(0, SEEDS, Options::default(), |report| {
+        arrived.fetch_add(report.arrived, Ordering::Relaxed);
+    });
+    expect_no_failure(&reports);
+    assert!(arrived.into_inner() > 10_000, "the world is too quiet");
+}
+
+/// Without the engine: clients and origins get on with each other whatever the faults of their paths.
+#[test]
+fn production_alone() {
+    let options = Options { production_only: true, ..Options::default() };
+    expect_no_failure(&batch::run_many(0, SEEDS, options, |_| {}));
+}
+
+/// Each deliberate fault is found in some of the seeds that pass without it.
+#[test]
+fn the_checkers_can_fail() {
+    let faults = |number| {
+        [
+            Sabotage::FlipVerdict(number),
+            Sabotage::RepeatRecord(number),
+            Sabotage::LoseRecord(number),
+            Sabotage::CorruptPayload(number),
+            Sabotage::HideFrame(number),
+            Sabotage::StopCaptureClock,
+        ]
+    };
+    let good: Vec<u64> = (0..60).filter(|seed| is_good(*seed, None)).take(12).collect();
+    assert!(good.len() >= 6, "too few seeds pass without a fault: {good:?}");
+    for kind in 0..faults(0).len() {
+        let caught = good
+            .iter()
+            .zip([0, 1, 2].iter().cycle())
+            .filter(|(seed, number)| !is_good(**seed, Some(faults(**number)[kind])))
+            .count();
+        assert!(caught > good.len() / 3, "{:?}: caught in {caught} of {} seeds", faults(0)[kind], good.len());
+    }
+}
+
+fn is_good(seed: u64, sabotage: Option<Sabotage>) -> bool {
+    let options = Options { faultless: true, sabotage, ..Options::default() };
+    batch::run(seed, options).0.violations.is_empty()
+}
