@@ -34,6 +34,10 @@ const SPARE_MAX: usize = 4_096;
 /// How long a released connection may take to end by itself, before it is forgotten.
 const LINGER: Duration = Duration::from_secs(10);
 
+/// How long a released connection that is closed on both sides stays, to acknowledge the last of the peer's segments. The
+/// pool keeps the 4-tuple from being used again for as long as TIME-WAIT wants.
+const TIME_WAIT: Duration = Duration::from_millis(100);
+
 /// How long an acknowledgement may wait for something to be sent with it, while the connection is held.
 const ACK_DELAY: Duration = Duration::from_millis(10);
 
@@ -264,10 +268,15 @@ impl<O: Copy> Stack<O> {
         let awaits_ack = socket.state() == State::SynSent || socket.send_queue() > 0;
         socket.set_timeout(awaits_ack.then_some(silence.into()));
         if connection.owner.is_none() {
-            if matches!(connection.socket().state(), State::Closed | State::TimeWait) {
+            let state = connection.socket().state();
+            let late = connection.linger_until.is_some_and(|until| until <= now);
+            if state == State::Closed || (state == State::TimeWait && late) {
                 return self.forget(id);
             }
-            if connection.linger_until.is_some_and(|until| until <= now) {
+            if state == State::TimeWait {
+                let soon = now + TIME_WAIT;
+                connection.linger_until = connection.linger_until.map(|until| until.min(soon));
+            } else if late {
                 connection.socket().abort();
                 return self.mark_due(id);
             }

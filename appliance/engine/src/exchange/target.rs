@@ -290,7 +290,9 @@ impl Exchanges {
             && let Some((id, whole)) = self.outbox.drop_next(&mut books.outboxes)
         {
             self.dropping |= !whole;
-            self.lose(id, cause, books);
+            if self.get(id).is_some_and(|exchange| !exchange.is_target_done()) {
+                self.lose(id, cause, books);
+            }
         }
     }
 
