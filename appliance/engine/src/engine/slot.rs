@@ -215,7 +215,7 @@ impl Work {
             (Side::Client, Piece::Gap(len)) => self.exchanges.client_gap(len, moment, books),
             (Side::Client, Piece::Fin) => self.exchanges.client_fin(moment, books),
             (Side::Origin, Piece::Bytes(bytes)) => self.exchanges.origin_bytes(bytes, moment, books),
-            (Side::Origin, Piece::Gap(len)) => self.exchanges.origin_gap(len, one_way, moment),
+            (Side::Origin, Piece::Gap(len)) => self.exchanges.origin_gap(len, one_way, moment, books),
             (Side::Origin, Piece::Fin) => self.exchanges.origin_fin(now),
         }
     }

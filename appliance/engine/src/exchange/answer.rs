@@ -45,7 +45,8 @@ impl Answer {
     /// Notes that bytes of it came at `at`.
     pub fn touch(&mut self, at: Time, bytes: usize) {
         self.first_at.get_or_insert(at);
-        self.last_at = at;
+        // Segments that came out of order carry the stamps they came with.
+        self.last_at = self.last_at.max(at);
         self.wire_bytes += bytes as u64;
         if self.progress == Progress::Awaited {
             self.progress = Progress::Begun;

@@ -84,6 +84,8 @@ struct Exchange {
     /// Whether it was sent a second time already.
     retried: bool,
     alignment: Alignment,
+    /// Its outcome, known before the end of the request.
+    deferred: Option<Outcome>,
     origin: Answer,
     target: Answer,
 }
@@ -328,37 +330,50 @@ impl Exchanges {
     /// Gives an exchange its one outcome.
     fn conclude(&mut self, id: u64, outcome: Outcome, books: &mut Books) {
         let identity = self.identity;
+        let is_open = self.request_open && id + 1 == self.begun;
         let Some(exchange) = self.get_mut(id).filter(|exchange| exchange.stage != Stage::Done) else { return };
         exchange.stage = Stage::Done;
-        let record = record(id, identity, exchange, outcome);
         exchange.origin.discard(books);
         exchange.target.discard(books);
-        count(&record, books);
-        books.records.push_back(record);
+        match is_open {
+            true => exchange.deferred = Some(outcome),
+            false => enter(record(id, identity, exchange, outcome), books),
+        }
         self.advance_target();
         self.outbox.forget_below(self.target_at, &mut books.outboxes);
         self.forget_settled();
     }
 
+    /// Records the outcome of the request that has just ended, if it got one before its end.
+    fn record_deferred(&mut self, books: &mut Books) {
+        let (identity, id) = (self.identity, self.begun - 1);
+        if let Some(exchange) = self.get_mut(id)
+            && let Some(outcome) = exchange.deferred.take()
+        {
+            enter(record(id, identity, exchange, outcome), books);
+            self.forget_settled();
+        }
+    }
+
     /// Gives every exchange without an outcome that of a fault of the box.
     pub fn write_off(mut self, books: &mut Books) {
-        let open = (self.front..).zip(&mut self.queue).filter(|(_, exchange)| exchange.stage != Stage::Done);
+        let has_none = |exchange: &Exchange| exchange.stage != Stage::Done || exchange.deferred.is_some();
+        let open = (self.front..).zip(&mut self.queue).filter(|(_, exchange)| has_none(exchange));
         for (id, exchange) in open {
             let cause = NotReplayed::Fault;
             let outcome =
                 if exchange.replayed { Outcome::NotAnswered(cause.into()) } else { Outcome::NotReplayed(cause) };
-            let record = record(id, self.identity, exchange, outcome);
             exchange.origin.discard(books);
             exchange.target.discard(books);
-            count(&record, books);
-            books.records.push_back(record);
+            enter(record(id, self.identity, exchange, outcome), books);
         }
         books.outboxes.exchange(self.outbox.len(), 0);
     }
 
     /// Forgets the exchanges at the front that have their outcome, and whose answer the origin has given.
     fn forget_settled(&mut self) {
-        while self.front < self.origin_at && self.queue.front().is_some_and(|exchange| exchange.stage == Stage::Done) {
+        let is_settled = |exchange: &Exchange| exchange.stage == Stage::Done && exchange.deferred.is_none();
+        while self.front < self.origin_at && self.queue.front().is_some_and(is_settled) {
             self.queue.pop_front();
             self.front += 1;
         }
@@ -406,7 +421,8 @@ fn record(id: u64, identity: Identity, exchange: &Exchange, outcome: Outcome) ->
     }
 }
 
-fn count(record: &Record, books: &mut Books) {
+/// Counts a record and hands it on.
+fn enter(record: Record, books: &mut Books) {
     let ledger = &mut books.ledger;
     ledger.requests.in_progress -= 1;
     match &record.outcome {
@@ -423,6 +439,7 @@ fn count(record: &Record, books: &mut Books) {
             record_latency(&mut ledger.latency_us.target, record.target_latency);
         }
     }
+    books.records.push_back(record);
 }
 
 fn record_latency(latencies: &mut crate::ledger::Latencies, latency: Option<Latency>) {

@@ -51,10 +51,14 @@ impl Exchanges {
         }
         first.extend_from_slice(bytes);
         let Some(is_http) = looks_like_request(first) else { return };
-        let first = core::mem::take(first);
-        let moment = Moment { captured_at: *since, ..moment };
+        let mut first = core::mem::take(first);
+        let earlier = Moment { captured_at: *since, ..moment };
         self.framing = if is_http { framed(books) } else { Framing::Turns };
-        self.client_bytes(&first, moment, books);
+        first.truncate(first.len() - bytes.len());
+        if !first.is_empty() {
+            self.client_bytes(&first, earlier, books);
+        }
+        self.client_bytes(bytes, moment, books);
     }
 
     /// Finds the protocol in the middle of a session. A run of bytes that continues what began unseen belongs to nothing;
@@ -93,7 +97,7 @@ impl Exchanges {
                 exchange.expect = expect;
             }
             if ends {
-                self.finish_request();
+                self.finish_request(books);
             }
             bytes = rest;
         }
@@ -137,6 +141,7 @@ impl Exchanges {
             replayed: false,
             retried: false,
             alignment: Alignment::default(),
+            deferred: None,
             origin,
             target: Answer::default(),
         });
@@ -185,10 +190,10 @@ impl Exchanges {
     }
 
     fn take_request_bytes(&mut self, bytes: &[u8], moment: Moment, books: &mut Books) {
-        self.client_last_at = moment.captured_at;
+        self.client_last_at = self.client_last_at.max(moment.captured_at);
         if let Some(exchange) = self.last_mut() {
             exchange.request_bytes += bytes.len() as u64;
-            exchange.request_last_at = moment.captured_at;
+            exchange.request_last_at = exchange.request_last_at.max(moment.captured_at);
         }
         if self.dropping {
             return;
@@ -199,12 +204,16 @@ impl Exchanges {
         self.outbox.push(bytes, books.limits.request_held_bytes, &mut books.outboxes);
     }
 
-    fn finish_request(&mut self) {
+    fn finish_request(&mut self, books: &mut Books) {
+        if !self.request_open {
+            return;
+        }
         if !self.dropping {
             self.outbox.finish();
         }
         self.dropping = false;
         self.request_open = false;
+        self.record_deferred(books);
     }
 
     /// Drops the present request, which is not whole.
@@ -235,20 +244,20 @@ impl Exchanges {
                 let in_step = self.requests == Step::In && self.request_open && requests.request_gap(len);
                 if in_step {
                     if requests.request(&[]).is_ok_and(|step| step.boundary != Boundary::Inside) {
-                        self.finish_request();
+                        self.finish_request(books);
                     }
                     return;
                 }
             }
         }
-        self.finish_request();
+        self.finish_request(books);
         self.requests = Step::Out;
         self.lose_answers(Incomparable::MirrorGap, moment.now);
     }
 
     /// The origin's next bytes.
     pub fn origin_bytes(&mut self, bytes: &[u8], moment: Moment, books: &mut Books) {
-        self.origin_last_at = Some(moment.captured_at);
+        self.origin_last_at = self.origin_last_at.max(Some(moment.captured_at));
         match &self.framing {
             Framing::Undecided(first, _) if first.is_empty() && self.requests == Step::Out => {
                 self.greeting.origin += bytes.len() as u64;
@@ -273,7 +282,7 @@ impl Exchanges {
 
     fn take_origin_turn(&mut self, bytes: &[u8], moment: Moment, books: &mut Books) {
         if self.request_open {
-            self.finish_request();
+            self.finish_request(books);
         }
         let turn = self.last_turn();
         let exchange = self.queue.back_mut().filter(|_| turn.is_some());
@@ -396,20 +405,20 @@ impl Exchanges {
     }
 
     /// Bytes of the origin were lost by the mirror; `one_way`: it shows none of them ever.
-    pub fn origin_gap(&mut self, len: u64, one_way: bool, moment: Moment) {
+    pub fn origin_gap(&mut self, len: u64, one_way: bool, moment: Moment, books: &mut Books) {
         let cause = if one_way { Incomparable::OneWay } else { Incomparable::MirrorGap };
-        self.origin_last_at = Some(moment.captured_at);
+        self.origin_last_at = self.origin_last_at.max(Some(moment.captured_at));
         match self.framing {
             Framing::Undecided(..) => self.greeting.origin += len,
-            Framing::Turns => self.miss_origin_turn(len, cause, moment),
+            Framing::Turns => self.miss_origin_turn(len, cause, moment, books),
             Framing::Framed { .. } if self.answers == Step::In => self.miss_answer(len, cause, moment),
             Framing::Framed { .. } => {}
         }
     }
 
-    fn miss_origin_turn(&mut self, len: u64, cause: Incomparable, moment: Moment) {
+    fn miss_origin_turn(&mut self, len: u64, cause: Incomparable, moment: Moment, books: &mut Books) {
         if self.request_open {
-            self.finish_request();
+            self.finish_request(books);
         }
         let turn = self.last_turn();
         if let Some(score) = &mut self.score {
@@ -467,7 +476,7 @@ impl Exchanges {
             self.drop_request(NotReplayed::ClientIncomplete, books);
         }
         if open {
-            self.finish_request();
+            self.finish_request(books);
         }
         open
     }

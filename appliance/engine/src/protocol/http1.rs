@@ -19,6 +19,11 @@ use stream::Stream;
 /// Bytes after which [`looks_like_request`] has decided at the latest; the methods of RFC 9110 have at most 7.
 const DECIDED_BYTES: usize = 16;
 
+/// Methods at which the stream can be picked up. None is the end of another: the segment before may have carried a method's
+/// first letters, and what is left of it is no method.
+const METHODS: [&str; 12] =
+    ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE", "PROPFIND", "REPORT", "SEARCH"];
+
 /// What an HTTP/2 client without TLS sends first (RFC 9113, section 3.4). It has the shape of a request line.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
 
@@ -144,13 +149,13 @@ fn is_request_start(bytes: &[u8]) -> bool {
         Ok(_) | Err(httparse::Error::TooManyHeaders) => {}
         Err(_) => return false,
     }
-    request.version.is_some() || request.method.is_some_and(|method| is_long_target(method, &bytes[method.len()..]))
+    let Some(method) = request.method.filter(|method| METHODS.contains(method)) else { return false };
+    request.version.is_some() || is_long_target(&bytes[method.len()..])
 }
 
 /// Whether a segment that the parser found to be a request line without an end is one by its form.
-fn is_long_target(method: &str, rest: &[u8]) -> bool {
-    const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"];
-    METHODS.contains(&method) && (rest.starts_with(b" /") || rest.starts_with(b" http"))
+fn is_long_target(rest: &[u8]) -> bool {
+    rest.starts_with(b" /") || rest.starts_with(b" http")
 }
 
 /// Length of the empty lines that a client may send before a request line (RFC 9112, section 2.2).
