@@ -1,7 +1,20 @@
 //! One connection of a server: what its application reads and says.
 
-struct Connection {
-    handle: SocketHandle,
+use crate::host::Host;
+use crate::plan::{INTERIM, Kind, Plan, find_mark};
+use crate::truth::Truth;
+use core::time::Duration;
+use smoltcp::iface::SocketHandle;
+use smoltcp::socket::tcp::State;
+use std::collections::VecDeque;
+use tapcopy_engine::Time;
+
+/// Bytes within which a request's mark must come.
+const MARK_WITHIN: usize = 64;
+
+/// A connection.
+pub(crate) struct Connection {
+    pub handle: SocketHandle,
     /// Index into the truth's connections, of a server under test.
     number: usize,
     /// The request being read and the bytes of it read.
@@ -13,7 +26,7 @@ struct Connection {
     /// Bytes said, or about to be.
     said: u64,
     answers: usize,
-    fate: Fate,
+    pub fate: Fate,
     closing: bool,
 }
 
@@ -36,17 +49,34 @@ enum Then {
 
 /// What a connection to a server under test will suffer.
 #[derive(Clone, Copy, Default)]
-struct Fate {
-    closes_after: Option<usize>,
-    resets_at: Option<usize>,
-    cuts_at: Option<usize>,
-    mute: bool,
-    slow: Option<Duration>,
-    reads_from: Option<Time>,
+pub(crate) struct Fate {
+    pub closes_after: Option<usize>,
+    pub resets_at: Option<usize>,
+    pub cuts_at: Option<usize>,
+    pub mute: bool,
+    pub slow: Option<Duration>,
+    pub reads_from: Option<Time>,
 }
 
 impl Connection {
-    fn poll(&mut self, host: &mut Host, plan: &Plan, truth: &mut Truth, under_test: bool, now: Time) {
+    /// A connection just accepted.
+    pub fn new(handle: SocketHandle, number: usize, fate: Fate) -> Self {
+        Self {
+            handle,
+            number,
+            reading: None,
+            held: Vec::new(),
+            due: VecDeque::new(),
+            pieces: VecDeque::new(),
+            said: 0,
+            answers: 0,
+            fate,
+            closing: false,
+        }
+    }
+
+    /// Lets the application work.
+    pub fn poll(&mut self, host: &mut Host, plan: &Plan, truth: &mut Truth, under_test: bool, now: Time) {
         let state = host.socket(self.handle).state();
         if !self.closing && !matches!(state, State::SynReceived | State::Established | State::CloseWait) {
             // The peer reset the connection, or it timed out.
@@ -62,7 +92,8 @@ impl Connection {
         self.follow_close(host, truth);
     }
 
-    fn poll_at(&self, now: Time) -> Option<Time> {
+    /// When the application wants to be polled.
+    pub fn poll_at(&self, now: Time) -> Option<Time> {
         let due = self.due.front().map(|(_, at)| *at);
         let piece = self.pieces.front().map(|piece| piece.not_before);
         [due, piece, self.fate.reads_from].into_iter().flatten().filter(|at| *at > now).min()
@@ -128,7 +159,8 @@ impl Connection {
         let after = request.answer.after;
         if from < after && after <= to && !self.fate.mute {
             let at = self.due.back().map_or(now, |(_, at)| now.max(*at)) + request.answer.delay;
-            self.due.push_back((id, at + self.fate.slow.unwrap_or_default()));
+            let later = if under_test { request.answer.later } else { Duration::ZERO };
+            self.due.push_back((id, at + later + self.fate.slow.unwrap_or_default()));
         }
         let whole = to == request.bytes.len();
         self.reading = (!whole).then_some((id, to));
@@ -140,7 +172,8 @@ impl Connection {
         }
     }
 
-    fn say(&mut self, bytes: &[u8], now: Time) {
+    /// Says something that is no answer.
+    pub fn say(&mut self, bytes: &[u8], now: Time) {
         if !bytes.is_empty() {
             self.said += bytes.len() as u64;
             let (bytes, answer_to) = (bytes.to_vec(), None);
@@ -163,8 +196,7 @@ impl Connection {
             }
             let then = if answer.closes { Then::Close } else { Then::Finish };
             // A content that ends with the connection cannot be cut without being another content.
-            let framed = plan.topology.services[plan.sessions[plan.requests[id].session].service].kind
-                == crate::plan::Kind::Http
+            let framed = plan.topology.services[plan.sessions[plan.requests[id].session].service].kind == Kind::Http
                 && !answer.closes;
             self.push_answer(id, bytes.clone(), then, framed, now);
         }

@@ -13,6 +13,7 @@ pub mod batch;
 pub mod checker;
 pub mod client;
 pub mod clock;
+mod connection;
 pub mod fault;
 pub mod host;
 pub mod link;

@@ -189,6 +189,8 @@ pub struct AnswerPlan {
     pub after: usize,
     /// How long the server works on it.
     pub delay: Duration,
+    /// How much longer the server under test works on it, so that the replay falls behind production.
+    pub later: Duration,
     /// Whether the server closes after it.
     pub closes: bool,
 }

@@ -29,6 +29,7 @@ mod expect;
 mod notation;
 mod script;
 mod stage;
+mod word;
 
 pub use expect::Outcome;
 

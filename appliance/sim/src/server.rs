@@ -3,21 +3,18 @@
 //! The application knows the plan: from a request's mark it knows all bytes that must follow, and the answer. What it
 //! reads otherwise breaks a rule at once. Servers under test answer alterations, and have faults of their own.
 
+use crate::connection::{Connection, Fate};
 use crate::fault::TargetFaults;
 use crate::host::{Buffers, Host};
 use crate::packet::{Segment, flag};
-use crate::plan::{INTERIM, Plan, find_mark};
+use crate::plan::Plan;
 use crate::seed::Rng;
 use crate::truth::{ConnectionTruth, Truth};
 use core::net::SocketAddr;
-use core::time::Duration;
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::State;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use tapcopy_engine::Time;
-
-/// Bytes within which a request's mark must come.
-const MARK_WITHIN: usize = 64;
 
 /// A server machine.
 pub struct Server {
@@ -157,18 +154,7 @@ impl Server {
         }
         self.listening = None;
         let fate = self.under_test.as_mut().map_or_else(Fate::default, |under_test| under_test.fate(now));
-        let mut connection = Connection {
-            handle,
-            number: truth.connections.len(),
-            reading: None,
-            held: Vec::new(),
-            due: VecDeque::new(),
-            pieces: VecDeque::new(),
-            said: 0,
-            answers: 0,
-            fate,
-            closing: false,
-        };
+        let mut connection = Connection::new(handle, truth.connections.len(), fate);
         if let Some(under_test) = &self.under_test {
             truth.connections.push(ConnectionTruth {
                 target: under_test.target,

@@ -217,8 +217,10 @@ impl Truth {
         let earliest = (answered_at + plan.requests[request].think).min(shown_at + self.rules.lag);
         if now < earliest {
             let details = format!(
-                "request {request} arrived at {now:?}, before {earliest:?}: answered {answered_at:?}, think {:?}, shown {shown_at:?}",
-                plan.requests[request].think
+                "request {request} arrived at {now:?}, before {earliest:?}: answered {answered_at:?}, think {:?}, shown {shown_at:?}, \
+                 the one before was answered before it was whole: {}",
+                plan.requests[request].think,
+                plan.requests[request - 1].answer.after < plan.requests[request - 1].bytes.len()
             );
             self.violate("the client's think time is kept", details);
         }

@@ -40,7 +40,8 @@ fn add_session(plan: &mut Plan, target: &TargetFaults, rng: &mut Rng) {
         aborted: false,
     };
     reuse_address(plan, &mut session, rng);
-    Script { plan, session, target, rng, said: 0 }.draw();
+    let later = rng.maybe(50, |rng| rng.micros(100, 60_000)).unwrap_or_default();
+    Script { plan, session, target, rng, said: 0, later }.draw();
 }
 
 /// Now and then a session takes the addresses and ports of one that is over.
@@ -74,6 +75,8 @@ struct Script<'a> {
     rng: &'a mut Rng,
     /// Bytes that the server will have said so far.
     said: usize,
+    /// How much slower the server under test is in this session.
+    later: Duration,
 }
 
 impl Script<'_> {
@@ -122,6 +125,7 @@ impl Script<'_> {
             Kind::Raw => self.raw(ending),
         };
         (request.waits, request.think) = (waits, think);
+        request.answer.later = self.later;
         if self.rng.percent(self.target.alters) {
             request.alteration = Some(match kind {
                 Kind::Http => alteration::http(&request.answer, framing, has_content, self.rng),
@@ -273,7 +277,11 @@ impl Script<'_> {
             (framing == Framing::Chunked).then(|| [&bytes[..head], &message::chunks(&content, self.rng)].concat());
         let delay = self.delay();
         let has_content = framing != Framing::None;
-        (AnswerPlan { bytes, head, reframed, content, after: 0, delay, closes }, framing, has_content)
+        (
+            AnswerPlan { bytes, head, reframed, content, after: 0, delay, closes, later: Duration::ZERO },
+            framing,
+            has_content,
+        )
     }
 }
 

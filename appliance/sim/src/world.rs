@@ -4,31 +4,32 @@
 //! checked at every step. When the last client is done, the faults end; either the engine is told to finish or it is left
 //! to its own time limits, and in both cases it must come to rest.
 
-use crate::checker::{BOX_MAC, Checked};
+mod events;
+mod terms;
+
+use crate::checker::Checked;
 use crate::client::Client;
+use crate::clock::Clock;
 use crate::fault::{Faults, Order};
 use crate::host::{Buffers, Host};
 use crate::link::Link;
 use crate::neighbor::Neighbors;
-use crate::packet::{self, Mac};
+use crate::packet::Mac;
 use crate::pcap::Captured;
-use crate::plan::{Kind, Plan, Start};
+use crate::plan::{Plan, Start};
 use crate::report::Report;
 use crate::sabotage::{Sabotage, Saboteur};
 use crate::seed::Rng;
 use crate::server::{Server, UnderTest};
 use crate::span::{Shown, Span};
-use crate::truth::{Rules, Truth};
-use crate::verdict::{self, Extent};
+use crate::truth::Truth;
+use crate::verdict;
 use crate::workload;
 use core::net::IpAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
-use tapcopy_engine::config::{Config, FarEnd, Origin, Service, Speed};
-use tapcopy_engine::message::LinkType;
-use tapcopy_engine::{Command, Input, MirrorFrame, Time};
-
-use crate::clock::Clock;
+use tapcopy_engine::config::Config;
+use tapcopy_engine::{Command, Input, Time};
 
 /// Production must be over by then, whatever the faults.
 const PRODUCTION_MAX: Time = Time::from_millis(300_000);
@@ -131,11 +132,11 @@ impl World {
         let mut rng = Rng::new(seed);
         let drawn = Faults::draw(&mut rng.fork());
         let faults = if options.faultless { Faults::default() } else { drawn };
-        let faults = tolerate_slow_holes(faults);
+        let faults = terms::tolerate_slow_holes(faults);
         let plan = workload::draw(&faults.target, &mut rng.fork());
         let patient = rng.percent(70) || options.faultless;
-        let config = config(&plan, &faults);
-        let rules = rules(&plan, &faults);
+        let config = terms::config(&plan, &faults);
+        let rules = terms::rules(&plan, &faults);
         let mut world = Self {
             options,
             healed: false,
@@ -244,7 +245,7 @@ impl World {
             return;
         }
         self.engine.check_end(self.clock.now(), &mut self.truth);
-        let extent = self.extent();
+        let extent = terms::extent(&self.plan, &self.faults, self.patient);
         let ledger = self.engine.engine().ledger().clone();
         verdict::check(&self.plan, &mut self.truth, self.engine.records(), &ledger, extent);
     }
@@ -289,33 +290,4 @@ impl World {
             target.server.heal();
         }
     }
-
-    fn extent(&self) -> Extent {
-        let (mirror, in_box) = (&self.faults.mirror, &self.faults.in_box);
-        let seen =
-            mirror.is_lossless() && !in_box.scarce && !in_box.is_disturbed() && self.plan.topology.sample == 10_000;
-        let quick = self.plan.sessions.iter().all(|session| session.steps.len() < 1_000);
-        Extent {
-            seen,
-            ordered: mirror.keeps_order(),
-            answered: self.faults.target.is_healthy() && self.patient && quick,
-            clean_path: is_clean(&self.faults),
-        }
-    }
-}
-
-impl Target {
-    fn work(&mut self, plan: &Plan, truth: &mut Truth, now: Time) -> (Vec<Vec<u8>>, Option<Time>) {
-        self.server.poll(plan, truth, now);
-        for packet in self.server.host().take_sent() {
-            self.neighbors.send(now, packet);
-        }
-        self.neighbors.poll(now);
-        let poll_at = [self.server.poll_at(now), self.neighbors.poll_at()].into_iter().flatten().min();
-        (self.neighbors.take_frames(), poll_at)
-    }
-}
-
-fn seconds(time: Time) -> f64 {
-    time.as_nanos() as f64 / 1e9
 }

@@ -58,12 +58,12 @@ fn the_checkers_can_fail() {
     let good: Vec<u64> = (0..60).filter(|seed| is_good(*seed, None)).take(12).collect();
     assert!(good.len() >= 6, "too few seeds pass without a fault: {good:?}");
     for kind in 0..faults(0).len() {
-        let caught = good
+        let struck = good
             .iter()
             .zip([0, 1, 2].iter().cycle())
             .filter(|(seed, number)| !is_good(**seed, Some(faults(**number)[kind])))
             .count();
-        assert!(caught > good.len() / 3, "{:?}: caught in {caught} of {} seeds", faults(0)[kind], good.len());
+        assert!(struck > good.len() / 3, "{:?}: found in {struck} of {} seeds", faults(0)[kind], good.len());
     }
 }
 

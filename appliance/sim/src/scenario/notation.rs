@@ -1,6 +1,7 @@
 //! Reading scenario files.
 
 use super::expect::Expectation;
+use super::word::{Word, number, plain, split};
 use crate::packet::flag;
 use core::time::Duration;
 use tapcopy_engine::config::{Pacing, Protocol};
@@ -157,10 +158,6 @@ fn parse_line(scenario: &mut Scenario, number: usize, words: &[Word]) -> Result<
             Ok(())
         }
     }
-}
-
-fn number<T: core::str::FromStr>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|_| format!("{text} is not a number that fits"))
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

@@ -2,13 +2,15 @@
 
 /// A word of a line: text in quotes is one.
 #[derive(Clone, Debug, PartialEq)]
-enum Word {
+pub enum Word {
+    /// A bare word.
     Plain(String),
+    /// A text.
     Quoted(Vec<u8>),
 }
 
 /// Splits a line into words and drops its comment.
-fn split(line: &str) -> Result<Vec<Word>, String> {
+pub fn split(line: &str) -> Result<Vec<Word>, String> {
     let (mut words, mut rest) = (Vec::new(), line.trim_start());
     while let Some(first) = rest.chars().next().filter(|first| *first != '#') {
         if first == '"' {
@@ -62,7 +64,8 @@ fn unescape(chars: &mut core::str::CharIndices<'_>) -> Result<u8, String> {
     })
 }
 
-fn plain(words: &[Word]) -> Result<Vec<&str>, String> {
+/// Bare words only.
+pub fn plain(words: &[Word]) -> Result<Vec<&str>, String> {
     let text = |word: &'_ Word| match word {
         Word::Plain(_) => Ok(()),
         Word::Quoted(_) => Err("no quoted text belongs here".to_owned()),
@@ -71,3 +74,7 @@ fn plain(words: &[Word]) -> Result<Vec<&str>, String> {
     Ok(words.iter().filter_map(|word| if let Word::Plain(text) = word { Some(text.as_str()) } else { None }).collect())
 }
 
+/// Reads a number.
+pub fn number<T: core::str::FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| format!("{text} is not a number that fits"))
+}

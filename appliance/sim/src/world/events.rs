@@ -1,9 +1,19 @@
 //! What happens in the world: machines work, links carry, the switch and the engine pass on.
 
-use super::{Event, Machine, World, seconds};
+use super::{Event, Machine, Target, World};
+use crate::fault::Order;
+use crate::packet;
+use crate::pcap::Captured;
+use crate::plan::{Plan, Start};
+use crate::span::Shown;
+use crate::truth::Truth;
+use core::time::Duration;
+use tapcopy_engine::message::LinkType;
+use tapcopy_engine::{Command, Input, MirrorFrame, Time};
 
 impl World {
-    fn happen(&mut self, event: Event) {
+    /// Lets an event happen.
+    pub(super) fn happen(&mut self, event: Event) {
         if self.options.trace {
             self.print(&event);
         }
@@ -181,11 +191,16 @@ impl World {
         self.input(Input::Command(command));
     }
 
-    fn input(&mut self, input: Input<'_>) {
+    /// Gives the engine an input and does what it says.
+    pub(super) fn input(&mut self, input: Input<'_>) {
         if self.options.production_only {
             return;
         }
+        let known = self.engine.records().len();
         let frames = self.engine.input(self.clock.now(), input, &mut self.truth);
+        for record in self.engine.records()[known..].iter().filter(|_| self.options.trace) {
+            println!("{:>12.6}   {record:?}", seconds(self.clock.now()));
+        }
         for frame in frames {
             self.transmit(frame);
         }
@@ -240,3 +255,18 @@ impl World {
     }
 }
 
+impl Target {
+    fn work(&mut self, plan: &Plan, truth: &mut Truth, now: Time) -> (Vec<Vec<u8>>, Option<Time>) {
+        self.server.poll(plan, truth, now);
+        for packet in self.server.host().take_sent() {
+            self.neighbors.send(now, packet);
+        }
+        self.neighbors.poll(now);
+        let poll_at = [self.server.poll_at(now), self.neighbors.poll_at()].into_iter().flatten().min();
+        (self.neighbors.take_frames(), poll_at)
+    }
+}
+
+fn seconds(time: Time) -> f64 {
+    time.as_nanos() as f64 / 1e9
+}
