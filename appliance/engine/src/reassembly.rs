@@ -15,11 +15,13 @@
 use crate::flow::Side;
 use crate::limits::{Budget, Limits};
 use crate::time::Time;
-use core::time::Duration;
 use std::collections::BTreeMap;
 
 /// Farthest a sequence number may lie ahead: the largest window (RFC 7323, section 2.3).
 const WINDOW_MAX: i64 = 1 << 30;
+
+/// How far beyond what was seen of a stream a reset may lie: a window that the mirror lost.
+const RESET_SLACK: i64 = 1 << 20;
 
 /// Holes after which a direction that never showed a byte is taken for one that the mirror does not have.
 const ONE_WAY_HOLES: u32 = 2;
@@ -44,6 +46,8 @@ pub struct Delivery<'a> {
     pub piece: Piece<'a>,
     /// When the segment that brought it was captured.
     pub captured_at: Time,
+    /// Nothing was ever seen of this side: the mirror has one direction.
+    pub one_way: bool,
 }
 
 /// A segment as reassembly sees it.
@@ -128,6 +132,8 @@ struct Stream {
     held_bytes: usize,
     /// When that was captured.
     acked_at: Time,
+    /// When an acknowledgement first proved the present hole.
+    proven_at: Time,
     /// Since when something held or acknowledged waits for bytes that are missing, and where.
     stalled_since: Option<Time>,
     stalled_at: u64,
@@ -204,9 +210,13 @@ impl Stream {
         self.stalled_at = self.next;
     }
 
-    /// How long it may wait.
-    fn patience(&self, limits: &Limits) -> Duration {
-        if self.acked > self.next && self.hole_end().is_some() { limits.gap_grace } else { limits.hole_timeout }
+    /// Until when it may wait.
+    fn patience(&self, limits: &Limits) -> Option<Time> {
+        let since = self.stalled_since?;
+        Some(match self.acked > self.next && self.hole_end().is_some() {
+            true => since.max(self.proven_at) + limits.gap_grace,
+            false => since + limits.hole_timeout,
+        })
     }
 
     /// Takes the first held piece if it is in order and explained.
@@ -245,7 +255,21 @@ impl Streams {
 
     /// Says that `side`'s first byte has the sequence number `seq`, unless that is known already.
     pub fn begin(&mut self, side: Side, seq: u32) {
-        self.of(side).base.get_or_insert(seq);
+        let stream = self.of(side);
+        stream.base.get_or_insert(seq);
+        stream.seen = true;
+    }
+
+    /// Whether a reset with the sequence number `seq` can be `side`'s own: a late one of an earlier session on the same
+    /// flow, or a forged one, lies elsewhere (RFC 5961, section 3.2, but for the mirror's losses).
+    pub fn may_reset(&self, side: Side, seq: u32) -> bool {
+        let stream = match side {
+            Side::Client => &self.client,
+            Side::Origin => &self.origin,
+        };
+        let end =
+            stream.held.last_key_value().map_or(stream.next, |(offset, held)| offset + held.span()).max(stream.acked);
+        stream.offset_of(seq).is_none_or(|offset| offset >= -1 && offset <= end as i64 + RESET_SLACK)
     }
 
     /// Takes a segment, and hands on what has become ready. `budget` is of the bytes held in all sessions.
@@ -258,7 +282,7 @@ impl Streams {
         sink: &mut impl FnMut(Delivery<'_>),
     ) -> Arrival {
         let held = self.held_bytes();
-        let after = self.note_ack(content);
+        let after = self.note_ack(now, content);
         let arrival = self.place(content, after, sink);
         self.settle(now, sink);
         budget.exchange(held, self.held_bytes());
@@ -267,7 +291,7 @@ impl Streams {
     }
 
     /// Learns what the segment acknowledges; returns how far the other stream must be handed on before it.
-    fn note_ack(&mut self, content: &Content<'_>) -> u64 {
+    fn note_ack(&mut self, now: Time, content: &Content<'_>) -> u64 {
         let Some(ack) = content.ack else { return 0 };
         let other = self.of(content.side.other());
         other.base.get_or_insert(ack);
@@ -276,6 +300,9 @@ impl Streams {
             return 0;
         }
         if offset as u64 > other.acked {
+            if other.acked <= other.next {
+                other.proven_at = now;
+            }
             other.acked = offset as u64;
             other.acked_at = content.captured_at;
         }
@@ -300,8 +327,9 @@ impl Streams {
             hand_on(stream, content.side, bytes, tail, content.captured_at, sink);
             return Arrival::InOrder;
         }
+        let arrival = if offset <= stream.next && after <= other.next { Arrival::InOrder } else { Arrival::Early };
         stream.hold(offset, bytes, tail, after, content.captured_at);
-        Arrival::Early
+        arrival
     }
 
     /// Hands on, in turn, whatever of the two streams is ready; then notes since when each waits.
@@ -343,14 +371,13 @@ impl Streams {
 
     /// When [`Streams::expire`] has something to do.
     pub fn deadline(&self, limits: &Limits) -> Option<Time> {
-        let of = |stream: &Stream| Some(stream.stalled_since? + stream.patience(limits));
-        [of(&self.client), of(&self.origin)].into_iter().flatten().min()
+        [self.client.patience(limits), self.origin.patience(limits)].into_iter().flatten().min()
     }
 
     /// Gives up the holes whose time has come.
     pub fn expire(&mut self, now: Time, limits: &Limits, budget: &mut Budget, sink: &mut impl FnMut(Delivery<'_>)) {
         let held = self.held_bytes();
-        let due = |stream: &Stream| stream.stalled_since.is_some_and(|since| since + stream.patience(limits) <= now);
+        let due = |stream: &Stream| stream.patience(limits).is_some_and(|until| until <= now);
         while self.give_up(now, due, due, sink) {}
         budget.exchange(held, self.held_bytes());
     }
@@ -376,9 +403,10 @@ impl Streams {
             let Some(end) = stream.hole_end().filter(|_| hole_due(stream)) else { continue };
             let captured_at = stream.held.first_key_value().map_or(stream.acked_at, |(_, held)| held.captured_at);
             let lost = end - stream.next;
+            let one_way = !stream.seen;
             stream.next = end;
             stream.holes += 1;
-            sink(Delivery { side, piece: Piece::Gap(lost), captured_at });
+            sink(Delivery { side, piece: Piece::Gap(lost), captured_at, one_way });
             self.settle(now, sink);
             return true;
         }
@@ -395,14 +423,6 @@ impl Streams {
     /// Whether something is held, or known to be missing.
     pub fn is_stalled(&self) -> bool {
         self.client.stalled_since.is_some() || self.origin.stalled_since.is_some()
-    }
-
-    /// Whether the mirror never showed a byte of `side`, though the other side acknowledged some.
-    pub fn is_one_way(&self, side: Side) -> bool {
-        match side {
-            Side::Client => self.client.is_one_way(),
-            Side::Origin => self.origin.is_one_way(),
-        }
     }
 
     /// Bytes held back, with what it takes to hold them.
@@ -422,14 +442,14 @@ fn hand_on(
 ) {
     if !bytes.is_empty() {
         stream.next += bytes.len() as u64;
-        sink(Delivery { side, piece: Piece::Bytes(bytes), captured_at });
+        sink(Delivery { side, piece: Piece::Bytes(bytes), captured_at, one_way: false });
     }
     if tail.missing > 0 {
         stream.next += tail.missing;
-        sink(Delivery { side, piece: Piece::Gap(tail.missing), captured_at });
+        sink(Delivery { side, piece: Piece::Gap(tail.missing), captured_at, one_way: false });
     }
     if tail.fin {
         stream.next += 1;
-        sink(Delivery { side, piece: Piece::Fin, captured_at });
+        sink(Delivery { side, piece: Piece::Fin, captured_at, one_way: false });
     }
 }

@@ -11,7 +11,7 @@
 use crate::books::Books;
 use crate::config::{Pacing, Speed};
 use crate::exchange::Exchanges;
-use crate::exchange::outbox::{Anchor, Farewell, Gate};
+use crate::exchange::outbox::{Farewell, Gate};
 use crate::exchange::target::{Connection, Passage};
 use crate::frame::Endpoint;
 use crate::ledger::{NotReplayed, Reconnect};
@@ -366,16 +366,14 @@ impl Replay {
 
     fn release_at(&self, gate: &Gate, exchanges: &Exchanges, lag: Duration) -> Time {
         let State::Open { opened_at, .. } = self.state else { return Time::ZERO };
-        let from = match gate.anchor {
-            Anchor::Opened => opened_at,
-            Anchor::Answered => exchanges.target_moved_at,
-            Anchor::Sent => self.last_sent_at,
-        };
-        let think = match (self.manner.pacing, self.manner.speed) {
+        let scale = |think: Duration| match (self.manner.pacing, self.manner.speed) {
             (Pacing::Immediate, _) | (_, Speed::Max) => Duration::ZERO,
-            (Pacing::Turns, Speed::Times(times)) => gate.think.div_f64(times),
+            (Pacing::Turns, Speed::Times(times)) => think.div_f64(times),
         };
-        (from + think).min(from.max(gate.seen_at + lag))
+        let (answered_at, sent_at) = (exchanges.target_moved_at, self.last_sent_at.max(opened_at));
+        let after_answer = gate.think.since_answer.map_or(Time::ZERO, |think| answered_at + scale(think));
+        let after_client = gate.think.since_client.map_or(Time::ZERO, |think| sent_at + scale(think));
+        after_answer.max(after_client).min(answered_at.max(gate.seen_at + lag))
     }
 
     fn say_farewell<O: Copy>(

@@ -116,7 +116,7 @@ impl Session {
         let mut noting = noting(&mut self.closed, sink);
         let arrival = self.streams.handle(now, &content, shared.limits, shared.ahead, &mut noting);
         drop(noting);
-        if segment.flags.rst() {
+        if segment.flags.rst() && self.streams.may_reset(sender, segment.seq) {
             self.reset.get_or_insert((sender, captured_at));
         }
         self.conclude(sink);
@@ -201,11 +201,6 @@ impl Session {
     /// Bytes held back.
     pub fn held_bytes(&self) -> usize {
         self.streams.held_bytes()
-    }
-
-    /// Whether the mirror shows only the client's direction of it.
-    pub fn is_one_way(&self) -> bool {
-        self.streams.is_one_way(Side::Origin)
     }
 }
 

@@ -72,12 +72,11 @@ impl Slot {
     ) {
         self.last_captured_at = frame.captured_at;
         let limits = books.limits;
-        let one_way = self.session.is_one_way();
         let (work, captured_at) = (&mut self.work, frame.captured_at);
         let mut shared = Shared { limits: &limits, ahead };
         let arrival = self.session.handle(now, captured_at, sender, segment, &mut shared, &mut |happening| {
             if let Some(work) = work {
-                work.note(happening, now, captured_at, one_way, books);
+                work.note(happening, now, captured_at, books);
             }
         });
         match arrival {
@@ -91,12 +90,11 @@ impl Slot {
     /// Gives up what was waited for too long.
     pub fn handle_timeout(&mut self, now: Time, books: &mut Books, ahead: &mut Budget) {
         let limits = books.limits;
-        let one_way = self.session.is_one_way();
         let (work, captured_at) = (&mut self.work, self.last_captured_at);
         let mut shared = Shared { limits: &limits, ahead };
         self.session.handle_timeout(now, &mut shared, &mut |happening| {
             if let Some(work) = work {
-                work.note(happening, now, captured_at, one_way, books);
+                work.note(happening, now, captured_at, books);
             }
         });
         self.note_end(now, books);
@@ -105,12 +103,11 @@ impl Slot {
     /// Ends the session for a cause of the box's own.
     pub fn end(&mut self, now: Time, cause: Ended, books: &mut Books, ahead: &mut Budget) {
         let limits = books.limits;
-        let one_way = self.session.is_one_way();
         let (work, captured_at) = (&mut self.work, self.last_captured_at);
         let mut shared = Shared { limits: &limits, ahead };
         self.session.end(now, cause, &mut shared, &mut |happening| {
             if let Some(work) = work {
-                work.note(happening, now, captured_at, one_way, books);
+                work.note(happening, now, captured_at, books);
             }
         });
         self.note_end(now, books);
@@ -191,7 +188,7 @@ impl Slot {
 }
 
 impl Work {
-    fn note(&mut self, happening: Happening<'_>, now: Time, captured_at: Time, one_way: bool, books: &mut Books) {
+    fn note(&mut self, happening: Happening<'_>, now: Time, captured_at: Time, books: &mut Books) {
         match happening {
             Happening::Open => {
                 self.exchanges.opened(Moment { captured_at, now });
@@ -199,12 +196,12 @@ impl Work {
                     self.replay.want();
                 }
             }
-            Happening::Stream(delivery) => self.note_piece(delivery, now, one_way, books),
+            Happening::Stream(delivery) => self.note_piece(delivery, now, books),
             Happening::Reset(side, captured_at) => self.exchanges.reset(side, Moment { captured_at, now }, books),
         }
     }
 
-    fn note_piece(&mut self, delivery: Delivery<'_>, now: Time, one_way: bool, books: &mut Books) {
+    fn note_piece(&mut self, delivery: Delivery<'_>, now: Time, books: &mut Books) {
         let moment = Moment { captured_at: delivery.captured_at, now };
         if let Piece::Gap(len) = delivery.piece {
             books.ledger.sessions.gaps += 1;
@@ -215,7 +212,7 @@ impl Work {
             (Side::Client, Piece::Gap(len)) => self.exchanges.client_gap(len, moment, books),
             (Side::Client, Piece::Fin) => self.exchanges.client_fin(moment, books),
             (Side::Origin, Piece::Bytes(bytes)) => self.exchanges.origin_bytes(bytes, moment, books),
-            (Side::Origin, Piece::Gap(len)) => self.exchanges.origin_gap(len, one_way, moment, books),
+            (Side::Origin, Piece::Gap(len)) => self.exchanges.origin_gap(len, delivery.one_way, moment, books),
             (Side::Origin, Piece::Fin) => self.exchanges.origin_fin(now),
         }
     }

@@ -170,6 +170,8 @@ pub struct Exchanges {
     last_match: Option<u64>,
     /// Whether turns and answers lie alongside each other.
     aligned: bool,
+    /// The mirror shows nothing of the origin.
+    one_way: bool,
     /// The origin has closed: it answers nothing any more.
     origin_closed: bool,
     /// A request was given up after its first bytes were sent, and why: the connection cannot be used for another.
@@ -222,6 +224,7 @@ impl Exchanges {
             proven: !midstream,
             last_match: None,
             aligned: true,
+            one_way: false,
             origin_closed: false,
             cut: None,
             greeting: Greeting::default(),

@@ -8,15 +8,13 @@ use crate::time::Time;
 use core::time::Duration;
 use std::collections::VecDeque;
 
-/// From which event on the replay's side the think time runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Anchor {
-    /// The connection was established.
-    Opened,
-    /// The target answered what the gate waits for.
-    Answered,
-    /// The unit before was sent.
-    Sent,
+/// The client's pauses before something that it did, in production's clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Think {
+    /// Since the origin spoke last: kept after the target's answer.
+    pub since_answer: Option<Duration>,
+    /// Since the client itself spoke last, or connected, if that was later: kept after what the replay sent last.
+    pub since_client: Option<Duration>,
 }
 
 /// When something may be released.
@@ -24,10 +22,8 @@ pub enum Anchor {
 pub struct Gate {
     /// Every exchange below this number must be settled on the target's side.
     pub after: u64,
-    /// From where the think time runs.
-    pub anchor: Anchor,
-    /// The client's think time, in production's clock.
-    pub think: Duration,
+    /// The client's think time.
+    pub think: Think,
     /// When the box saw it, in the replay's clock: how far behind production the replay is.
     pub seen_at: Time,
 }

@@ -1,7 +1,7 @@
 //! Production's side of the exchanges: what the mirror shows of client and origin.
 
 use super::answer::{Answer, Progress};
-use super::outbox::{Anchor, Farewell, Gate};
+use super::outbox::{Farewell, Gate, Think};
 use super::{Alignment, Exchange, Exchanges, Framing, Stage, Step, between, framed, http_framer};
 use crate::books::Books;
 use crate::config::Protocol;
@@ -179,14 +179,15 @@ impl Exchanges {
         self.forget_settled();
     }
 
+    /// The condition of what the client does at `moment`. Where the client did something since the origin spoke last, its
+    /// pause since both is kept.
     fn gate(&self, after: u64, moment: Moment) -> Gate {
         let at = moment.captured_at;
-        let (anchor, since) = match self.origin_last_at {
-            Some(answered_at) if answered_at >= self.client_last_at => (Anchor::Answered, answered_at),
-            _ if self.queue.is_empty() && self.front == 0 => (Anchor::Opened, self.client_last_at),
-            _ => (Anchor::Sent, self.client_last_at),
-        };
-        Gate { after, anchor, think: between(since, at), seen_at: moment.now }
+        let since_answer = self.origin_last_at.map(|answered_at| between(answered_at, at));
+        let since_client = between(self.client_last_at, at);
+        let spoke_since = self.origin_last_at.is_none_or(|answered_at| answered_at < self.client_last_at);
+        let think = Think { since_answer, since_client: spoke_since.then_some(since_client) };
+        Gate { after, think, seen_at: moment.now }
     }
 
     fn take_request_bytes(&mut self, bytes: &[u8], moment: Moment, books: &mut Books) {
@@ -406,6 +407,7 @@ impl Exchanges {
 
     /// Bytes of the origin were lost by the mirror; `one_way`: it shows none of them ever.
     pub fn origin_gap(&mut self, len: u64, one_way: bool, moment: Moment, books: &mut Books) {
+        self.one_way |= one_way;
         let cause = if one_way { Incomparable::OneWay } else { Incomparable::MirrorGap };
         self.origin_last_at = self.origin_last_at.max(Some(moment.captured_at));
         match self.framing {
@@ -504,7 +506,8 @@ impl Exchanges {
         if matches!(self.framing, Framing::Turns) && !self.request_open && self.last_turn().is_some() {
             self.finish_origin_turn(now);
         }
-        self.break_origin(Incomparable::OriginIncomplete, now);
+        let cause = if self.one_way { Incomparable::OneWay } else { Incomparable::OriginIncomplete };
+        self.break_origin(cause, now);
         if let Some(score) = &mut self.score {
             score.end();
         }
@@ -539,7 +542,7 @@ impl Exchanges {
     pub fn end(&mut self, moment: Moment, books: &mut Books) {
         self.close_request(moment, books);
         self.origin_gone(moment.now);
-        let gate = Gate { think: Default::default(), ..self.gate(self.next_id(), moment) };
+        let gate = Gate { think: Think::default(), ..self.gate(self.next_id(), moment) };
         self.outbox.close(Farewell::Fin, gate);
     }
 

@@ -21,8 +21,10 @@ const DECIDED_BYTES: usize = 16;
 
 /// Methods at which the stream can be picked up. None is the end of another: the segment before may have carried a method's
 /// first letters, and what is left of it is no method.
-const METHODS: [&str; 12] =
-    ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE", "PROPFIND", "REPORT", "SEARCH"];
+const METHODS: [&str; 13] = [
+    "GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "CONNECT", "TRACE", "PROPFIND", "REPORT", "SEARCH",
+    "PURGE",
+];
 
 /// What an HTTP/2 client without TLS sends first (RFC 9113, section 3.4). It has the shape of a request line.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
@@ -126,7 +128,7 @@ fn begins_request(bytes: &[u8]) -> Option<bool> {
     if HTTP2_PREFACE.starts_with(bytes) {
         return None;
     }
-    let Some(line_len) = memchr(b'\n', bytes) else { return Some(true) };
+    let Some(line_len) = memchr(b'\n', bytes) else { return begins_target(&bytes[..method_len], &bytes[method_len..]) };
     let line = bytes[..line_len].trim_ascii_end();
     Some(line.ends_with(b" HTTP/1.1") || line.ends_with(b" HTTP/1.0"))
 }
@@ -156,6 +158,13 @@ fn is_request_start(bytes: &[u8]) -> bool {
 /// Whether a segment that the parser found to be a request line without an end is one by its form.
 fn is_long_target(rest: &[u8]) -> bool {
     rest.starts_with(b" /") || rest.starts_with(b" http")
+}
+
+/// Whether what follows a method can be a target, where the line's end is not there to tell: words of another protocol are
+/// no path. `None`: nothing follows yet.
+fn begins_target(method: &[u8], rest: &[u8]) -> Option<bool> {
+    let first = *rest.get(1)?;
+    Some(matches!(first, b'/' | b'*') || rest[1..].starts_with(b"http") || method == b"CONNECT")
 }
 
 /// Length of the empty lines that a client may send before a request line (RFC 9112, section 2.2).
