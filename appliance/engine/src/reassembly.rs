@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 const WINDOW_MAX: i64 = 1 << 30;
 
 /// How far beyond what was seen of a stream a reset may lie: a window that the mirror lost.
-const RESET_SLACK: i64 = 1 << 20;
+const RESET_SLACK: i64 = 1 << 18;
 
 /// Holes after which a direction that never showed a byte is taken for one that the mirror does not have.
 const ONE_WAY_HOLES: u32 = 2;
@@ -137,7 +137,9 @@ struct Stream {
     /// Since when something held or acknowledged waits for bytes that are missing, and where.
     stalled_since: Option<Time>,
     stalled_at: u64,
-    /// Whether a byte was ever seen.
+    /// Whether its beginning was seen.
+    begun: bool,
+    /// Whether anything was ever seen.
     seen: bool,
     holes: u32,
 }
@@ -258,6 +260,7 @@ impl Streams {
         let stream = self.of(side);
         stream.base.get_or_insert(seq);
         stream.seen = true;
+        stream.begun = true;
     }
 
     /// Whether a reset with the sequence number `seq` can be `side`'s own: a late one of an earlier session on the same
@@ -311,7 +314,11 @@ impl Streams {
 
     fn place(&mut self, content: &Content<'_>, after: u64, sink: &mut impl FnMut(Delivery<'_>)) -> Arrival {
         let (stream, other) = self.pair(content.side);
-        stream.base.get_or_insert(content.seq);
+        if stream.base.is_none() {
+            // Of a session whose beginning was seen on the other side, this side's is missing: at least a byte of it.
+            let lost = u32::from(other.begun);
+            stream.base = Some(content.seq.wrapping_sub(lost));
+        }
         let Some(offset) = stream.offset_of(content.seq) else { return Arrival::Duplicate };
         let tail = Tail { missing: content.missing.into(), fin: content.fin };
         let end = offset + content.payload.len() as i64 + tail.span() as i64;

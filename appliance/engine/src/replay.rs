@@ -338,7 +338,8 @@ impl Replay {
     ) -> Look {
         let is_sendable = exchanges.outbox.next_unit().is_some_and(|unit| unit.streamed || unit.end.is_some());
         if !exchanges.outbox.is_within_unit() {
-            if let Some(wait) = self.is_held(gate, exchanges, means) {
+            let is_immediate = self.manner.pacing == Pacing::Immediate && exchanges.may_be_framed();
+            if !is_immediate && let Some(wait) = self.is_held(gate, exchanges, means) {
                 return wait;
             }
             if !is_sendable {
@@ -354,9 +355,6 @@ impl Replay {
 
     /// Whether a gate is shut, and what to wait for.
     fn is_held<O>(&self, gate: &Gate, exchanges: &mut Exchanges, means: &mut Means<'_, O>) -> Option<Look> {
-        if self.manner.pacing == Pacing::Immediate && exchanges.may_be_framed() {
-            return None;
-        }
         if let Passage::Shut(until) = exchanges.passage(gate, means.now, means.books) {
             return Some(Look::Wait(until));
         }

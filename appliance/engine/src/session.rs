@@ -78,13 +78,17 @@ impl Session {
         })
     }
 
-    /// Whether `segment`, captured after so much silence, begins another session on the same flow: a client's SYN that is not
-    /// this session's own sent again. The same number can only come back after the handshake where a capture is replayed in
+    /// Whether `segment`, captured after so much silence, begins another session on the same flow: a SYN that is not this
+    /// session's own sent again, or an answer to such a one (the mirror may show the directions out of order). The same number can only come back after the handshake where a capture is replayed in
     /// rounds.
     pub fn is_replaced_by(&self, sender: Side, segment: &Segment<'_>, silence: Duration) -> bool {
-        let syn = sender == Side::Client && segment.flags.syn() && !segment.flags.ack();
-        let is_own = self.client_isn == Some(segment.seq) && (self.state == State::Opening || silence < SYN_ECHO);
-        syn && !is_own
+        let client_isn = match (sender, segment.flags.ack()) {
+            (Side::Client, false) => segment.seq,
+            (Side::Origin, true) => segment.ack.wrapping_sub(1),
+            _ => return false,
+        };
+        let is_own = self.client_isn == Some(client_isn) && (self.state == State::Opening || silence < SYN_ECHO);
+        segment.flags.syn() && !is_own
     }
 
     /// Takes a segment of this session.
