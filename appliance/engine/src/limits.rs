@@ -33,7 +33,7 @@ pub struct Limits {
     pub bodies_bytes: usize,
     /// Receive and send buffer of a replay's socket, each.
     pub socket_bytes: usize,
-    /// How long a connection to a target may take to open.
+    /// How long a connection to a target may take to open: four SYNs, of which three may be lost.
     pub connect_timeout: Duration,
     /// How long the target may take to answer, counted from the later of our last request byte and the origin's answer.
     pub answer_timeout: Duration,
@@ -71,7 +71,7 @@ impl Default for Limits {
             body_bytes: 256 << 10,
             bodies_bytes: 512 << 20,
             socket_bytes: 16 << 10,
-            connect_timeout: Duration::from_secs(3),
+            connect_timeout: Duration::from_secs(8),
             answer_timeout: Duration::from_secs(30),
             quiet: Duration::from_millis(200),
             lag: Duration::from_millis(250),

@@ -386,6 +386,8 @@ impl Replay {
             return wait;
         }
         match farewell {
+            // A reset would overtake what is not acknowledged yet.
+            Farewell::Reset if means.stack.unacknowledged(id) > 0 => return Look::Wait(None),
             Farewell::Reset => {
                 exchanges.aborted(means.books);
                 self.stop(means);

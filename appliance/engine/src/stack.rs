@@ -370,6 +370,11 @@ impl<O: Copy> Stack<O> {
         taken
     }
 
+    /// Bytes sent, or queued, that the peer has not acknowledged.
+    pub fn unacknowledged(&mut self, id: ConnectionId) -> usize {
+        self.connections[id].socket().send_queue()
+    }
+
     /// Hands what has arrived to `take`, in order.
     pub fn receive(&mut self, id: ConnectionId, mut take: impl FnMut(&[u8])) {
         let socket = self.connections[id].socket();

@@ -22,6 +22,7 @@ use crate::timers::Timers;
 use far::Far;
 use slot::{Slot, Work};
 use slotmap::{SlotMap, new_key_type};
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -44,6 +45,8 @@ pub struct Engine {
     directory: Directory,
     flows: Table<FlowKey, SlotId>,
     slots: SlotMap<SlotId, Slot>,
+    /// Sessions that have ended and are still known, in the order of their ends.
+    ended: VecDeque<SlotId>,
     timers: Timers<SlotId>,
     stack: Stack<SlotId>,
     pool: Pool,
@@ -69,6 +72,7 @@ impl Engine {
             directory: Directory::new(&config.services, seed),
             flows: Table::new(seed),
             slots: SlotMap::with_key(),
+            ended: VecDeque::new(),
             timers: Timers::default(),
             stack: Stack::new(now, far.mtu(), &limits, seed),
             pool: Pool::of(&config, seed),
@@ -178,7 +182,7 @@ impl Engine {
 
     fn begin(&mut self, frame: &MirrorFrame<'_>, segment: &Segment<'_>, place: &Place) -> Result<SlotId, Ignored> {
         let session = Session::begin(self.now, place.sender, segment).ok_or(Ignored::NoSession)?;
-        if self.slots.len() >= self.books.limits.sessions {
+        if self.slots.len() >= self.books.limits.sessions && !self.forget_oldest() {
             return Err(Ignored::SessionLimit);
         }
         let is_midstream = !segment.flags.syn();
@@ -335,7 +339,9 @@ impl Engine {
     fn advance(&mut self, id: SlotId) {
         let Some(slot) = self.slots.get_mut(id) else { return };
         let mut means = means(self.now, &mut self.stack, &mut self.pool, &mut self.books);
-        slot.advance(id, &mut means);
+        if slot.advance(id, &mut means) {
+            self.ended.push_back(id);
+        }
         self.far.play_on(self.now, slot);
         if slot.is_over(self.now) || (slot.is_ended() && self.finish_by.is_some()) {
             return self.forget(id);
@@ -344,9 +350,23 @@ impl Engine {
         self.timers.arm(&mut slot.alarm, id, deadline);
     }
 
+    /// Forgets the session that ended first of those still known. Whether there was one.
+    fn forget_oldest(&mut self) -> bool {
+        while let Some(id) = self.ended.pop_front() {
+            if self.slots.contains_key(id) {
+                self.forget(id);
+                return true;
+            }
+        }
+        false
+    }
+
     fn forget(&mut self, id: SlotId) {
         let Some(slot) = self.slots.remove(id) else { return };
         self.unhook(slot.key, id);
+        while self.ended.front().is_some_and(|oldest| !self.slots.contains_key(*oldest)) {
+            self.ended.pop_front();
+        }
         if self.slots.is_empty() {
             self.timers = Timers::default();
         }

@@ -17,8 +17,9 @@ use crate::time::Time;
 use crate::timers::Alarm;
 use core::time::Duration;
 
-/// How long an ended session stays known, so that segments which the mirror shows late are not taken for a new one.
-const AFTERLIFE: Duration = Duration::from_secs(2);
+/// How long an ended session stays known, so that late segments (shown late by the mirror, or sent again by a peer that
+/// missed the end) are not taken for a new one.
+const AFTERLIFE: Duration = Duration::from_secs(15);
 
 /// Longest sleep: an ended session leaves at most so long a trace in the timers.
 const NAP_MAX: Duration = Duration::from_secs(60);
