@@ -113,12 +113,21 @@ impl Exchange {
 
 /// How the streams are cut.
 enum Framing {
-    /// Not known yet; the client's first bytes, and when they came.
-    Undecided(Vec<u8>, Time),
+    /// Not known yet.
+    Undecided(First),
     /// By a protocol's framer: one for the requests, one for the origin's answers.
     Framed { requests: Box<dyn Framer>, answers: Box<dyn Framer> },
     /// By turns.
     Turns,
+}
+
+/// The client's first bytes, too few to tell the protocol.
+#[derive(Default)]
+struct First {
+    bytes: Vec<u8>,
+    /// When the first of them were captured, and the last.
+    first_at: Time,
+    last_at: Time,
 }
 
 /// Bytes of a server that speaks before the first turn.
@@ -200,7 +209,7 @@ impl Exchanges {
         books: &Books,
     ) -> Self {
         let framing = match protocol {
-            Protocol::Auto => Framing::Undecided(Vec::new(), captured_at),
+            Protocol::Auto => Framing::Undecided(First::default()),
             Protocol::Http => framed(books),
             Protocol::Raw => Framing::Turns,
         };

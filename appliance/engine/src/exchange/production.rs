@@ -2,7 +2,7 @@
 
 use super::answer::{Answer, Progress};
 use super::outbox::{Farewell, Gate, Think};
-use super::{Alignment, Exchange, Exchanges, Framing, Stage, Step, between, framed, http_framer};
+use super::{Alignment, Exchange, Exchanges, First, Framing, Stage, Step, between, framed, http_framer};
 use crate::books::Books;
 use crate::config::Protocol;
 use crate::flow::Side;
@@ -45,18 +45,18 @@ impl Exchanges {
 
     /// Finds the protocol from the client's first bytes.
     fn find_protocol(&mut self, bytes: &[u8], moment: Moment, books: &mut Books) {
-        let Framing::Undecided(first, since) = &mut self.framing else { return };
-        if first.is_empty() {
-            *since = moment.captured_at;
+        let Framing::Undecided(first) = &mut self.framing else { return };
+        let before = first.bytes.len();
+        if before == 0 {
+            first.first_at = moment.captured_at;
         }
-        first.extend_from_slice(bytes);
-        let Some(is_http) = looks_like_request(first) else { return };
-        let mut first = core::mem::take(first);
-        let earlier = Moment { captured_at: *since, ..moment };
+        first.last_at = moment.captured_at;
+        first.bytes.extend_from_slice(bytes);
+        let Some(is_http) = looks_like_request(&first.bytes) else { return };
+        let First { bytes: earlier, first_at, .. } = core::mem::take(first);
         self.framing = if is_http { framed(books) } else { Framing::Turns };
-        first.truncate(first.len() - bytes.len());
-        if !first.is_empty() {
-            self.client_bytes(&first, earlier, books);
+        if before > 0 {
+            self.client_bytes(&earlier[..before], Moment { captured_at: first_at, ..moment }, books);
         }
         self.client_bytes(bytes, moment, books);
     }
@@ -68,7 +68,7 @@ impl Exchanges {
             self.framing = framed(books);
             self.client_bytes(bytes, moment, books);
             if self.requests == Step::Out {
-                self.framing = Framing::Undecided(Vec::new(), moment.captured_at);
+                self.framing = Framing::Undecided(First::default());
             }
         } else if self.greeting.origin > 0 {
             self.framing = Framing::Turns;
@@ -236,7 +236,7 @@ impl Exchanges {
     pub fn client_gap(&mut self, len: u64, moment: Moment, books: &mut Books) {
         self.drop_request(NotReplayed::MirrorGap, books);
         match &mut self.framing {
-            Framing::Undecided(first, _) => first.clear(),
+            Framing::Undecided(first) => first.bytes.clear(),
             Framing::Turns => {
                 self.barred.get_or_insert(NotReplayed::MirrorGap);
                 return;
@@ -260,7 +260,7 @@ impl Exchanges {
     pub fn origin_bytes(&mut self, bytes: &[u8], moment: Moment, books: &mut Books) {
         self.origin_last_at = self.origin_last_at.max(Some(moment.captured_at));
         match &self.framing {
-            Framing::Undecided(first, _) if first.is_empty() && self.requests == Step::Out => {
+            Framing::Undecided(first) if first.bytes.is_empty() && self.requests == Step::Out => {
                 self.greeting.origin += bytes.len() as u64;
             }
             Framing::Undecided(..) => {
@@ -274,10 +274,10 @@ impl Exchanges {
 
     /// The client's first bytes were too few to tell, and the server speaks: no protocol with a framer does that.
     fn decide_for_turns(&mut self, moment: Moment, books: &mut Books) {
-        if let Framing::Undecided(first, since) = core::mem::replace(&mut self.framing, Framing::Turns)
-            && !first.is_empty()
-        {
-            self.take_turn(&first, Moment { captured_at: since, ..moment }, books);
+        let Framing::Undecided(first) = core::mem::replace(&mut self.framing, Framing::Turns) else { return };
+        if let Some((one, rest)) = first.bytes.split_first() {
+            self.take_turn(core::slice::from_ref(one), Moment { captured_at: first.first_at, ..moment }, books);
+            self.take_turn(rest, Moment { captured_at: first.last_at, ..moment }, books);
         }
     }
 
@@ -466,7 +466,7 @@ impl Exchanges {
 
     /// The client's stream ends; whether it ends within a turn.
     fn close_request(&mut self, moment: Moment, books: &mut Books) -> bool {
-        if matches!(&self.framing, Framing::Undecided(first, _) if !first.is_empty()) {
+        if matches!(&self.framing, Framing::Undecided(first) if !first.bytes.is_empty()) {
             self.decide_for_turns(moment, books);
         }
         let open = self.request_open;
