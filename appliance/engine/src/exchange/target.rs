@@ -215,12 +215,14 @@ impl Exchanges {
                 return Passage::Shut(Some(patience));
             }
         }
+        // The answer was there when its last byte came, though only now is it known to be whole.
+        let whole_at = if have > 0 { exchange.target.last_at } else { now };
         self.align(id, have == want);
         match have {
             0 if want > 0 => self.lose(id, NotReplayed::TargetTimeout, books),
-            _ => self.finish_target(id, now),
+            _ => self.finish_target(id, whole_at),
         }
-        self.target_moved_at = now;
+        self.target_moved_at = whole_at;
         Passage::Open
     }
 
