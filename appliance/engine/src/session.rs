@@ -82,12 +82,14 @@ impl Session {
     /// session's own sent again, or an answer to such a one (the mirror may show the directions out of order). The same number can only come back after the handshake where a capture is replayed in
     /// rounds.
     pub fn is_replaced_by(&self, sender: Side, segment: &Segment<'_>, silence: Duration) -> bool {
-        let client_isn = match (sender, segment.flags.ack()) {
-            (Side::Client, false) => segment.seq,
-            (Side::Origin, true) => segment.ack.wrapping_sub(1),
+        // An answer may acknowledge data on the SYN with it (RFC 7413).
+        let (client_isn, slack) = match (sender, segment.flags.ack()) {
+            (Side::Client, false) => (segment.seq, 0),
+            (Side::Origin, true) => (segment.ack.wrapping_sub(1), u32::from(u16::MAX)),
             _ => return false,
         };
-        let is_own = self.client_isn == Some(client_isn) && (self.state == State::Opening || silence < SYN_ECHO);
+        let is_same = self.client_isn.is_some_and(|isn| client_isn.wrapping_sub(isn) <= slack);
+        let is_own = is_same && (self.state == State::Opening || silence < SYN_ECHO);
         segment.flags.syn() && !is_own
     }
 

@@ -18,6 +18,8 @@ use core::time::Duration;
 /// Packets that wait for one neighbor: the SYNs of sessions which open in the blink that an answer takes. More are dropped,
 /// and sent again by TCP.
 const WAITING_PACKETS: usize = 16;
+/// Packets that wait for the neighbor's address.
+pub(super) type Waiting = heapless::Vec<Vec<u8>, WAITING_PACKETS>;
 /// Probes of one kind before it is given up.
 const PROBES: u8 = 3;
 /// Time between two probes.
@@ -78,13 +80,13 @@ pub(super) struct Neighbor {
     address: IpAddr,
     source: IpAddr,
     state: State,
-    waiting: Vec<Vec<u8>>,
+    waiting: Waiting,
 }
 
 impl Neighbor {
     /// One that is to be asked for at once, from the address `source`.
     pub(super) fn new(address: IpAddr, source: IpAddr, now: Time) -> Self {
-        Self { address, source, state: State::Probing { probes: 0, due: now }, waiting: Vec::new() }
+        Self { address, source, state: State::Probing { probes: 0, due: now }, waiting: Waiting::new() }
     }
 
     pub(super) fn address(&self) -> IpAddr {
@@ -124,14 +126,10 @@ impl Neighbor {
 
     /// Keeps a packet until the neighbor is found; false if too many wait.
     pub(super) fn wait(&mut self, packet: &[u8]) -> bool {
-        let has_room = self.waiting.len() < WAITING_PACKETS;
-        if has_room {
-            self.waiting.push(packet.to_vec());
-        }
-        has_room
+        !self.waiting.is_full() && self.waiting.push(packet.to_vec()).is_ok()
     }
 
-    pub(super) fn take_waiting(&mut self) -> Vec<Vec<u8>> {
+    pub(super) fn take_waiting(&mut self) -> Waiting {
         mem::take(&mut self.waiting)
     }
 
