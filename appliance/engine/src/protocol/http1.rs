@@ -16,8 +16,11 @@ use super::{AtClose, Boundary, Expect, Framer, Garbled, Step};
 use memchr::memchr;
 use stream::Stream;
 
-/// Bytes after which [`looks_like_request`] has decided at the latest; the methods of RFC 9110 have at most 7.
-const DECIDED_BYTES: usize = 16;
+/// Bytes in which a method ends, for [`looks_like_request`]; those of RFC 9110 have at most 7.
+const METHOD_BYTES: usize = 16;
+
+/// Bytes after which [`looks_like_request`] has decided at the latest.
+const DECIDED_BYTES: usize = 24;
 
 /// Methods at which the stream can be picked up. None is the end of another: the segment before may have carried a method's
 /// first letters, and what is left of it is no method.
@@ -109,14 +112,18 @@ impl Framer for Http1 {
     }
 }
 
-/// Whether the first bytes of a client begin an HTTP/1 request: a method, a space, and, where the bytes reach that far, a
-/// line that ends in the version. `None`: too few bytes to tell; never with 16 or more.
+/// Whether the first bytes of a client begin an HTTP/1 request: a method, a space, and a line that ends in the version, or,
+/// where the bytes do not reach that far, what can be a target. `None`: too few bytes to tell; never with 24 or more.
 pub fn looks_like_request(bytes: &[u8]) -> Option<bool> {
-    let decided = bytes.get(..DECIDED_BYTES);
-    if decided.is_some_and(|start| !start.contains(&b' ')) {
+    if bytes.get(..METHOD_BYTES).is_some_and(|start| !start.contains(&b' ')) {
         return Some(false);
     }
-    begins_request(&bytes[blank_len(bytes)..]).or(decided.map(|_| false))
+    let line = &bytes[blank_len(bytes)..];
+    let seems = match begins_request(line) {
+        Some(true) if !line.contains(&b'\n') => begins_target(line),
+        other => other,
+    };
+    seems.or((bytes.len() >= DECIDED_BYTES).then_some(false))
 }
 
 /// [`looks_like_request`] for a method of any length.
@@ -128,7 +135,7 @@ fn begins_request(bytes: &[u8]) -> Option<bool> {
     if HTTP2_PREFACE.starts_with(bytes) {
         return None;
     }
-    let Some(line_len) = memchr(b'\n', bytes) else { return begins_target(&bytes[..method_len], &bytes[method_len..]) };
+    let Some(line_len) = memchr(b'\n', bytes) else { return Some(true) };
     let line = bytes[..line_len].trim_ascii_end();
     Some(line.ends_with(b" HTTP/1.1") || line.ends_with(b" HTTP/1.0"))
 }
@@ -160,11 +167,15 @@ fn is_long_target(rest: &[u8]) -> bool {
     rest.starts_with(b" /") || rest.starts_with(b" http")
 }
 
-/// Whether what follows a method can be a target, where the line's end is not there to tell: words of another protocol are
-/// no path. `None`: nothing follows yet.
-fn begins_target(method: &[u8], rest: &[u8]) -> Option<bool> {
-    let first = *rest.get(1)?;
-    Some(matches!(first, b'/' | b'*') || rest[1..].starts_with(b"http") || method == b"CONNECT")
+/// Whether what follows the method can be a target, where the line's end is not there to tell: words of another protocol are
+/// no path. `None`: too little follows.
+fn begins_target(line: &[u8]) -> Option<bool> {
+    let space = line.iter().position(|byte| *byte == b' ')?;
+    let target = &line[space + 1..];
+    if b"http".starts_with(target) {
+        return None;
+    }
+    Some(matches!(target[0], b'/' | b'*') || target.starts_with(b"http") || line.starts_with(b"CONNECT "))
 }
 
 /// Length of the empty lines that a client may send before a request line (RFC 9112, section 2.2).

@@ -133,11 +133,16 @@ fn resuming_resets_both_directions() {
 
 #[test]
 fn first_bytes() {
-    let cases: [(&[u8], Option<bool>); 18] = [
+    let cases: [(&[u8], Option<bool>); 23] = [
         (b"", None),
         (b"G", None),
         (b"GET", None),
-        (b"GET ", Some(true)),
+        (b"GET ", None),
+        (b"GET h", None),
+        (b"GET http:", Some(true)),
+        (b"GET /", Some(true)),
+        (b"get key", Some(false)),
+        (b"CONNECT a", Some(true)),
         (b"GET / HTTP/1.1\r\n", Some(true)),
         (b"GET key\r\n", Some(false)),
         (b"EHLO mail.example\r\n", Some(false)),
@@ -146,7 +151,7 @@ fn first_bytes() {
         (b" GET /", Some(false)),
         (b"\x16\x03", Some(false)),
         (b"GET\r\n", Some(false)),
-        (b"VERSION-CONTROL ", Some(true)),
+        (b"VERSION-CONTROL /", Some(true)),
         (b"ABCDEFGHIJKLMNO", None),
         (b"ABCDEFGHIJKLMNOP", Some(false)),
         (b"PRI * HTT", None),
