@@ -11,6 +11,9 @@ const GROUPS = {
   "target.reconnects": "connections opened again",
 };
 
+// A session that both sides closed misses nothing.
+const ORDINARY = { "sessions.ended": ["closed"] };
+
 const numbers = new Intl.NumberFormat("en");
 const at = (object, path) => path.split(".").reduce((value, key) => value?.[key], object);
 const sum = (counts) => Object.values(counts ?? {}).reduce((total, count) => total + count, 0);
@@ -81,10 +84,14 @@ function showReasons(ledger) {
   const rows = [];
   for (const [path, title] of Object.entries(GROUPS)) {
     for (const [reason, count] of Object.entries(at(ledger, path) ?? {})) {
+      if (ORDINARY[path]?.includes(reason)) continue;
       rows.push(row(title, count, sentences[path]?.[reason] ?? reason));
     }
   }
-  if (rows.length > 0) element("reasons").replaceChildren(...rows);
+  if (rows.length === 0) {
+    rows.push(row("nothing", 0, "Every frame, session and request went all the way."));
+  }
+  element("reasons").replaceChildren(...rows);
 }
 
 function showStatus(state, text) {

@@ -208,6 +208,8 @@ impl World {
 
     /// The first phase: until the last client is done.
     fn produce(&mut self) {
+        // The engine may want a wake-up before it has had any input.
+        self.arm_tick();
         while self.unfinished > 0 && self.go_on() {
             let Some(event) = self.clock.next(PRODUCTION_MAX) else { break };
             self.happen(event);

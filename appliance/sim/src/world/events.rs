@@ -207,7 +207,8 @@ impl World {
         self.arm_tick();
     }
 
-    fn arm_tick(&mut self) {
+    /// Schedules the wake-up that the engine wants.
+    pub(super) fn arm_tick(&mut self) {
         let at = self.engine.engine().poll_timeout().map(|at| at.max(self.clock.now()));
         if let Some(at) = at.filter(|at| self.tick_armed.is_none_or(|armed| *at < armed)) {
             self.tick_armed = Some(at);
