@@ -10,8 +10,9 @@
 //! a row that match and differ from one another.
 
 pub mod answer;
+mod client;
+mod origin;
 pub mod outbox;
-mod production;
 mod score;
 pub mod target;
 
@@ -23,9 +24,7 @@ use crate::message::{Latency, Outcome, Record, Verdict};
 use crate::protocol::{Expect, Framer};
 use crate::time::Time;
 use answer::{Answer, Progress};
-use core::time::Duration;
 use outbox::Outbox;
-pub use production::Moment;
 use score::Score;
 use std::collections::VecDeque;
 
@@ -40,6 +39,15 @@ pub struct Identity {
     pub client: Endpoint,
     /// The production server.
     pub origin: Endpoint,
+}
+
+/// When something was captured, and when the box saw it.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// In production's clock.
+    pub captured_at: Time,
+    /// In the replay's clock.
+    pub now: Time,
 }
 
 /// How far an exchange has come on the target's side.
@@ -458,9 +466,4 @@ fn record_latency(latencies: &mut crate::ledger::Latencies, latency: Option<Late
     if let Some(latency) = latency {
         latencies.record(latency.last_byte);
     }
-}
-
-/// Production's time between two captured moments.
-fn between(earlier: Time, later: Time) -> Duration {
-    later.since(earlier)
 }

@@ -1,24 +1,14 @@
-//! Production's side of the exchanges: what the mirror shows of client and origin.
+//! The client's side of the exchanges: what it says, cut into requests or turns, on its way to the outbox.
 
-use super::answer::{Answer, Progress};
+use super::answer::Answer;
 use super::outbox::{Farewell, Gate, Think};
-use super::{Alignment, Exchange, Exchanges, First, Framing, Stage, Step, between, framed, http_framer};
+use super::{Alignment, Exchange, Exchanges, First, Framing, Moment, Stage, Step, framed};
 use crate::books::Books;
 use crate::config::Protocol;
 use crate::flow::Side;
 use crate::ledger::{Incomparable, NotReplayed};
 use crate::protocol::http1::looks_like_request;
 use crate::protocol::{AtClose, Boundary, Part};
-use crate::time::Time;
-
-/// When something was captured, and when the box saw it.
-#[derive(Clone, Copy, Debug)]
-pub struct Moment {
-    /// In production's clock.
-    pub captured_at: Time,
-    /// In the replay's clock.
-    pub now: Time,
-}
 
 impl Exchanges {
     /// The connection was established.
@@ -169,22 +159,12 @@ impl Exchanges {
         reached.then_some(NotReplayed::Limit)
     }
 
-    /// The answers are in step again, from exchange `id` on: before it, the client had all it waited for.
-    fn restart_answers(&mut self, id: u64, books: &Books) {
-        self.answers = Step::In;
-        self.origin_at = id;
-        if let Framing::Framed { answers, .. } = &mut self.framing {
-            *answers = http_framer(books);
-        }
-        self.forget_settled();
-    }
-
     /// The condition of what the client does at `moment`. Where the client did something since the origin spoke last, its
     /// pause since both is kept.
     fn gate(&self, after: u64, moment: Moment) -> Gate {
         let at = moment.captured_at;
-        let since_answer = self.origin_last_at.map(|answered_at| between(answered_at, at));
-        let since_client = between(self.client_last_at, at);
+        let since_answer = self.origin_last_at.map(|answered_at| at.since(answered_at));
+        let since_client = at.since(self.client_last_at);
         let spoke_since = self.origin_last_at.is_none_or(|answered_at| answered_at < self.client_last_at);
         let think = Think { since_answer, since_client: spoke_since.then_some(since_client) };
         Gate { after, think, seen_at: moment.now }
@@ -205,7 +185,7 @@ impl Exchanges {
         self.outbox.push(bytes, books.limits.request_held_bytes, &mut books.outboxes);
     }
 
-    fn finish_request(&mut self, books: &mut Books) {
+    pub(super) fn finish_request(&mut self, books: &mut Books) {
         if !self.request_open {
             return;
         }
@@ -256,199 +236,12 @@ impl Exchanges {
         self.lose_answers(Incomparable::MirrorGap, moment.now);
     }
 
-    /// The origin's next bytes.
-    pub fn origin_bytes(&mut self, bytes: &[u8], moment: Moment, books: &mut Books) {
-        self.origin_last_at = self.origin_last_at.max(Some(moment.captured_at));
-        match &self.framing {
-            Framing::Undecided(first) if first.bytes.is_empty() && self.requests == Step::Out => {
-                self.greeting.origin += bytes.len() as u64;
-            }
-            Framing::Undecided(..) => {
-                self.decide_for_turns(moment, books);
-                self.take_origin_turn(bytes, moment, books);
-            }
-            Framing::Framed { .. } => self.cut_answers(bytes, moment, books),
-            Framing::Turns => self.take_origin_turn(bytes, moment, books),
-        }
-    }
-
     /// The client's first bytes were too few to tell, and the server speaks: no protocol with a framer does that.
-    fn decide_for_turns(&mut self, moment: Moment, books: &mut Books) {
+    pub(super) fn decide_for_turns(&mut self, moment: Moment, books: &mut Books) {
         let Framing::Undecided(first) = core::mem::replace(&mut self.framing, Framing::Turns) else { return };
         if let Some((one, rest)) = first.bytes.split_first() {
             self.take_turn(core::slice::from_ref(one), Moment { captured_at: first.first_at, ..moment }, books);
             self.take_turn(rest, Moment { captured_at: first.last_at, ..moment }, books);
-        }
-    }
-
-    fn take_origin_turn(&mut self, bytes: &[u8], moment: Moment, books: &mut Books) {
-        if self.request_open {
-            self.finish_request(books);
-        }
-        let turn = self.last_turn();
-        let exchange = self.queue.back_mut().filter(|_| turn.is_some());
-        let is_played = exchange.as_ref().is_none_or(|exchange| exchange.may_be_played());
-        if let Some(score) = self.score.as_mut().filter(|_| is_played) {
-            score.write(turn, bytes.iter().copied());
-        }
-        match exchange {
-            Some(exchange) => {
-                exchange.origin.touch(moment.captured_at, bytes.len());
-                exchange.origin.push_body(bytes, books);
-            }
-            None => self.greeting.origin += bytes.len() as u64,
-        }
-    }
-
-    /// The last exchange, if it is a turn.
-    fn last_turn(&self) -> Option<u64> {
-        self.next_id().checked_sub(1).filter(|id| *id >= self.turns_from)
-    }
-
-    /// The client goes on: the origin's answer to the turn before is whole.
-    fn finish_origin_turn(&mut self, now: Time) {
-        let turn = self.last_turn();
-        let due = |exchange: &&mut Exchange| turn.is_some() && !exchange.origin.is_final();
-        if let Some(exchange) = self.queue.back_mut().filter(due) {
-            exchange.origin.progress = Progress::Whole;
-            exchange.origin_done_at = Some(now);
-        }
-        self.origin_at = self.next_id();
-        self.forget_settled();
-    }
-
-    /// Cuts answers out of the origin's bytes.
-    fn cut_answers(&mut self, mut bytes: &[u8], moment: Moment, books: &mut Books) {
-        while !bytes.is_empty() && self.answers == Step::In {
-            let id = self.origin_at;
-            let is_last = id + 1 == self.next_id();
-            let Some(index) = id.checked_sub(self.front) else { return };
-            let Some(exchange) = self.queue.get_mut(index as usize) else { return };
-            let Framing::Framed { answers, .. } = &mut self.framing else { return };
-            let Ok(step) = answers.answer(exchange.expect, bytes) else {
-                return self.lose_answers(Incomparable::OriginGarbled, moment.now);
-            };
-            exchange.origin.touch(moment.captured_at, step.consumed);
-            if let Some(score) = self.score.as_mut().filter(|_| exchange.may_be_played()) {
-                score.write(Some(id), bytes[..step.consumed].iter().copied());
-            }
-            match step.part {
-                Part::Framing => {}
-                Part::Head(head) => {
-                    exchange.origin.set_head(head, books);
-                    if self.request_open && is_last {
-                        self.outbox.stream();
-                    }
-                }
-                Part::Body(body) => exchange.origin.push_body(body, books),
-            }
-            let boundary = step.boundary;
-            bytes = &bytes[step.consumed..];
-            if boundary != Boundary::Inside {
-                self.finish_answer(moment.now);
-            }
-            if boundary == Boundary::Tunnel {
-                self.framing = Framing::Turns;
-                self.turns_from = self.next_id();
-                if id < self.target_at && !self.target_tunnel {
-                    self.bar(NotReplayed::TargetNotUpgraded, books);
-                }
-                return if bytes.is_empty() {
-                } else {
-                    self.take_origin_turn(bytes, moment, books)
-                };
-            }
-        }
-    }
-
-    fn finish_answer(&mut self, now: Time) {
-        let id = self.origin_at;
-        if let Some(exchange) = self.get_mut(id) {
-            exchange.origin_done_at = Some(now);
-            if !exchange.origin.is_final() {
-                exchange.origin.progress = Progress::Whole;
-            }
-        }
-        self.origin_at += 1;
-        self.forget_settled();
-    }
-
-    /// The origin's answers cannot be told apart until the client's next request.
-    fn lose_answers(&mut self, cause: Incomparable, now: Time) {
-        self.stand_in();
-        self.break_origin(cause, now);
-        self.answers = Step::Out;
-        self.proven = false;
-        self.last_match = None;
-    }
-
-    /// Completes a rehearsal's score for the answers that are lost.
-    fn stand_in(&mut self) {
-        let Some(score) = &mut self.score else { return };
-        let Framing::Framed { answers, .. } = &self.framing else { return };
-        for (id, exchange) in (self.front..).zip(&self.queue) {
-            match exchange.origin.progress {
-                Progress::Awaited if exchange.may_be_played() => {
-                    score.write(Some(id), answers.stand_in().iter().copied())
-                }
-                Progress::Begun if exchange.is_within_head() => score.replace(id, answers.stand_in()),
-                Progress::Begun => score.break_off(),
-                _ => {}
-            }
-        }
-    }
-
-    fn break_origin(&mut self, cause: Incomparable, now: Time) {
-        for exchange in &mut self.queue {
-            exchange.origin.break_off(cause);
-            exchange.origin_done_at.get_or_insert(now);
-        }
-    }
-
-    /// Bytes of the origin were lost by the mirror; `one_way`: it shows none of them ever.
-    pub fn origin_gap(&mut self, len: u64, one_way: bool, moment: Moment, books: &mut Books) {
-        self.one_way |= one_way;
-        let cause = if one_way { Incomparable::OneWay } else { Incomparable::MirrorGap };
-        self.origin_last_at = self.origin_last_at.max(Some(moment.captured_at));
-        match self.framing {
-            Framing::Undecided(..) => self.greeting.origin += len,
-            Framing::Turns => self.miss_origin_turn(len, cause, moment, books),
-            Framing::Framed { .. } if self.answers == Step::In => self.miss_answer(len, cause, moment),
-            Framing::Framed { .. } => {}
-        }
-    }
-
-    fn miss_origin_turn(&mut self, len: u64, cause: Incomparable, moment: Moment, books: &mut Books) {
-        if self.request_open {
-            self.finish_request(books);
-        }
-        let turn = self.last_turn();
-        if let Some(score) = &mut self.score {
-            score.fill(turn, len);
-        }
-        match self.queue.back_mut().filter(|_| turn.is_some()) {
-            Some(exchange) => {
-                exchange.origin.touch(moment.captured_at, len as usize);
-                exchange.origin.break_off(cause);
-                exchange.origin_done_at = Some(moment.now);
-            }
-            None => self.greeting.origin += len,
-        }
-    }
-
-    /// A hole within content of known length breaks one answer; any other, all that are due.
-    fn miss_answer(&mut self, len: u64, cause: Incomparable, moment: Moment) {
-        let id = self.origin_at;
-        let index = id.saturating_sub(self.front) as usize;
-        let Framing::Framed { answers, .. } = &mut self.framing else { return };
-        let in_step = self.queue.get_mut(index).filter(|exchange| answers.answer_gap(exchange.expect, len));
-        let Some(exchange) = in_step else { return self.lose_answers(cause, moment.now) };
-        exchange.origin.break_off(cause);
-        if let Some(score) = &mut self.score {
-            score.fill(Some(id), len);
-        }
-        if answers.answer(exchange.expect, &[]).is_ok_and(|step| step.boundary != Boundary::Inside) {
-            self.finish_answer(moment.now);
         }
     }
 
@@ -483,39 +276,6 @@ impl Exchanges {
         open
     }
 
-    /// The origin closed.
-    pub fn origin_fin(&mut self, now: Time) {
-        if let Framing::Framed { answers, .. } = &mut self.framing
-            && self.answers == Step::In
-            && !self.origin_closed
-        {
-            let index = self.origin_at.saturating_sub(self.front) as usize;
-            let expect = self.queue.get(index).map(|exchange| exchange.expect);
-            if expect.is_some_and(|expect| answers.answer_at_close(expect) == AtClose::Ends) {
-                self.finish_answer(now);
-            }
-        }
-        self.origin_gone(now);
-    }
-
-    /// The origin says nothing more; what it had begun to say by a framer's measure stays incomplete.
-    fn origin_gone(&mut self, now: Time) {
-        if self.origin_closed {
-            return;
-        }
-        if matches!(self.framing, Framing::Turns) && !self.request_open && self.last_turn().is_some() {
-            self.finish_origin_turn(now);
-        }
-        let cause = if self.one_way { Incomparable::OneWay } else { Incomparable::OriginIncomplete };
-        self.break_origin(cause, now);
-        if let Some(score) = &mut self.score {
-            score.end();
-        }
-        self.origin_closed = true;
-        self.origin_at = self.next_id();
-        self.forget_settled();
-    }
-
     /// One side reset the connection.
     pub fn reset(&mut self, side: Side, moment: Moment, books: &mut Books) {
         self.close_request(moment, books);
@@ -526,16 +286,6 @@ impl Exchanges {
         let gate = self.gate(after, moment);
         self.origin_gone(moment.now);
         self.outbox.close(Farewell::Reset, gate);
-    }
-
-    /// The first exchange to which the origin has not given its whole answer.
-    fn answered_by_origin(&self) -> u64 {
-        let answered = |exchange: &Exchange| exchange.origin.wire_bytes > 0 || exchange.origin.is_final();
-        match self.framing {
-            Framing::Turns if self.queue.back().is_some_and(answered) => self.next_id(),
-            Framing::Turns => self.next_id().saturating_sub(1),
-            _ => self.origin_at,
-        }
     }
 
     /// Nothing more will be seen of the session.
