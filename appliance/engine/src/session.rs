@@ -15,6 +15,9 @@ use core::time::Duration;
 /// How long after an established session's last segment its own SYN may still turn up on a mirror.
 const SYN_ECHO: Duration = Duration::from_secs(10);
 
+/// Most that a client sends before it has the origin's answer to its SYN, the SYN included (RFC 7413).
+const SYN_DATA_MAX: u32 = 1 << 16;
+
 /// What a session has to tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Happening<'a> {
@@ -85,7 +88,7 @@ impl Session {
         // An answer may acknowledge data on the SYN with it (RFC 7413).
         let (client_isn, slack) = match (sender, segment.flags.ack()) {
             (Side::Client, false) => (segment.seq, 0),
-            (Side::Origin, true) => (segment.ack.wrapping_sub(1), u32::from(u16::MAX)),
+            (Side::Origin, true) => (segment.ack.wrapping_sub(1), SYN_DATA_MAX),
             _ => return false,
         };
         let is_same = self.client_isn.is_some_and(|isn| client_isn.wrapping_sub(isn) <= slack);
@@ -105,6 +108,9 @@ impl Session {
     ) -> Arrival {
         if let State::Ended(_) = self.state {
             return if segment.payload.is_empty() { Arrival::InOrder } else { Arrival::Duplicate };
+        }
+        if self.is_stale(sender, segment) {
+            return Arrival::Duplicate;
         }
         self.last_seen = now;
         let seq = self.note_syn(sender, segment);
@@ -127,6 +133,13 @@ impl Session {
         }
         self.conclude(sink);
         arrival
+    }
+
+    /// Whether an origin's segment acknowledges what the client cannot have sent yet: it belongs to an earlier session on the
+    /// same flow, shown late.
+    fn is_stale(&self, sender: Side, segment: &Segment<'_>) -> bool {
+        let opening = self.state == State::Opening && sender == Side::Origin && segment.flags.ack();
+        opening && self.client_isn.is_some_and(|isn| segment.ack.wrapping_sub(isn) > SYN_DATA_MAX)
     }
 
     /// Learns where the streams begin; returns the sequence number of the first payload byte.

@@ -30,6 +30,7 @@ pub mod server;
 pub mod span;
 pub mod topology;
 pub mod truth;
+pub mod turn;
 pub mod verdict;
 pub mod workload;
 pub mod world;

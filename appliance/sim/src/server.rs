@@ -117,7 +117,8 @@ impl Server {
         self.host.poll(now);
         let host = &mut self.host;
         self.connections.retain(|connection| {
-            let stays = host.socket(connection.handle).state() != State::Closed;
+            // A reset within the handshake takes smoltcp's socket back to where it listens, with this application's past.
+            let stays = !matches!(host.socket(connection.handle).state(), State::Closed | State::Listen);
             if !stays {
                 host.remove(connection.handle);
             }

@@ -33,6 +33,10 @@ pub struct Tag {
     pub from_client: bool,
     /// Whether it is a client's SYN.
     pub opens: bool,
+    /// Whether it is a FIN.
+    pub closes: bool,
+    /// Whether it is a reset.
+    pub resets: bool,
     /// Offset of its first byte in the sender's stream.
     pub offset: u64,
     /// Bytes of payload.
@@ -130,7 +134,15 @@ impl Span {
             *first = segment.seq;
         }
         let offset = u64::from(segment.seq.wrapping_sub(*first).wrapping_sub(1));
-        Some(Tag { session: flow.session, from_client, opens: opens && from_client, offset, len: segment.len() as u64 })
+        Some(Tag {
+            session: flow.session,
+            from_client,
+            opens: opens && from_client,
+            closes: segment.flags & flag::FIN != 0,
+            resets: segment.flags & flag::RST != 0,
+            offset,
+            len: segment.len() as u64,
+        })
     }
 }
 

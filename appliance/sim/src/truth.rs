@@ -1,8 +1,9 @@
 //! What the applications know, and the rules that are checked the moment an application reads.
 
+mod shown;
+
 use crate::plan::{Kind, Plan};
 use crate::report::Violation;
-use crate::span::Tag;
 use core::ops::Range;
 use core::time::Duration;
 use tapcopy_engine::Time;
@@ -54,6 +55,15 @@ pub struct SessionTruth {
     pub shown: bool,
     /// The highest request that a target has begun to read.
     pub begun: Option<usize>,
+    /// The client's bytes as the mirror showed them: stamps, and places in its stream.
+    pub client_frames: Vec<(Time, Range<u64>)>,
+    /// The origin's bytes as the mirror showed them.
+    pub origin_frames: Vec<Range<u64>>,
+    /// Segments with bytes, shown so long after the end that the engine may have forgotten the session: a peer that missed
+    /// the end sends again, or probes, and the engine must take that for a session whose beginning it did not see.
+    pub late: u64,
+    /// When the mirror showed the client's FIN, the origin's, and the last reset.
+    ends: [Option<Time>; 3],
 }
 
 /// What became of a request.
@@ -121,7 +131,10 @@ impl Truth {
     pub fn begin(&mut self, plan: &Plan, connection: usize, request: usize, now: Time) {
         let session = plan.requests[request].session;
         self.check_connection(connection, request, session);
-        self.check_order(plan, request, session);
+        // What a target reads after it has closed was on its way before the box knew; what follows goes elsewhere meanwhile.
+        if !self.connections[connection].closed_by_target {
+            self.check_order(plan, request, session);
+        }
         self.check_retry(plan, connection, request);
         let turns = plan.pacing(request) == Pacing::Turns && plan.requests[request].waits;
         if turns && self.rules.exact && self.is_turn_certain(plan, request) {
@@ -251,48 +264,4 @@ impl Truth {
 
 fn now_or(time: Option<Time>, now: Time) -> Time {
     time.unwrap_or(now)
-}
-
-impl Truth {
-    /// A frame of a session is shown to the engine: stamped `captured_at`, at `now` on the engine's clock.
-    pub fn show(&mut self, plan: &Plan, tag: Tag, captured_at: Time, now: Time) {
-        self.sessions[tag.session].shown |= tag.opens;
-        let range = tag.offset..tag.offset + tag.len;
-        let mut begins = 0;
-        for request in plan.sessions[tag.session].requests.clone() {
-            let ends = begins + plan.requests[request].bytes.len() as u64;
-            let truth = &mut self.requests[request];
-            if tag.from_client {
-                truth.show_request(&range, begins, ends, captured_at, now);
-            } else {
-                truth.show_answer(&range, captured_at);
-            }
-            begins = ends;
-        }
-    }
-}
-
-impl RequestTruth {
-    fn show_request(&mut self, shown: &Range<u64>, begins: u64, ends: u64, captured_at: Time, now: Time) {
-        if shown.contains(&begins) {
-            self.first_shown.push(captured_at);
-        }
-        // With a gap in front, the request's first byte known may be a later one.
-        if shown.start < ends && begins < shown.end {
-            self.shown_at.get_or_insert(now);
-        }
-        if shown.contains(&(ends - 1)) {
-            self.last_shown.get_or_insert(captured_at);
-        }
-    }
-
-    fn show_answer(&mut self, shown: &Range<u64>, captured_at: Time) {
-        let Some(answer) = self.answer.clone().filter(|answer| !answer.is_empty()) else { return };
-        if shown.contains(&answer.start) {
-            self.answer_shown.0.get_or_insert(captured_at);
-        }
-        if shown.contains(&(answer.end - 1)) {
-            self.answer_shown.1.get_or_insert(captured_at);
-        }
-    }
 }

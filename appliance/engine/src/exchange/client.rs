@@ -131,6 +131,7 @@ impl Exchanges {
             replayed: false,
             retried: false,
             alignment: Alignment::default(),
+            ended_by_close: false,
             deferred: None,
             origin,
             target: Answer::default(),

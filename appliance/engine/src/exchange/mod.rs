@@ -92,6 +92,9 @@ struct Exchange {
     /// Whether it was sent a second time already.
     retried: bool,
     alignment: Alignment,
+    /// Without a framer: the target closed behind its answer, so that its length is certain, but not whether the origin's
+    /// was all shown yet.
+    ended_by_close: bool,
     /// Its outcome, known before the end of the request.
     deferred: Option<Outcome>,
     origin: Answer,
@@ -315,6 +318,11 @@ impl Exchanges {
             if exchange.stage != Stage::Answered || !exchange.origin.is_final() {
                 continue;
             }
+            if exchange.ended_by_close {
+                let as_long = exchange.target.wire_bytes == exchange.origin.wire_bytes;
+                self.align(id, as_long);
+            }
+            let Some(exchange) = self.get(id) else { continue };
             let verdict = match exchange.origin.progress {
                 Progress::Broken(cause) => Verdict::Incomparable(cause),
                 _ => compare(&exchange.origin, &exchange.target, exchange.alignment),

@@ -227,7 +227,7 @@ impl Exchanges {
     }
 
     /// Notes whether turn `id` and its answer lie alongside each other; once they do not, no later ones do.
-    fn align(&mut self, id: u64, as_long: bool) {
+    pub(super) fn align(&mut self, id: u64, as_long: bool) {
         self.aligned &= as_long;
         let alignment = if self.aligned { Alignment::Aligned } else { Alignment::Lost };
         if let Some(exchange) = self.get_mut(id) {
@@ -244,10 +244,10 @@ impl Exchanges {
         Some(since + books.limits.answer_timeout)
     }
 
-    /// Without a framer: ends the answer to the last turn where the origin has ended its own, and nothing follows that would
+    /// Without a framer: ends the answer to the last turn sent where the origin has ended its own, and nothing follows that would
     /// ask for it. Returns when to look again.
     pub fn settle_turns(&mut self, now: Time, books: &mut Books) -> Option<Time> {
-        let last = self.next_id().checked_sub(1).filter(|id| *id >= self.turns_from_now())?;
+        let last = self.turn_sent.filter(|id| *id >= self.turns_from_now())?;
         let may_end = self.get(last).is_some_and(|exchange| exchange.origin.is_final());
         match may_end.then(|| self.turn_passage(last, now, books))? {
             Passage::Shut(until) => until,
@@ -314,10 +314,9 @@ impl Exchanges {
     }
 
     fn end_turn_at_close(&mut self, id: u64, now: Time) {
-        let answered = |exchange: &&Exchange| exchange.is_under_way() && exchange.target.wire_bytes > 0;
-        if let Some(exchange) = self.get(id).filter(answered) {
-            let as_long = exchange.target.wire_bytes == exchange.origin.wire_bytes;
-            self.align(id, as_long);
+        let answered = |exchange: &&mut Exchange| exchange.is_under_way() && exchange.target.wire_bytes > 0;
+        if let Some(exchange) = self.get_mut(id).filter(answered) {
+            exchange.ended_by_close = true;
             self.finish_target(id, now);
         }
     }

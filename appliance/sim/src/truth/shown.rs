@@ -1,0 +1,76 @@
+//! What the mirror has shown of sessions and requests.
+
+use super::{RequestTruth, SessionTruth, Truth};
+use crate::plan::Plan;
+use crate::span::Tag;
+use core::ops::Range;
+use core::time::Duration;
+use tapcopy_engine::Time;
+
+/// How long after a session's end the engine must still know it.
+const AFTERLIFE: Duration = Duration::from_secs(15);
+
+impl Truth {
+    /// A frame of a session is shown to the engine: stamped `captured_at`, at `now` on the engine's clock.
+    pub fn show(&mut self, plan: &Plan, tag: Tag, captured_at: Time, now: Time) {
+        self.sessions[tag.session].show(tag, captured_at, now);
+        let range = tag.offset..tag.offset + tag.len;
+        let mut begins = 0;
+        for request in plan.sessions[tag.session].requests.clone() {
+            let ends = begins + plan.requests[request].bytes.len() as u64;
+            let truth = &mut self.requests[request];
+            if tag.from_client {
+                truth.show_request(&range, begins, ends, captured_at, now);
+            } else {
+                truth.show_answer(&range, captured_at);
+            }
+            begins = ends;
+        }
+    }
+}
+
+impl SessionTruth {
+    fn show(&mut self, tag: Tag, captured_at: Time, now: Time) {
+        self.shown |= tag.opens;
+        let [client, origin, reset] = self.ends;
+        let ended_at = reset.or(client.zip(origin).map(|(one, other)| one.max(other)));
+        self.late += u64::from(tag.len > 0 && ended_at.is_some_and(|at| at + AFTERLIFE <= now));
+        if tag.closes {
+            self.ends[usize::from(!tag.from_client)].get_or_insert(now);
+        }
+        if tag.resets {
+            self.ends[2] = Some(now);
+        }
+        let range = tag.offset..tag.offset + tag.len;
+        match tag.from_client {
+            _ if tag.len == 0 => {}
+            true => self.client_frames.push((captured_at, range)),
+            false => self.origin_frames.push(range),
+        }
+    }
+}
+
+impl RequestTruth {
+    fn show_request(&mut self, shown: &Range<u64>, begins: u64, ends: u64, captured_at: Time, now: Time) {
+        if shown.contains(&begins) {
+            self.first_shown.push(captured_at);
+        }
+        // With a gap in front, the request's first byte known may be a later one.
+        if shown.start < ends && begins < shown.end {
+            self.shown_at.get_or_insert(now);
+        }
+        if shown.contains(&(ends - 1)) {
+            self.last_shown.get_or_insert(captured_at);
+        }
+    }
+
+    fn show_answer(&mut self, shown: &Range<u64>, captured_at: Time) {
+        let Some(answer) = self.answer.clone().filter(|answer| !answer.is_empty()) else { return };
+        if shown.contains(&answer.start) {
+            self.answer_shown.0.get_or_insert(captured_at);
+        }
+        if shown.contains(&(answer.end - 1)) {
+            self.answer_shown.1.get_or_insert(captured_at);
+        }
+    }
+}

@@ -1,0 +1,64 @@
+//! Which requests a record of a service without a framer may be about, and what in their answers was changed.
+
+use crate::alteration::Alteration;
+use crate::plan::{Kind, Plan};
+use crate::truth::Truth;
+use crate::verdict::Extent;
+use tapcopy_engine::Record;
+use tapcopy_engine::message::Difference;
+
+/// What a target was told to change, and did.
+pub fn alteration<'p>(plan: &'p Plan, truth: &Truth, request: usize) -> Option<&'p Alteration> {
+    let answered = truth.requests[request].reads.iter().any(|read| read.answer_bytes > 0);
+    plan.requests[request].alteration.as_ref().filter(|_| answered)
+}
+
+/// Without a framer one exchange is a turn: it may hold several requests, or parts of them, and answers to earlier ones.
+pub struct Turn {
+    session: usize,
+    /// The requests of which bytes lie in it, and those before that were not answered yet when it began.
+    pub requests: Vec<usize>,
+}
+
+impl Turn {
+    /// The turn that a record is about: it begins behind the session's earlier ones, in a frame of the record's stamp.
+    pub fn of(plan: &Plan, truth: &Truth, records: &[Record], record: &Record) -> Option<Self> {
+        let earlier = |other: &&Record| other.session == record.session && other.exchange < record.exchange;
+        let begins: u64 = records.iter().filter(earlier).map(|other| other.request_bytes).sum();
+        let ends = begins + record.request_bytes;
+        let session = plan.sessions.iter().enumerate().position(|(number, session)| {
+            let raw = plan.topology.services[session.service].kind == Kind::Raw;
+            let origin = plan.topology.origins[session.origin].address;
+            let mut frames = truth.sessions[number].client_frames.iter();
+            raw && (session.client, origin) == (record.client, record.origin)
+                && frames.any(|(stamp, range)| *stamp == record.captured_at && range.contains(&begins))
+        })?;
+        let is_within = |request: &usize| {
+            let from = plan.request_offset(*request);
+            let to = from + plan.requests[*request].bytes.len() as u64;
+            let answered_before =
+                truth.requests[*request].answer_shown.1.is_some_and(|answered_at| answered_at < record.captured_at);
+            from < ends && (begins < to || !answered_before)
+        };
+        let requests = plan.sessions[session].requests.clone().filter(is_within).collect();
+        Some(Self { session, requests })
+    }
+
+    /// Whether what was changed in a request's answer is what was found: at this place in the origin's stream, where the
+    /// turn's answer begins with a frame of the origin.
+    pub fn tells(&self, plan: &Plan, truth: &Truth, request: usize, found: &Difference, extent: Extent) -> bool {
+        let Some(alteration) = alteration(plan, truth, request) else { return false };
+        let (Some(answer), Some(offset)) = (&truth.requests[request].answer, found.offset) else {
+            return !extent.seen && alteration.accepts_hash(found);
+        };
+        // What follows a missing byte may be equal to it by chance.
+        let slack = if alteration.may_be_unaligned { 2 } else { 0 };
+        let frames = &truth.sessions[self.session].origin_frames;
+        let begins = |place: u64| frames.iter().any(|frame| frame.start == place || frame.end == place);
+        let mut places = alteration.accepted.iter().filter_map(|difference| difference.offset);
+        places.any(|place| {
+            let place = answer.start + place;
+            (place..=place + slack).any(|place| place.checked_sub(offset).is_some_and(begins))
+        })
+    }
+}
