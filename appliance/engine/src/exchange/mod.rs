@@ -186,7 +186,11 @@ pub struct Exchanges {
     dropping: bool,
     /// Nothing is replayed any more, or never was.
     barred: Option<NotReplayed>,
-    proven: bool,
+    /// From this exchange on it is not proven which answer belongs to which request.
+    unproven_from: Option<u64>,
+    /// Only exchanges from this one on can prove it: those before lie ahead of the last gap.
+    proof_from: u64,
+    /// What the last of them matched with.
     last_match: Option<u64>,
     /// Whether turns and answers lie alongside each other.
     aligned: bool,
@@ -241,7 +245,8 @@ impl Exchanges {
             request_open: false,
             dropping: false,
             barred,
-            proven: !midstream,
+            unproven_from: midstream.then_some(0),
+            proof_from: 0,
             last_match: None,
             aligned: true,
             one_way: false,
@@ -332,26 +337,21 @@ impl Exchanges {
         }
     }
 
-    /// Lets only a match count as long as the order of the exchanges is not proven, and finds the proof.
+    /// Lets only a match count as long as the order of the exchanges is not proven, and finds the proof: two matches in a row
+    /// that differ from one another.
     fn prove(&mut self, id: u64, verdict: Verdict) -> Verdict {
-        if self.proven {
+        if self.unproven_from.is_none_or(|from| id < from) {
             return verdict;
         }
+        let print = self.get(id).filter(|_| verdict == Verdict::Match && id >= self.proof_from);
+        let print = print.map(|exchange| fingerprint(&exchange.target));
+        if print.is_some() && self.last_match.is_some() && self.last_match != print {
+            self.unproven_from = None;
+        }
+        self.last_match = print;
         match verdict {
-            Verdict::Match => {
-                let print = self.get(id).map(|exchange| fingerprint(&exchange.target));
-                self.proven = self.last_match.is_some() && self.last_match != print;
-                self.last_match = print;
-                Verdict::Match
-            }
-            Verdict::Differ(_) => {
-                self.last_match = None;
-                Verdict::Incomparable(Incomparable::Unproven)
-            }
-            other => {
-                self.last_match = None;
-                other
-            }
+            Verdict::Differ(_) => Verdict::Incomparable(Incomparable::Unproven),
+            other => other,
         }
     }
 

@@ -131,7 +131,8 @@ impl Exchanges {
         self.stand_in();
         self.break_origin(cause, now);
         self.answers = Step::Out;
-        self.proven = false;
+        self.proof_from = self.next_id();
+        self.unproven_from.get_or_insert(self.proof_from);
         self.last_match = None;
     }
 
