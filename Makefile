@@ -53,7 +53,7 @@ setup: cargo
 	@tests/packages
 
 cargo:
-	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.90 or later with rustup (see rustup.rs)," \
+	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.95 or later with rustup (see rustup.rs)," \
 	    "or your distribution's package, and try again." >&2; exit 1; }
 
 $(VENV)/ready: tests/requirements.txt | setup

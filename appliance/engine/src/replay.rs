@@ -54,7 +54,7 @@ pub struct Means<'a, O> {
 enum State {
     Idle { not_before: Time },
     Opening { id: ConnectionId, since: Time },
-    Open { id: ConnectionId, opened_at: Time, answered: u64, spent: bool, said_farewell: bool },
+    Open { id: ConnectionId, opened_at: Time, spent: bool, said_farewell: bool },
     Done,
 }
 
@@ -194,8 +194,7 @@ impl Replay {
             }
             Phase::Open | Phase::PeerClosed => {
                 exchanges.connected();
-                let answered = exchanges.answered();
-                self.state = State::Open { id, opened_at: means.now, answered, spent: false, said_farewell: false };
+                self.state = State::Open { id, opened_at: means.now, spent: false, said_farewell: false };
             }
         }
         Look::Again
@@ -219,14 +218,14 @@ impl Replay {
     }
 
     fn open<O: Copy>(&mut self, exchanges: &mut Exchanges, means: &mut Means<'_, O>) -> Look {
-        let State::Open { id, answered, said_farewell, .. } = self.state else { return Look::Again };
+        let State::Open { id, said_farewell, .. } = self.state else { return Look::Again };
         self.receive(id, exchanges, means);
         match means.stack.phase(id) {
             Phase::Opening | Phase::Open => {}
-            Phase::PeerClosed => return self.lose(Reconnect::TargetClosed, answered, exchanges, means),
-            Phase::Refused | Phase::Reset => return self.lose(Reconnect::TargetReset, answered, exchanges, means),
-            Phase::Gone if said_farewell => return self.lose(Reconnect::TargetClosed, answered, exchanges, means),
-            Phase::Gone => return self.lose(Reconnect::TargetTimeout, answered, exchanges, means),
+            Phase::PeerClosed => return self.lose(Reconnect::TargetClosed, exchanges, means),
+            Phase::Refused | Phase::Reset => return self.lose(Reconnect::TargetReset, exchanges, means),
+            Phase::Gone if said_farewell => return self.lose(Reconnect::TargetClosed, exchanges, means),
+            Phase::Gone => return self.lose(Reconnect::TargetTimeout, exchanges, means),
         }
         let overdue = exchanges.answer_deadline(means.books);
         if overdue.is_some_and(|at| at <= means.now) {
@@ -255,24 +254,17 @@ impl Replay {
     }
 
     /// The connection has ended on the target's side.
-    fn lose<O: Copy>(
-        &mut self,
-        why: Reconnect,
-        answered: u64,
-        exchanges: &mut Exchanges,
-        means: &mut Means<'_, O>,
-    ) -> Look {
+    fn lose<O: Copy>(&mut self, why: Reconnect, exchanges: &mut Exchanges, means: &mut Means<'_, O>) -> Look {
         let State::Open { id, .. } = self.state else { return Look::Again };
         let cause = match why {
             Reconnect::TargetClosed => NotReplayed::TargetClosed,
             Reconnect::TargetReset => NotReplayed::TargetReset,
             _ => NotReplayed::TargetTimeout,
         };
-        let reused = exchanges.answered() > answered;
         means.stack.close(id);
         means.stack.release(means.now, id);
         self.leave(why, means.now);
-        exchanges.disconnected(means.now, cause, reused, means.books);
+        exchanges.disconnected(means.now, cause, means.books);
         self.fruitless = if exchanges.sent_on_connection() == 0 { self.fruitless + 1 } else { 0 };
         if self.fruitless >= FRUITLESS_MAX {
             self.fruitless = 0;
@@ -294,8 +286,7 @@ impl Replay {
         means.stack.reset(id);
         means.stack.release(means.now, id);
         self.leave(why, means.now);
-        exchanges.disconnected(means.now, cause, false, means.books);
-        exchanges.connected();
+        exchanges.cut_off(means.now, cause, means.books);
         Look::Again
     }
 
@@ -307,7 +298,7 @@ impl Replay {
     fn send<O: Copy>(&mut self, id: ConnectionId, exchanges: &mut Exchanges, means: &mut Means<'_, O>) -> Look {
         let State::Open { spent, said_farewell, .. } = self.state else { return Look::Again };
         if spent {
-            return self.end_spent(id, exchanges, means);
+            return self.end_spent(exchanges, means);
         }
         if let Some(gate) = exchanges.outbox.next_unit().map(|unit| unit.gate) {
             return self.send_unit(id, &gate, exchanges, means);
@@ -320,13 +311,11 @@ impl Replay {
     }
 
     /// The target has said that it will close: what is under way is still awaited, the rest goes elsewhere.
-    fn end_spent<O: Copy>(&mut self, id: ConnectionId, exchanges: &mut Exchanges, means: &mut Means<'_, O>) -> Look {
+    fn end_spent<O: Copy>(&mut self, exchanges: &mut Exchanges, means: &mut Means<'_, O>) -> Look {
         if exchanges.awaits_target() && !exchanges.outbox.is_within_unit() {
             return Look::Wait(None);
         }
-        let State::Open { answered, .. } = self.state else { return Look::Again };
-        let _ = id;
-        self.lose(Reconnect::TargetClosed, answered, exchanges, means)
+        self.lose(Reconnect::TargetClosed, exchanges, means)
     }
 
     fn send_unit<O: Copy>(

@@ -208,6 +208,7 @@ pub struct Exchanges {
     target_framer: Option<Box<dyn Framer>>,
     target_tunnel: bool,
     sent_on_connection: u64,
+    answered_on_connection: u64,
     score: Option<Score>,
     /// Request bytes waiting for the target.
     pub outbox: Outbox,
@@ -259,6 +260,7 @@ impl Exchanges {
             target_framer: None,
             target_tunnel: false,
             sent_on_connection: 0,
+            answered_on_connection: 0,
             score: None,
             outbox: Outbox::default(),
         }

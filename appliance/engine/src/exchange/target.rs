@@ -34,6 +34,7 @@ impl Exchanges {
         self.target_tunnel = false;
         self.cut = None;
         self.sent_on_connection = 0;
+        self.answered_on_connection = 0;
     }
 
     /// Sends bytes of the next unit through `write`, which says how many it took. Whether anything came of it.
@@ -140,6 +141,7 @@ impl Exchanges {
             exchange.target.progress = Progress::Whole;
             exchange.stage = Stage::Answered;
         }
+        self.answered_on_connection += 1;
         self.advance_target();
         self.target_moved_at = now;
     }
@@ -255,19 +257,25 @@ impl Exchanges {
         }
     }
 
-    /// Exchanges done on the target's side.
-    pub fn answered(&self) -> u64 {
-        self.target_at
-    }
-
     /// Whether a request is under way.
     pub fn awaits_target(&self) -> bool {
         (self.target_at..self.next_id()).any(|id| self.get(id).is_some_and(Exchange::is_under_way))
     }
 
-    /// The connection to the target is gone, for `cause`. `reused`: the target had answered on it before. A request that it
-    /// swallowed without a byte of answer is sent again on the next one, once, if it may be.
-    pub fn disconnected(&mut self, now: Time, cause: NotReplayed, reused: bool, books: &mut Books) {
+    /// The target has ended the connection, for `cause`. A request that it swallowed without a byte of answer, though it had
+    /// answered others before, is sent again on the next one, once, if it may be.
+    pub fn disconnected(&mut self, now: Time, cause: NotReplayed, books: &mut Books) {
+        let reused = self.answered_on_connection > 0;
+        self.lose_connection(now, cause, reused, books);
+    }
+
+    /// The box has ended the connection, for `cause`.
+    pub fn cut_off(&mut self, now: Time, cause: NotReplayed, books: &mut Books) {
+        self.lose_connection(now, cause, false, books);
+        self.cut = None;
+    }
+
+    fn lose_connection(&mut self, now: Time, cause: NotReplayed, reused: bool, books: &mut Books) {
         self.end_at_close(now, cause);
         let under_way: Vec<u64> =
             (self.target_at..self.next_id()).filter(|id| self.get(*id).is_some_and(Exchange::is_under_way)).collect();
