@@ -1,26 +1,28 @@
 //! Captures played in place of a mirror NIC, at production's own speed, at a multiple of it, or as fast as the target
 //! answers.
 //!
-//! Without think times (`max`) the only pace is the target's: reading waits while many requests are without an outcome.
-//! Some of them may wait for frames that are not read yet, so after a short time without progress reading goes on.
+//! Without think times (`max`) the only pace is the target's: reading waits while many requests wait for it and for nothing
+//! else. At any other speed production's own timing comes first, and reading waits only where it would cost requests.
+//!
+//! Captures that are played again begin with new sessions: the engine is told so between two rounds.
 
 use crate::capture::{CaptureFault, Captures};
 use std::path::PathBuf;
 use std::time::Duration;
 use tapcopy_engine::config::Speed;
-use tapcopy_engine::{Limits, MirrorFrame, Time};
+use tapcopy_engine::{Backlog, Command, Input, Limits, Time};
 
-/// Requests without an outcome at which playing without think times waits.
-const IN_PROGRESS_MAX: u64 = 1_024;
-/// How long it waits while none of them gets an outcome.
-const STALL: Duration = Duration::from_millis(20);
+/// Requests that wait for the target at which playing without think times waits.
+const BACKLOG_REQUESTS: u64 = 1_024;
+/// Bytes of requests at which it does: half of what a session may hold, because they may all be one session's.
+const BACKLOG_BYTES: u64 = 4 << 20;
+/// How long to wait for a target that settles nothing: longer than the engine's own limits for a connection and an answer,
+/// so that in truth only a defect can last so long.
+const STALL: Duration = Duration::from_secs(60);
 /// How soon a wait is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(1);
 /// Pause between two rounds of the same captures.
 const ROUND_PAUSE: Duration = Duration::from_millis(1);
-/// Captured time that passes in it beyond the pause itself: the sessions of a round begin as those before it did, and a
-/// SYN so much later with the same sequence number is no SYN sent again.
-const ROUND_LEAP: Duration = Duration::from_secs(60);
 
 /// Captures, open at the frame that is played next.
 pub struct Playback {
@@ -30,8 +32,6 @@ pub struct Playback {
     rounds_left: u32,
     /// Stamp of the first frame of all.
     first: Time,
-    /// Captured time leapt over between the rounds so far.
-    leapt: Duration,
     /// Captured time before this round.
     before: Duration,
     /// Captured time of the frame played last, the rounds before it included.
@@ -43,29 +43,27 @@ pub struct Playback {
     next: Option<Duration>,
 }
 
+/// Holds reading back while the target has enough to do.
 #[derive(Default)]
 struct Throttle {
-    in_progress: u64,
+    backlog: Backlog,
+    /// Since when the backlog has not become smaller.
     since: Option<Time>,
 }
 
 impl Throttle {
-    /// Whether to wait for the target.
-    fn holds(&mut self, now: Time, in_progress: u64) -> bool {
-        if in_progress < IN_PROGRESS_MAX {
+    fn holds(&mut self, now: Time, speed: Speed, backlog: Backlog) -> bool {
+        let is_much = backlog.requests >= BACKLOG_REQUESTS || backlog.bytes >= BACKLOG_BYTES;
+        let is_enough = backlog.is_full || (speed == Speed::Max && is_much);
+        if !is_enough {
             self.since = None;
             return false;
         }
-        let since = *self.since.get_or_insert(now);
-        if in_progress < self.in_progress {
+        let before = std::mem::replace(&mut self.backlog, backlog);
+        if backlog.requests < before.requests || backlog.bytes < before.bytes {
             self.since = Some(now);
         }
-        self.in_progress = in_progress;
-        if now.since(since) < STALL {
-            return true;
-        }
-        self.since = Some(now);
-        false
+        now.since(*self.since.get_or_insert(now)) < STALL
     }
 }
 
@@ -84,7 +82,6 @@ impl Playback {
             speed,
             rounds_left: rounds.saturating_sub(1),
             first,
-            leapt: Duration::ZERO,
             before: Duration::ZERO,
             played: Duration::ZERO,
             started: None,
@@ -93,15 +90,22 @@ impl Playback {
         })
     }
 
-    /// Hands over the frames that are due, at most `limit`.
-    pub fn read(&mut self, now: Time, limit: usize, in_progress: u64, mut take: impl FnMut(MirrorFrame<'_>)) -> usize {
+    /// Hands over the frames that are due, at most `limit`. The backlog is the engine's, and `take` says what it is after
+    /// its input.
+    pub fn read(
+        &mut self,
+        now: Time,
+        limit: usize,
+        mut backlog: Backlog,
+        mut take: impl FnMut(Input<'_>) -> Backlog,
+    ) -> usize {
         self.started.get_or_insert(now);
-        if self.speed == Speed::Max && self.throttle.holds(now, in_progress) {
-            return 0;
-        }
         let mut frames = 0;
-        while frames < limit && self.due().is_some_and(|due| due <= now) {
-            self.play(&mut take);
+        while frames < limit
+            && self.due().is_some_and(|due| due <= now)
+            && !self.throttle.holds(now, self.speed, backlog)
+        {
+            backlog = self.play(&mut take).unwrap_or(backlog);
             frames += 1;
         }
         frames
@@ -128,21 +132,23 @@ impl Playback {
         })
     }
 
-    fn play(&mut self, take: &mut impl FnMut(MirrorFrame<'_>)) {
-        let (Some(frame), Some(at)) = (self.captures.frame(), self.next) else { return };
+    fn play(&mut self, take: &mut impl FnMut(Input<'_>) -> Backlog) -> Option<Backlog> {
+        let (frame, at) = (self.captures.frame()?, self.next?);
         // A stamp of its own origin keeps time going forward from round to round.
-        take(frame.stamped(self.first + at + self.leapt));
+        let backlog = take(Input::Mirror(frame.stamped(self.first + at)));
         self.played = self.played.max(at);
         self.captures.advance();
-        self.next = self.place_of_next();
+        if self.captures.frame().is_some() {
+            self.next = self.place_of_next();
+            return Some(backlog);
+        }
+        self.captures.take_warnings().iter().for_each(|warning| log::warn!("{warning}"));
+        self.next = self.begin_round().and_then(|()| self.place_of_next());
+        Some(if self.next.is_some() { take(Input::Command(Command::NewRound)) } else { backlog })
     }
 
     /// Files out of order step back in time; the engine bears that, but no frame is held back for it.
-    fn place_of_next(&mut self) -> Option<Duration> {
-        if self.captures.frame().is_none() {
-            self.captures.take_warnings().iter().for_each(|warning| log::warn!("{warning}"));
-            self.begin_round()?;
-        }
+    fn place_of_next(&self) -> Option<Duration> {
         self.captures.frame().map(|frame| self.before + frame.captured_at.since(self.first))
     }
 
@@ -156,7 +162,6 @@ impl Playback {
             }
         }
         self.before = self.played + ROUND_PAUSE;
-        self.leapt += ROUND_LEAP;
         Some(())
     }
 }
@@ -180,43 +185,55 @@ mod tests {
         file
     }
 
-    const LEAP: u128 = ROUND_LEAP.as_millis();
-
-    /// Plays with a clock that jumps to what is due; frames as (clock, stamp) in ms from the first one.
-    fn play(millis: &[u32], speed: Speed, rounds: u32) -> Vec<(u128, u128)> {
+    /// Plays with a clock that jumps to what is due; frames as (clock, stamp) in ms from the first one, and `None` between
+    /// two rounds.
+    fn play(millis: &[u32], speed: Speed, rounds: u32) -> Vec<Option<(u128, u128)>> {
         let file = capture(millis);
         let mut playback = Playback::open(vec![file.path().to_owned()], speed, rounds).unwrap();
         let start = Time::from_millis(5_000);
         let (first, mut now, mut played) = (Time::from_millis(1_000_000_000), start, Vec::new());
         while playback.ended().is_none() {
-            let mut stamps = Vec::new();
-            playback.read(now, 1, 0, |frame| stamps.push(frame.captured_at));
             let at = now.since(start).as_millis();
-            played.extend(stamps.iter().map(|stamp| (at, stamp.since(first).as_millis())));
-            now = playback.next_due(now).filter(|_| stamps.is_empty()).unwrap_or(now);
+            let frames = playback.read(now, 1, Backlog::default(), |input| {
+                played.push(match input {
+                    Input::Mirror(frame) => Some((at, frame.captured_at.since(first).as_millis())),
+                    _ => None,
+                });
+                Backlog::default()
+            });
+            now = playback.next_due(now).filter(|_| frames == 0).unwrap_or(now);
         }
         played
     }
 
     #[test]
     fn frames_come_at_their_time() {
-        let millis = [0, 10, 30];
-        assert_eq!(play(&millis, Speed::Times(1.0), 1), [(0, 0), (10, 10), (30, 30)]);
-        assert_eq!(play(&millis, Speed::Times(2.0), 1), [(0, 0), (5, 10), (15, 30)]);
-        assert_eq!(play(&millis, Speed::Times(0.5), 1), [(0, 0), (20, 10), (60, 30)]);
-        assert_eq!(play(&millis, Speed::Max, 1), [(0, 0), (0, 10), (0, 30)]);
+        let check = |speed, expected: [(u128, u128); 3]| assert_eq!(play(&[0, 10, 30], speed, 1), expected.map(Some));
+        check(Speed::Times(1.0), [(0, 0), (10, 10), (30, 30)]);
+        check(Speed::Times(2.0), [(0, 0), (5, 10), (15, 30)]);
+        check(Speed::Times(0.5), [(0, 0), (20, 10), (60, 30)]);
+        check(Speed::Max, [(0, 0), (0, 10), (0, 30)]);
     }
 
     #[test]
-    fn captured_time_leaps_from_round_to_round() {
-        let rounds = [(0, 0), (10, 10), (11, LEAP + 11), (21, LEAP + 21), (22, 2 * LEAP + 22), (32, 2 * LEAP + 32)];
-        assert_eq!(play(&[0, 10], Speed::Times(1.0), 3), rounds);
-        assert_eq!(play(&[0, 10], Speed::Max, 2), [(0, 0), (0, 10), (0, LEAP + 11), (0, LEAP + 21)]);
+    fn hours_of_silence_take_no_time_without_think_times() {
+        assert_eq!(play(&[0, 7_200_000], Speed::Max, 1), [Some((0, 0)), Some((0, 7_200_000))]);
+    }
+
+    #[test]
+    fn each_round_is_announced_and_captured_time_goes_on() {
+        let rounds = [Some((0, 0)), Some((10, 10)), None, Some((11, 11)), Some((21, 21)), None];
+        assert_eq!(play(&[0, 10], Speed::Times(1.0), 3)[..6], rounds);
+        assert_eq!(
+            play(&[0, 10], Speed::Max, 2),
+            [Some((0, 0)), Some((0, 10)), None, Some((0, 11)), Some((0, 21))],
+            "nothing follows the last round"
+        );
     }
 
     #[test]
     fn frames_out_of_order_are_not_held_back() {
-        assert_eq!(play(&[0, 30, 10], Speed::Times(1.0), 1), [(0, 0), (30, 30), (30, 10)]);
+        assert_eq!(play(&[0, 30, 10], Speed::Times(1.0), 1), [(0, 0), (30, 30), (30, 10)].map(Some));
     }
 
     #[test]
@@ -225,16 +242,29 @@ mod tests {
     }
 
     #[test]
-    fn without_think_times_the_target_sets_the_pace_but_cannot_stop_it() {
+    fn without_think_times_the_target_sets_the_pace() {
         let mut throttle = Throttle::default();
         let at = Time::from_millis;
-        assert!(!throttle.holds(at(0), IN_PROGRESS_MAX - 1));
-        assert!(throttle.holds(at(1), IN_PROGRESS_MAX));
-        assert!(throttle.holds(at(15), IN_PROGRESS_MAX));
-        assert!(!throttle.holds(at(30), IN_PROGRESS_MAX), "no progress: those may wait for frames to come");
-        assert!(throttle.holds(at(31), IN_PROGRESS_MAX + 9));
-        assert!(throttle.holds(at(45), IN_PROGRESS_MAX + 5), "progress");
-        assert!(throttle.holds(at(60), IN_PROGRESS_MAX + 5));
-        assert!(!throttle.holds(at(61), 0));
+        let mut holds =
+            |now, requests, bytes| throttle.holds(at(now), Speed::Max, Backlog { requests, bytes, is_full: false });
+        assert!(!holds(0, BACKLOG_REQUESTS - 1, BACKLOG_BYTES - 1));
+        assert!(holds(1, 0, BACKLOG_BYTES));
+        assert!(holds(2, BACKLOG_REQUESTS, 0));
+        assert!(holds(59_000, BACKLOG_REQUESTS + 1, 0));
+        assert!(holds(60_500, BACKLOG_REQUESTS, 0), "progress");
+        assert!(holds(120_000, BACKLOG_REQUESTS, 0));
+        assert!(!holds(120_501, BACKLOG_REQUESTS, 0), "a defect of the engine does not stop it for ever");
+        assert!(!holds(120_502, 0, 0));
+    }
+
+    #[test]
+    fn at_production_s_pace_only_a_loss_is_waited_for() {
+        let mut throttle = Throttle::default();
+        let mut holds = |is_full| {
+            let backlog = Backlog { requests: 100_000, bytes: 100 << 20, is_full };
+            throttle.holds(Time::ZERO, Speed::Times(1.0), backlog)
+        };
+        assert!(!holds(false));
+        assert!(holds(true));
     }
 }

@@ -247,11 +247,12 @@ impl Shard {
             return 0;
         }
         let now = self.clock.now();
-        let in_progress = self.engine.ledger().requests.in_progress;
+        let backlog = self.engine.backlog();
         let (engine, target) = (&mut self.engine, &mut self.target);
-        self.source.read(now, MIRROR_BATCH, in_progress, |frame| {
-            engine.handle_input(now, Input::Mirror(frame));
+        self.source.read(now, MIRROR_BATCH, backlog, |input| {
+            engine.handle_input(now, input);
             take_outputs(engine, target, now);
+            engine.backlog()
         })
     }
 

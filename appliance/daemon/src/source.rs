@@ -6,7 +6,7 @@ use crate::playback::Playback;
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 use tapcopy_engine::config::Service;
-use tapcopy_engine::{MirrorFrame, Time};
+use tapcopy_engine::{Backlog, Input, MirrorFrame, Time};
 
 /// A source of mirrored frames.
 pub enum Source {
@@ -17,12 +17,21 @@ pub enum Source {
 }
 
 impl Source {
-    /// Hands over at most `limit` frames of each NIC, and says how many it were. `in_progress` requests are without an
-    /// outcome: captures played without think times wait for them.
-    pub fn read(&mut self, now: Time, limit: usize, in_progress: u64, mut take: impl FnMut(MirrorFrame<'_>)) -> usize {
+    /// Hands over at most `limit` frames of each NIC, and says how many it were. Captures wait where the backlog, of which
+    /// `take` tells what it is after its input, is large.
+    pub fn read(
+        &mut self,
+        now: Time,
+        limit: usize,
+        backlog: Backlog,
+        mut take: impl FnMut(Input<'_>) -> Backlog,
+    ) -> usize {
+        let mut take_frame = |frame: MirrorFrame<'_>| {
+            take(Input::Mirror(frame));
+        };
         match self {
-            Self::Live(nics) => nics.iter_mut().map(|nic| nic.read(now, limit, &mut take)).sum(),
-            Self::Playback(playback) => playback.read(now, limit, in_progress, take),
+            Self::Live(nics) => nics.iter_mut().map(|nic| nic.read(now, limit, &mut take_frame)).sum(),
+            Self::Playback(playback) => playback.read(now, limit, backlog, take),
         }
     }
 

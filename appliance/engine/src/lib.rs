@@ -23,7 +23,7 @@ pub mod time;
 mod timers;
 
 pub use config::Config;
-pub use engine::Engine;
+pub use engine::{Backlog, Engine};
 pub use ledger::Ledger;
 pub use limits::Limits;
 pub use message::{Command, Input, MirrorFrame, Output, Record};

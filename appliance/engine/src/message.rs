@@ -57,6 +57,8 @@ pub enum Command {
     StartReplay,
     /// Exchange the settings. Sessions that are open keep the service they were opened with.
     Configure(Box<Config>),
+    /// The capture is at its end and is played again: no frame of the present sessions follows, whatever their addresses.
+    NewRound,
     /// No further mirror frame follows: end what is idle now, and what is in flight when answered or after `limit`.
     Finish {
         /// The longest that an exchange in flight is waited for.

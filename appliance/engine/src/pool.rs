@@ -39,6 +39,8 @@ struct Addresses {
     range: PoolRange,
     count: u128,
     cursor: u128,
+    /// Ports in use or at rest.
+    taken: u128,
 }
 
 /// The addresses and ports that the box owns.
@@ -68,6 +70,7 @@ impl Pool {
             range: *range,
             count: bits(range.last).saturating_sub(bits(range.first)).saturating_add(1),
             cursor: 0,
+            taken: 0,
         };
         Self { ranges: ranges.iter().map(addresses).collect(), taken: Table::new(seed), resting: VecDeque::new() }
     }
@@ -82,8 +85,10 @@ impl Pool {
             if any_on_link { contains(range, target) } else { range.first.is_ipv4() == target.is_ipv4() }
         };
         let endpoint = ranges.iter_mut().filter(|addresses| fits(&addresses.range)).find_map(|addresses| {
-            let tries = TRIES.min(addresses.count.saturating_mul(PORTS));
-            (0..tries).map(|_| addresses.step()).find(|endpoint| !taken.contains(endpoint))
+            let tries = TRIES.min(addresses.ports());
+            let endpoint = (0..tries).map(|_| addresses.step()).find(|endpoint| !taken.contains(endpoint))?;
+            addresses.taken += 1;
+            Some(endpoint)
         })?;
         taken.insert(endpoint, ());
         Some(endpoint)
@@ -97,22 +102,38 @@ impl Pool {
     fn wake(&mut self, now: Time) {
         while let Some((_, endpoint)) = self.resting.pop_front_if(|(until, _)| *until <= now) {
             self.taken.remove(&endpoint);
+            let owner = self.ranges.iter_mut().find(|addresses| addresses.owns(endpoint.ip()));
+            if let Some(addresses) = owner {
+                addresses.taken = addresses.taken.saturating_sub(1);
+            }
         }
     }
 
     /// Whether the box owns `address`.
     pub fn owns(&self, address: IpAddr) -> bool {
-        self.ranges.iter().any(|Addresses { range, .. }| {
-            range.first.is_ipv4() == address.is_ipv4()
-                && (bits(range.first)..=bits(range.last)).contains(&bits(address))
-        })
+        self.ranges.iter().any(|addresses| addresses.owns(address))
+    }
+
+    /// Whether a range has few ports left and will have more, because some are at rest.
+    pub fn is_scarce(&self) -> bool {
+        let is_scarce = |addresses: &Addresses| addresses.taken > addresses.ports() - addresses.ports() / 8;
+        !self.resting.is_empty() && self.ranges.iter().any(is_scarce)
     }
 }
 
 impl Addresses {
+    fn ports(&self) -> u128 {
+        self.count.saturating_mul(PORTS)
+    }
+
+    fn owns(&self, address: IpAddr) -> bool {
+        let Self { range, .. } = self;
+        range.first.is_ipv4() == address.is_ipv4() && (bits(range.first)..=bits(range.last)).contains(&bits(address))
+    }
+
     fn step(&mut self) -> Endpoint {
         let position = self.cursor;
-        self.cursor = (self.cursor + 1) % self.count.saturating_mul(PORTS);
+        self.cursor = (self.cursor + 1) % self.ports();
         let address = bits(self.range.first) + position % self.count;
         let port = PORT_FIRST + (position / self.count) as u16;
         Endpoint::new(from_bits(address, self.range.first.is_ipv4()), port)
@@ -136,4 +157,25 @@ pub fn contains(range: &PoolRange, address: IpAddr) -> bool {
     let host_bits = width - u32::from(range.prefix_len).min(width);
     let differ = bits(range.first) ^ bits(address);
     range.first.is_ipv4() == address.is_ipv4() && differ.checked_shr(host_bits).unwrap_or(0) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pool_is_scarce_only_while_waiting_helps() {
+        let address = IpAddr::from([192, 0, 2, 1]);
+        let mut pool = Pool::new(&[PoolRange { first: address, last: address, prefix_len: 24 }], 0);
+        let limits = Limits::default();
+        let taken: Vec<Endpoint> =
+            (0..PORTS).map(|_| pool.take(Time::ZERO, address).expect("every port is free")).collect();
+        assert_eq!(pool.take(Time::ZERO, address), None);
+        assert!(!pool.is_scarce(), "all are in use, for as long as their sessions last");
+        taken.iter().take(PORTS as usize / 4).for_each(|endpoint| pool.give(Time::ZERO, *endpoint, &limits));
+        assert!(pool.is_scarce());
+        let rested = Time::ZERO + limits.port_rest;
+        assert!(pool.take(rested, address).is_some());
+        assert!(!pool.is_scarce());
+    }
 }

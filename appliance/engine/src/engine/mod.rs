@@ -1,5 +1,6 @@
 //! The engine as its driver sees it: all parts, joined.
 
+mod backlog;
 mod far;
 mod slot;
 #[cfg(test)]
@@ -19,12 +20,15 @@ use crate::session::Session;
 use crate::stack::Stack;
 use crate::time::Time;
 use crate::timers::Timers;
+use backlog::{Share, Sum};
 use far::Far;
 use slot::{Slot, Work};
 use slotmap::{SlotMap, new_key_type};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+
+pub use backlog::Backlog;
 
 new_key_type! {
     struct SlotId;
@@ -53,6 +57,7 @@ pub struct Engine {
     far: Far,
     books: Books,
     ahead: Budget,
+    backlog: Sum,
     sessions_begun: u64,
     is_replaying: bool,
     finish_by: Option<Time>,
@@ -79,6 +84,7 @@ impl Engine {
             far,
             books: Books::new(limits),
             ahead: Budget::new(limits.ahead_bytes),
+            backlog: Sum::default(),
             sessions_begun: 0,
             is_replaying: config.replay,
             finish_by: None,
@@ -234,6 +240,7 @@ impl Engine {
                 self.loop_alarm = false;
             }
             Command::Configure(config) => self.configure(*config),
+            Command::NewRound => self.begin_round(),
             Command::Finish { limit } => self.finish(limit),
         }
     }
@@ -269,6 +276,16 @@ impl Engine {
         self.books.limits = config.limits;
         self.is_replaying &= config.replay;
         self.config = config;
+    }
+
+    /// Ends every session, and frees its flow: the next frame on it belongs to another session.
+    fn begin_round(&mut self) {
+        for id in self.slots.keys().collect::<Vec<_>>() {
+            if let Some(slot) = self.slots.get(id) {
+                self.unhook(slot.key, id);
+            }
+            self.guard(id, |engine| engine.end(id, Ended::CaptureEnd));
+        }
     }
 
     fn finish(&mut self, limit: core::time::Duration) {
@@ -320,6 +337,7 @@ impl Engine {
     fn write_off(&mut self, id: SlotId) {
         let Some(mut slot) = self.slots.remove(id) else { return };
         self.unhook(slot.key, id);
+        self.backlog.exchange(&mut slot.share, Share::default());
         if let Some(connection) = slot.write_off(&mut self.books, &mut self.ahead) {
             self.stack.reset(connection);
             self.stack.release(self.now, connection);
@@ -343,6 +361,8 @@ impl Engine {
             self.ended.push_back(id);
         }
         self.far.play_on(self.now, slot);
+        let owed = slot.owed(&self.books.limits);
+        self.backlog.exchange(&mut slot.share, owed);
         if slot.is_over(self.now) || (slot.is_ended() && self.finish_by.is_some()) {
             return self.forget(id);
         }
@@ -428,6 +448,11 @@ impl Engine {
     /// The counters as they stand.
     pub fn ledger(&self) -> &Ledger {
         &self.books.ledger
+    }
+
+    /// What the target has yet to do: a driver that can wait does so, and loses nothing.
+    pub fn backlog(&self) -> Backlog {
+        self.backlog.backlog(&self.books.limits, self.pool.is_scarce())
     }
 
     /// Whether no session is left; after `Command::Finish` this is the end.

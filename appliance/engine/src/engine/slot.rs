@@ -1,12 +1,13 @@
 //! A slot: one production session and its replay, and what passes between them.
 
+use super::backlog::Share;
 use crate::books::Books;
 use crate::compare::compare;
 use crate::exchange::{Exchanges, Moment};
 use crate::flow::{FlowKey, Side};
 use crate::frame::Segment;
 use crate::ledger::{Ended, NotReplayed};
-use crate::limits::Budget;
+use crate::limits::{Budget, Limits};
 use crate::message::MirrorFrame;
 use crate::reassembly::{Arrival, Delivery, Piece};
 use crate::rehearsal::Stage;
@@ -30,6 +31,8 @@ pub struct Slot {
     pub key: FlowKey,
     /// Its pending wake-up.
     pub alarm: Alarm,
+    /// Its part of the backlog, as it was counted last.
+    pub share: Share,
     /// The rehearsal's view of its connection.
     pub stage: Stage,
     session: Session,
@@ -53,6 +56,7 @@ impl Slot {
         Self {
             key,
             alarm: Alarm::default(),
+            share: Share::default(),
             stage: Stage::default(),
             session,
             work: Some(Box::new(work)),
@@ -163,6 +167,11 @@ impl Slot {
         let session = self.session.deadline(&books.limits);
         let next = [replay, session].into_iter().flatten().min().unwrap_or(Time::MAX);
         next.min(self.forgotten_at).min(now + NAP_MAX)
+    }
+
+    /// Its part of the backlog.
+    pub fn owed(&self, limits: &Limits) -> Share {
+        self.work.as_ref().map_or(Share::default(), |work| Share::of(&work.exchanges, limits))
     }
 
     /// Whether it can be forgotten.

@@ -101,3 +101,31 @@ fn nothing_is_left_after_the_end() {
     assert_eq!((engine.ahead.used(), engine.books.outboxes.used(), engine.books.bodies.used()), (0, 0, 0));
     assert!(engine.slots.is_empty() && engine.flows.is_empty());
 }
+
+#[test]
+fn a_new_round_begins_new_sessions_from_the_first_frame_on() {
+    let mut engine = engine();
+    for round in 0..3 {
+        let now = Time::from_millis(round * 10);
+        show(&mut engine, now, &packet(1_000, 101, 0x18, REQUEST));
+        begin_session(&mut engine, now, 2_000);
+        engine.handle_input(now, Input::Command(Command::NewRound));
+    }
+    let ledger = engine.ledger();
+    assert_eq!((ledger.sessions.opened, ledger.sessions.midstream, ledger.requests.captured), (6, 3, 6));
+    assert_eq!(ledger.sessions.segments_duplicate, 0);
+}
+
+#[test]
+fn only_what_waits_for_the_target_alone_is_backlog() {
+    let mut engine = engine();
+    let now = Time::from_millis(1);
+    show(&mut engine, now, &packet(1_000, 100, 0x02, b""));
+    show(&mut engine, now, &packet(1_000, 101, 0x18, &REQUEST[..9]));
+    assert_eq!(engine.backlog(), Backlog::default(), "the rest of the request is not read yet");
+    show(&mut engine, now, &packet(1_000, 110, 0x18, &REQUEST[9..]));
+    let backlog = Backlog { requests: 1, bytes: REQUEST.len() as u64, is_full: false };
+    assert_eq!(engine.backlog(), backlog, "the connection to the target opens");
+    while engine.poll_output().is_some() {}
+    assert_eq!(engine.backlog(), Backlog::default(), "it is sent, and the origin's answer is not read yet");
+}

@@ -208,6 +208,13 @@ impl Outbox {
         Some((unit.exchange, unit.end.is_some()))
     }
 
+    /// Unsent bytes that may be sent as far as the client's side is concerned.
+    pub fn ready_bytes(&self) -> u64 {
+        let is_held = |unit: &&Unit| unit.end.is_none() && !unit.streamed;
+        let end = self.units.back().filter(is_held).map_or(self.end(), |unit| unit.start);
+        end.saturating_sub(self.sent)
+    }
+
     /// Bytes held.
     pub fn len(&self) -> usize {
         self.bytes.len()

@@ -257,6 +257,12 @@ impl Exchanges {
         }
     }
 
+    /// Requests that wait for the target alone, whatever the mirror has yet to show.
+    pub fn owed_by_target(&self) -> u64 {
+        let to = if self.outbox.ready_bytes() > 0 { self.next_id() } else { self.origin_at };
+        to.saturating_sub(self.target_at)
+    }
+
     /// Whether a request is under way.
     pub fn awaits_target(&self) -> bool {
         (self.target_at..self.next_id()).any(|id| self.get(id).is_some_and(Exchange::is_under_way))

@@ -88,6 +88,8 @@ reasons! {
         ClosingTimeout = "closing_timeout",
         /// The client opened a new session from the same address and port.
         Reused = "reused",
+        /// The capture ended before it, and is played again from its beginning.
+        CaptureEnd = "capture_end",
         /// The box was told to finish.
         Shutdown = "shutdown",
         /// A fault of the box in this session; the others go on.

@@ -1,0 +1,62 @@
+//! The backlog: what lies before the target and needs no further frame of the mirror to go on.
+//!
+//! A driver that reads captures can wait, which a mirror cannot. It must wait only for what the target alone will settle: a
+//! request whose answer by the origin is not read yet has no outcome however long the target is given. So a session's
+//! share is the requests that the origin has answered and the target has not, and those that are not sent though all of
+//! them is there. Each of them ends in bounded time, by an answer or by a limit.
+
+use crate::exchange::Exchanges;
+use crate::limits::Limits;
+
+/// What the target has yet to do before the mirror needs to show more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Requests that wait for the target alone.
+    pub requests: u64,
+    /// Request bytes that could be sent, were it not for the target.
+    pub bytes: u64,
+    /// Whether more frames may cost requests: a session has half of what it may hold, or the pool is nearly exhausted and
+    /// ports of it will be free again after their rest.
+    pub is_full: bool,
+}
+
+/// One session's part of it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Share {
+    requests: u64,
+    bytes: u64,
+    is_crowded: bool,
+}
+
+impl Share {
+    /// The share of a session's exchanges.
+    pub fn of(exchanges: &Exchanges, limits: &Limits) -> Self {
+        let (requests, bytes) = (exchanges.owed_by_target(), exchanges.outbox.ready_bytes());
+        let is_crowded = requests > limits.exchanges as u64 / 2 || bytes > limits.outbox_bytes as u64 / 2;
+        Self { requests, bytes, is_crowded }
+    }
+}
+
+/// The shares of all sessions.
+#[derive(Debug, Default)]
+pub(super) struct Sum {
+    requests: u64,
+    bytes: u64,
+    crowded: u64,
+}
+
+impl Sum {
+    /// A session whose share was `before` now has `after`.
+    pub fn exchange(&mut self, before: &mut Share, after: Share) {
+        self.requests = self.requests - before.requests + after.requests;
+        self.bytes = self.bytes - before.bytes + after.bytes;
+        self.crowded = self.crowded - u64::from(before.is_crowded) + u64::from(after.is_crowded);
+        *before = after;
+    }
+
+    /// The whole of it.
+    pub fn backlog(&self, limits: &Limits, is_pool_scarce: bool) -> Backlog {
+        let is_full = self.crowded > 0 || self.bytes > limits.outboxes_bytes as u64 / 2 || is_pool_scarce;
+        Backlog { requests: self.requests, bytes: self.bytes, is_full }
+    }
+}
