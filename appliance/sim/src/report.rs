@@ -1,7 +1,6 @@
 //! What a run says in the end.
 
 use core::fmt;
-use tapcopy_engine::Ledger;
 
 /// A rule that was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,8 +26,6 @@ pub struct Report {
     pub violations: Vec<Violation>,
     /// Hash of all outputs of the engine with their times.
     pub hash: u64,
-    /// The counters at the end.
-    pub ledger: Ledger,
     /// Requests whose whole bytes a target's application read.
     pub arrived: usize,
     /// Requests that the clients planned.
@@ -44,7 +41,6 @@ impl Report {
             seed,
             violations: vec![violation],
             hash: 0,
-            ledger: Ledger::default(),
             arrived: 0,
             requests: 0,
             faults: "unknown, see the trace".to_owned(),

@@ -118,7 +118,6 @@ pub fn run(seed: u64, options: Options) -> (Report, Vec<Captured>) {
     let report = Report {
         seed,
         hash: world.engine.hash(),
-        ledger: world.engine.engine().ledger().clone(),
         arrived: requests.iter().filter(|request| request.reads.iter().any(|read| read.whole_at.is_some())).count(),
         requests: requests.len(),
         violations: world.truth.violations,
