@@ -19,7 +19,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "protocol": set(),
     "time": set(),
     "timers": {"time"},
-    "config": {"limits"},
+    "config": {"limits", "protocol"},
     "message": {"config", "ledger", "time"},
     "frame": VOCABULARY,
     "flow": VOCABULARY | {"config", "frame"},

@@ -1,6 +1,7 @@
 //! What the engine is told to do: already parsed and checked, so that it cannot be wrong.
 
 use crate::limits::Limits;
+use crate::protocol::{self, Definition};
 use core::net::{IpAddr, SocketAddr};
 
 /// The settings of one engine.
@@ -85,12 +86,28 @@ pub enum Origin {
 /// How the bytes of a session are cut into requests and answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
-    /// Found from the client's first bytes.
+    /// Found from the first bytes of both sides.
     Auto,
-    /// HTTP/1.0 and HTTP/1.1.
-    Http,
+    /// By this one of [`protocol::PROTOCOLS`].
+    Known(&'static Definition),
     /// Turns: runs of bytes that the other side does not interrupt.
     Raw,
+}
+
+impl Protocol {
+    /// The one called `name` in the settings.
+    pub fn named(name: &str) -> Option<Self> {
+        match name {
+            "auto" => Some(Self::Auto),
+            "raw" => Some(Self::Raw),
+            name => protocol::find(name).map(Self::Known),
+        }
+    }
+
+    /// Every name that the settings may hold.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        ["auto"].into_iter().chain(protocol::PROTOCOLS.iter().map(|definition| definition.name)).chain(["raw"])
+    }
 }
 
 /// When a request is released to the target.

@@ -39,6 +39,8 @@ pub struct Limits {
     pub answer_timeout: Duration,
     /// Silence after which an answer without a framer that is shorter than the origin's counts as ended.
     pub quiet: Duration,
+    /// How long after a session's first bytes its protocol may stay unknown before it is replayed turn by turn.
+    pub opening_timeout: Duration,
     /// How far behind production a session may fall before think times are shortened to catch up.
     pub lag: Duration,
     /// Silence of both sides after which a session is forgotten.
@@ -74,6 +76,7 @@ impl Default for Limits {
             connect_timeout: Duration::from_secs(8),
             answer_timeout: Duration::from_secs(30),
             quiet: Duration::from_millis(200),
+            opening_timeout: Duration::from_secs(1),
             lag: Duration::from_millis(250),
             idle_timeout: Duration::from_secs(7_200),
             closing_timeout: Duration::from_secs(60),

@@ -193,7 +193,7 @@ impl Replay {
                 self.give_up_opening(id, NotReplayed::TargetRefused, exchanges, means);
             }
             Phase::Open | Phase::PeerClosed => {
-                exchanges.connected();
+                exchanges.connected(means.now);
                 self.state = State::Open { id, opened_at: means.now, spent: false, said_farewell: false };
             }
         }
@@ -248,6 +248,7 @@ impl Replay {
     fn receive<O: Copy>(&mut self, id: ConnectionId, exchanges: &mut Exchanges, means: &mut Means<'_, O>) {
         let State::Open { spent, .. } = &mut self.state else { return };
         let (now, books) = (means.now, &mut *means.books);
+        *spent |= exchanges.take_early(books) == Connection::Spent;
         means.stack.receive(id, |bytes| {
             *spent |= exchanges.target_bytes(bytes, now, books) == Connection::Spent;
         });
@@ -327,12 +328,17 @@ impl Replay {
     ) -> Look {
         let is_sendable = exchanges.outbox.next_unit().is_some_and(|unit| unit.streamed || unit.end.is_some());
         if !exchanges.outbox.is_within_unit() {
-            let is_immediate = self.manner.pacing == Pacing::Immediate && exchanges.may_be_framed();
+            let is_immediate = self.manner.pacing == Pacing::Immediate
+                && exchanges.may_be_framed()
+                && !exchanges.is_handshaking(means.books);
             if !is_immediate && let Some(wait) = self.is_held(gate, exchanges, means) {
                 return wait;
             }
             if !is_sendable {
                 return Look::Wait(None);
+            }
+            if !exchanges.admit(means.books) {
+                return Look::Again;
             }
         }
         if !exchanges.send(means.now, means.books, |bytes| means.stack.send(id, bytes)) {

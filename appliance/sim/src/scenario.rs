@@ -14,7 +14,7 @@
 //! the other) and options: `win N`, `urg N`, `mss N`, `wscale N`, `sackok`, `sack A-B`, `ts V E`, `tfo N` (cookie of N bytes),
 //! `vlan N`, `ttl N`, `badsum`, `snap N`, `twice`, `lost` (it happened, but the mirror does not show it).
 //!
-//! **Orders**: `SECONDS command stop|start|finish`. **Settings**: `set protocol auto|http|raw`, `set pacing turns|immediate`,
+//! **Orders**: `SECONDS command stop|start|finish`. **Settings**: `set protocol NAME`, `set pacing turns|immediate`,
 //! `set ipv6`, `set finish off`, `set settle 5s`, `set limit NAME VALUE`.
 //!
 //! **Target**: without a script it answers each turn of a client as the origin did, found by the turn's bytes. With one, each

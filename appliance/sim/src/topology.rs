@@ -4,6 +4,7 @@ use crate::plan::{Kind, OriginPlan, ServicePlan, TargetPlan, Topology};
 use crate::seed::Rng;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use tapcopy_engine::config::{Pacing, PoolRange, Protocol, Speed};
+use tapcopy_engine::protocol::http1;
 
 /// Draws the machines and services of a run.
 pub fn draw(rng: &mut Rng) -> Topology {
@@ -37,7 +38,7 @@ pub fn address(v6: bool, network: u8, number: usize) -> IpAddr {
 fn add_service(topology: &mut Topology, service: usize, v6: bool, rng: &mut Rng) {
     let kind = if rng.percent(70) { Kind::Http } else { Kind::Raw };
     let port = 8_000 + service as u16;
-    let explicit = if kind == Kind::Http { Protocol::Http } else { Protocol::Raw };
+    let explicit = if kind == Kind::Http { Protocol::Known(&http1::PROTOCOL) } else { Protocol::Raw };
     topology.services.push(ServicePlan {
         kind,
         greeting: if kind == Kind::Raw && rng.percent(40) { b"220 ready\r\n".to_vec() } else { Vec::new() },

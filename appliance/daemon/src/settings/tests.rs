@@ -229,8 +229,8 @@ fn choices() {
     check_line("copies = 1", "copies = 2", &["service[0].copies: 2 copies are not available in this version yet"]);
     check_line(
         "\"auto\"",
-        "'redis'",
-        &["service[0].protocol: `redis` is not known in this version; use one of auto, http, raw"],
+        "'gopher'",
+        &["service[0].protocol: `gopher` is not known in this version; use one of auto, http, tls, raw"],
     );
     check_line("\"turns\"", "'fast'", &["service[0].pacing: `fast` is not known"]);
     for percent in ["-0.1", "100.1", "inf"] {

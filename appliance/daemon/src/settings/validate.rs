@@ -7,8 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use tapcopy_engine::config::{Origin, Pacing, PoolRange, Protocol, Service};
 
-/// Names of protocols in the settings.
-const PROTOCOLS: [(&str, Protocol); 3] = [("auto", Protocol::Auto), ("http", Protocol::Http), ("raw", Protocol::Raw)];
 /// Names of pacings in the settings.
 const PACINGS: [(&str, Pacing); 2] = [("turns", Pacing::Turns), ("immediate", Pacing::Immediate)];
 /// Length of an interface's name in Linux (IFNAMSIZ less the ending zero).
@@ -137,19 +135,31 @@ fn service(index: usize, written: &document::Service, faults: &mut Faults) -> Se
         name,
         origins: addresses(&format!("{path}.origins"), &written.origins, origin, faults),
         targets: addresses(&format!("{path}.targets"), &written.targets, target, faults),
-        protocol: named(&format!("{path}.protocol"), &written.protocol, &PROTOCOLS, faults).unwrap_or(Protocol::Auto),
-        pacing: named(&format!("{path}.pacing"), &written.pacing, &PACINGS, faults).unwrap_or(Pacing::Turns),
+        protocol: protocol(&format!("{path}.protocol"), &written.protocol, faults).unwrap_or(Protocol::Auto),
+        pacing: pacing(&format!("{path}.pacing"), &written.pacing, faults).unwrap_or(Pacing::Turns),
         sample: sample(&format!("{path}.sample_percent"), written.sample_percent, faults),
     }
 }
 
-fn named<T: Copy>(field: &str, name: &str, known: &[(&str, T)], faults: &mut Faults) -> Option<T> {
-    let found = known.iter().find(|(word, _)| *word == name);
+fn protocol(field: &str, name: &str, faults: &mut Faults) -> Option<Protocol> {
+    let found = Protocol::named(name);
     if found.is_none() {
-        let words: Vec<&str> = known.iter().map(|(word, _)| *word).collect();
-        faults.add(field, format!("`{name}` is not known in this version; use one of {}", words.join(", ")));
+        faults.add(field, unknown(name, Protocol::names()));
     }
-    found.map(|(_, value)| *value)
+    found
+}
+
+fn pacing(field: &str, name: &str, faults: &mut Faults) -> Option<Pacing> {
+    let found = PACINGS.iter().find(|(word, _)| *word == name);
+    if found.is_none() {
+        faults.add(field, unknown(name, PACINGS.iter().map(|(word, _)| *word)));
+    }
+    found.map(|(_, pacing)| *pacing)
+}
+
+fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
+    let known: Vec<&str> = known.collect();
+    format!("`{name}` is not known in this version; use one of {}", known.join(", "))
 }
 
 fn sample(field: &str, percent: f64, faults: &mut Faults) -> u16 {

@@ -138,6 +138,7 @@ impl Slot {
     /// Lets the replay do what it can. Whether the session has just come to its end.
     pub fn advance<O: Copy>(&mut self, owner: O, means: &mut Means<'_, O>) -> bool {
         let Some(work) = &mut self.work else { return false };
+        work.exchanges.decide_in_time(means.now, means.books);
         work.replay.advance(owner, &mut work.exchanges, means);
         work.exchanges.judge(means.books, compare);
         let Some(cause) = self.session.ended() else { return false };
@@ -165,7 +166,8 @@ impl Slot {
     pub fn deadline(&self, now: Time, books: &Books) -> Time {
         let replay = self.work.as_ref().and_then(|work| work.replay.wake_at());
         let session = self.session.deadline(&books.limits);
-        let next = [replay, session].into_iter().flatten().min().unwrap_or(Time::MAX);
+        let opening = self.work.as_ref().and_then(|work| work.exchanges.undecided_until(books));
+        let next = [replay, session, opening].into_iter().flatten().min().unwrap_or(Time::MAX);
         next.min(self.forgotten_at).min(now + NAP_MAX)
     }
 
@@ -223,7 +225,7 @@ impl Work {
             (Side::Client, Piece::Fin) => self.exchanges.client_fin(moment, books),
             (Side::Origin, Piece::Bytes(bytes)) => self.exchanges.origin_bytes(bytes, moment, books),
             (Side::Origin, Piece::Gap(len)) => self.exchanges.origin_gap(len, delivery.one_way, moment, books),
-            (Side::Origin, Piece::Fin) => self.exchanges.origin_fin(now),
+            (Side::Origin, Piece::Fin) => self.exchanges.origin_fin(now, books),
         }
     }
 }

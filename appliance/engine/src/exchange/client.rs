@@ -1,14 +1,14 @@
 //! The client's side of the exchanges: what it says, cut into requests or turns, on its way to the outbox.
 
 use super::answer::Answer;
+use super::opening::Opening;
 use super::outbox::{Farewell, Gate, Think};
-use super::{Alignment, Exchange, Exchanges, First, Framing, Moment, Stage, Step, framed};
+use super::{Alignment, Exchange, Exchanges, Framing, Moment, Stage, Step};
 use crate::books::Books;
 use crate::config::Protocol;
 use crate::flow::Side;
 use crate::ledger::{Incomparable, NotReplayed};
-use crate::protocol::http1::looks_like_request;
-use crate::protocol::{AtClose, Boundary, Part};
+use crate::protocol::{AtClose, Boundary, Expect, Part};
 
 impl Exchanges {
     /// The connection was established.
@@ -20,50 +20,16 @@ impl Exchanges {
     pub fn client_bytes(&mut self, bytes: &[u8], moment: Moment, books: &mut Books) {
         match &mut self.framing {
             Framing::Undecided(..) if self.requests == Step::Out => self.pick_up(bytes, moment, books),
-            Framing::Undecided(..) => self.find_protocol(bytes, moment, books),
-            Framing::Framed { requests, .. } if self.requests == Step::Out => {
-                if let Some(offset) = requests.resume(bytes) {
+            Framing::Undecided(..) => self.find_protocol(Side::Client, bytes, moment, books),
+            Framing::Framed(framer) if self.requests == Step::Out => {
+                if let Some(offset) = framer.resume(bytes) {
                     self.requests = Step::In;
                     self.cut_requests(&bytes[offset..], moment, books);
                 }
             }
-            Framing::Framed { .. } if self.requests == Step::Tail => self.take_request_bytes(bytes, moment, books),
-            Framing::Framed { .. } => self.cut_requests(bytes, moment, books),
+            Framing::Framed(_) if self.requests == Step::Tail => self.take_request_bytes(bytes, moment, books),
+            Framing::Framed(_) => self.cut_requests(bytes, moment, books),
             Framing::Turns => self.take_turn(bytes, moment, books),
-        }
-    }
-
-    /// Finds the protocol from the client's first bytes.
-    fn find_protocol(&mut self, bytes: &[u8], moment: Moment, books: &mut Books) {
-        let Framing::Undecided(first) = &mut self.framing else { return };
-        let before = first.bytes.len();
-        if before == 0 {
-            first.first_at = moment.captured_at;
-        }
-        first.last_at = moment.captured_at;
-        first.bytes.extend_from_slice(bytes);
-        let Some(is_http) = looks_like_request(&first.bytes) else { return };
-        let First { bytes: earlier, first_at, .. } = core::mem::take(first);
-        self.framing = if is_http { framed(books) } else { Framing::Turns };
-        if before > 0 {
-            self.client_bytes(&earlier[..before], Moment { captured_at: first_at, ..moment }, books);
-        }
-        self.client_bytes(bytes, moment, books);
-    }
-
-    /// Finds the protocol in the middle of a session. A run of bytes that continues what began unseen belongs to nothing;
-    /// one that follows an answer and begins no request is a turn, and turns cannot be picked up.
-    fn pick_up(&mut self, bytes: &[u8], moment: Moment, books: &mut Books) {
-        if looks_like_request(bytes) == Some(true) {
-            self.framing = framed(books);
-            self.client_bytes(bytes, moment, books);
-            if self.requests == Step::Out {
-                self.framing = Framing::Undecided(First::default());
-            }
-        } else if self.greeting.origin > 0 {
-            self.framing = Framing::Turns;
-            self.barred.get_or_insert(NotReplayed::Midstream);
-            self.client_bytes(bytes, moment, books);
         }
     }
 
@@ -73,21 +39,28 @@ impl Exchanges {
             if !self.request_open {
                 self.begin_request(moment, books);
             }
-            let Framing::Framed { requests, .. } = &mut self.framing else { return };
-            let Ok(step) = requests.request(bytes) else {
+            let Framing::Framed(framer) = &mut self.framing else { return };
+            let Ok(step) = framer.request(bytes) else {
                 self.requests = Step::Tail;
                 self.outbox.stream();
                 return self.take_request_bytes(bytes, moment, books);
             };
             let (taken, rest) = bytes.split_at(step.consumed);
-            let (is_head, ends) = (matches!(step.part, Part::Head(_)), step.boundary != Boundary::Inside);
-            let expect = is_head.then(|| requests.expect());
+            let (is_head, boundary) = (matches!(step.part, Part::Head(_)), step.boundary);
+            let expect = (is_head || boundary != Boundary::Inside).then(|| framer.expect());
             self.take_request_bytes(taken, moment, books);
-            if let (Some(expect), Some(exchange)) = (expect, self.last_mut()) {
-                exchange.expect = expect;
+            if let Some(expect) = expect {
+                self.set_expect(expect);
             }
-            if ends {
+            if boundary != Boundary::Inside {
                 self.finish_request(books);
+            }
+            if boundary == Boundary::Encrypted {
+                self.give_up_encrypted(books);
+                return if rest.is_empty() {
+                } else {
+                    self.client_bytes(rest, moment, books)
+                };
             }
             bytes = rest;
         }
@@ -97,6 +70,25 @@ impl Exchanges {
     fn last_mut(&mut self) -> Option<&mut Exchange> {
         let id = self.begun.checked_sub(1)?;
         self.get_mut(id)
+    }
+
+    fn set_expect(&mut self, expect: Expect) {
+        let Some(exchange) = self.last_mut() else { return };
+        exchange.expect = expect;
+        if let Some(outcome) = exchange.deferred.clone() {
+            self.note_unsent(self.begun - 1, &outcome);
+        }
+    }
+
+    /// From here on both sides are encrypted: nothing more is replayed.
+    pub(super) fn give_up_encrypted(&mut self, books: &mut Books) {
+        self.become_turns();
+        self.bar(NotReplayed::TlsEncrypted, books);
+    }
+
+    pub(super) fn become_turns(&mut self) {
+        self.framing = Framing::Turns;
+        self.turns_from = self.next_id();
     }
 
     fn take_turn(&mut self, bytes: &[u8], moment: Moment, books: &mut Books) {
@@ -111,7 +103,7 @@ impl Exchanges {
         let id = self.next_id();
         let turns = matches!(self.framing, Framing::Turns);
         if self.answers == Step::Out && !self.origin_closed {
-            self.restart_answers(id, books);
+            self.restart_answers(id);
         }
         let gate = self.gate(if turns { id } else { self.origin_at }, moment);
         let mut origin = Answer::default();
@@ -196,6 +188,7 @@ impl Exchanges {
         self.dropping = false;
         self.request_open = false;
         self.record_deferred(books);
+        self.pass_silent();
     }
 
     /// Drops the present request, which is not whole.
@@ -217,15 +210,18 @@ impl Exchanges {
     pub fn client_gap(&mut self, len: u64, moment: Moment, books: &mut Books) {
         self.drop_request(NotReplayed::MirrorGap, books);
         match &mut self.framing {
-            Framing::Undecided(first) => first.bytes.clear(),
+            Framing::Undecided(opening) => {
+                self.greeting.origin += opening.server_len();
+                *opening = Opening::default();
+            }
             Framing::Turns => {
                 self.barred.get_or_insert(NotReplayed::MirrorGap);
                 return;
             }
-            Framing::Framed { requests, .. } => {
-                let in_step = self.requests == Step::In && self.request_open && requests.request_gap(len);
+            Framing::Framed(framer) => {
+                let in_step = self.requests == Step::In && self.request_open && framer.request_gap(len);
                 if in_step {
-                    if requests.request(&[]).is_ok_and(|step| step.boundary != Boundary::Inside) {
+                    if framer.request(&[]).is_ok_and(|step| step.boundary != Boundary::Inside) {
                         self.finish_request(books);
                     }
                     return;
@@ -235,20 +231,15 @@ impl Exchanges {
         self.finish_request(books);
         self.requests = Step::Out;
         self.lose_answers(Incomparable::MirrorGap, moment.now);
-    }
-
-    /// The client's first bytes were too few to tell, and the server speaks: no protocol with a framer does that.
-    pub(super) fn decide_for_turns(&mut self, moment: Moment, books: &mut Books) {
-        let Framing::Undecided(first) = core::mem::replace(&mut self.framing, Framing::Turns) else { return };
-        if let Some((one, rest)) = first.bytes.split_first() {
-            self.take_turn(core::slice::from_ref(one), Moment { captured_at: first.first_at, ..moment }, books);
-            self.take_turn(rest, Moment { captured_at: first.last_at, ..moment }, books);
+        if self.definition.is_some_and(|definition| !definition.resumable) {
+            self.become_turns();
+            self.barred.get_or_insert(NotReplayed::MirrorGap);
         }
     }
 
     /// The client closed.
     pub fn client_fin(&mut self, moment: Moment, books: &mut Books) {
-        let turn_open = self.close_request(moment, books);
+        let turn_open = self.close_request(books);
         let after = match self.framing {
             Framing::Turns if !turn_open => self.next_id(),
             Framing::Turns => self.next_id().saturating_sub(1),
@@ -259,15 +250,13 @@ impl Exchanges {
     }
 
     /// The client's stream ends; whether it ends within a turn.
-    fn close_request(&mut self, moment: Moment, books: &mut Books) -> bool {
-        if matches!(&self.framing, Framing::Undecided(first) if !first.bytes.is_empty()) {
-            self.decide_for_turns(moment, books);
-        }
+    fn close_request(&mut self, books: &mut Books) -> bool {
+        self.end_opening(books);
         let open = self.request_open;
-        if let Framing::Framed { requests, .. } = &self.framing
+        if let Framing::Framed(framer) = &self.framing
             && open
             && self.requests == Step::In
-            && requests.request_at_close() == AtClose::Cut
+            && framer.request_at_close() == AtClose::Cut
         {
             self.drop_request(NotReplayed::ClientIncomplete, books);
         }
@@ -279,7 +268,7 @@ impl Exchanges {
 
     /// One side reset the connection.
     pub fn reset(&mut self, side: Side, moment: Moment, books: &mut Books) {
-        self.close_request(moment, books);
+        self.close_request(books);
         let after = match side {
             Side::Client => self.answered_by_origin(),
             Side::Origin => self.next_id(),
@@ -291,7 +280,7 @@ impl Exchanges {
 
     /// Nothing more will be seen of the session.
     pub fn end(&mut self, moment: Moment, books: &mut Books) {
-        self.close_request(moment, books);
+        self.close_request(books);
         self.origin_gone(moment.now);
         let gate = Gate { think: Think::default(), ..self.gate(self.next_id(), moment) };
         self.outbox.close(Farewell::Fin, gate);

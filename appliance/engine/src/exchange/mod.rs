@@ -11,6 +11,8 @@
 
 pub mod answer;
 mod client;
+mod ground;
+mod opening;
 mod origin;
 pub mod outbox;
 mod score;
@@ -21,9 +23,11 @@ use crate::config::Protocol;
 use crate::frame::Endpoint;
 use crate::ledger::{Incomparable, NotReplayed};
 use crate::message::{Latency, Outcome, Record, Verdict};
-use crate::protocol::{Expect, Framer};
+use crate::protocol::{Definition, Expect, Framer};
 use crate::time::Time;
 use answer::{Answer, Progress};
+use ground::Ground;
+use opening::Opening;
 use outbox::Outbox;
 use score::Score;
 use std::collections::VecDeque;
@@ -117,6 +121,11 @@ impl Exchange {
         self.stage != Stage::Done || self.replayed
     }
 
+    /// Whether no answer to it will come, and all of it is sent.
+    fn is_sent_silent(&self) -> bool {
+        self.expect.silent && matches!(self.stage, Stage::Sent(_))
+    }
+
     fn is_under_way(&self) -> bool {
         matches!(self.stage, Stage::Sending(_) | Stage::Sent(_))
     }
@@ -125,20 +134,11 @@ impl Exchange {
 /// How the streams are cut.
 enum Framing {
     /// Not known yet.
-    Undecided(First),
-    /// By a protocol's framer: one for the requests, one for the origin's answers.
-    Framed { requests: Box<dyn Framer>, answers: Box<dyn Framer> },
+    Undecided(Opening),
+    /// By a protocol's framer.
+    Framed(Box<dyn Framer>),
     /// By turns.
     Turns,
-}
-
-/// The client's first bytes, too few to tell the protocol.
-#[derive(Default)]
-struct First {
-    bytes: Vec<u8>,
-    /// When the first of them were captured, and the last.
-    first_at: Time,
-    last_at: Time,
 }
 
 /// Bytes of a server that speaks before the first turn.
@@ -147,6 +147,8 @@ struct Greeting {
     origin: u64,
     target: u64,
     target_last_at: Time,
+    /// What the target said before the protocol was known.
+    early: Vec<u8>,
 }
 
 /// What the mirror's side of the streams still allows.
@@ -164,6 +166,8 @@ enum Step {
 pub struct Exchanges {
     identity: Identity,
     protocol: Protocol,
+    /// What cuts the streams, or cut them before they became turns.
+    definition: Option<&'static Definition>,
     framing: Framing,
     queue: VecDeque<Exchange>,
     /// Number of the exchange at the queue's front.
@@ -209,6 +213,8 @@ pub struct Exchanges {
     target_tunnel: bool,
     sent_on_connection: u64,
     answered_on_connection: u64,
+    connected_at: Time,
+    ground: Ground,
     score: Option<Score>,
     /// Request bytes waiting for the target.
     pub outbox: Outbox,
@@ -224,15 +230,20 @@ impl Exchanges {
         captured_at: Time,
         books: &Books,
     ) -> Self {
-        let framing = match protocol {
-            Protocol::Auto => Framing::Undecided(First::default()),
-            Protocol::Http => framed(books),
-            Protocol::Raw => Framing::Turns,
+        let (definition, barred) = match protocol {
+            Protocol::Known(Definition { framer: None, .. }) => (None, Some(NotReplayed::TlsEncrypted)),
+            Protocol::Known(definition) if definition.resumable || !midstream => (Some(definition), None),
+            Protocol::Known(_) | Protocol::Raw => (None, midstream.then_some(NotReplayed::Midstream)),
+            Protocol::Auto => (None, None),
         };
-        let barred = (midstream && protocol == Protocol::Raw).then_some(NotReplayed::Midstream);
+        let framing = match protocol {
+            Protocol::Auto => Framing::Undecided(Opening::default()),
+            Protocol::Known(_) | Protocol::Raw => framed(definition, books),
+        };
         Self {
             identity,
             protocol,
+            definition,
             framing,
             queue: VecDeque::new(),
             front: 0,
@@ -261,6 +272,8 @@ impl Exchanges {
             target_tunnel: false,
             sent_on_connection: 0,
             answered_on_connection: 0,
+            connected_at: now,
+            ground: Ground::default(),
             score: None,
             outbox: Outbox::default(),
         }
@@ -315,6 +328,7 @@ impl Exchanges {
     fn lose(&mut self, id: u64, cause: NotReplayed, books: &mut Books) {
         let Some(exchange) = self.get(id) else { return };
         let outcome = if exchange.replayed { Outcome::NotAnswered(cause.into()) } else { Outcome::NotReplayed(cause) };
+        self.note_unsent(id, &outcome);
         self.conclude(id, outcome, books);
     }
 
@@ -332,6 +346,7 @@ impl Exchanges {
             let Some(exchange) = self.get(id) else { continue };
             let verdict = match exchange.origin.progress {
                 Progress::Broken(cause) => Verdict::Incomparable(cause),
+                _ if exchange.expect.handshake => Verdict::Incomparable(Incomparable::Handshake),
                 _ => compare(&exchange.origin, &exchange.target, exchange.alignment),
             };
             let verdict = self.prove(id, verdict);
@@ -342,7 +357,8 @@ impl Exchanges {
     /// Lets only a match count as long as the order of the exchanges is not proven, and finds the proof: two matches in a row
     /// that differ from one another.
     fn prove(&mut self, id: u64, verdict: Verdict) -> Verdict {
-        if self.unproven_from.is_none_or(|from| id < from) {
+        let is_silent = self.get(id).is_some_and(|exchange| exchange.expect.silent);
+        if is_silent || self.unproven_from.is_none_or(|from| id < from) {
             return verdict;
         }
         let print = self.get(id).filter(|_| verdict == Verdict::Match && id >= self.proof_from);
@@ -411,18 +427,26 @@ impl Exchanges {
 
     /// Moves on to the first exchange that is not done on the target's side.
     fn advance_target(&mut self) {
-        while self.target_at < self.next_id() && self.get(self.target_at).is_none_or(Exchange::is_target_done) {
+        while self.target_at < self.next_id() {
+            match self.get_mut(self.target_at) {
+                Some(exchange) if exchange.is_sent_silent() => {
+                    exchange.target.progress = Progress::Whole;
+                    exchange.stage = Stage::Answered;
+                }
+                Some(exchange) if !exchange.is_target_done() => return,
+                _ => {}
+            }
             self.target_at += 1;
         }
     }
 }
 
-fn framed(books: &Books) -> Framing {
-    Framing::Framed { requests: http_framer(books), answers: http_framer(books) }
+fn framed(definition: Option<&Definition>, books: &Books) -> Framing {
+    definition.and_then(|definition| framer(definition, books)).map_or(Framing::Turns, Framing::Framed)
 }
 
-fn http_framer(books: &Books) -> Box<dyn Framer> {
-    Box::new(crate::protocol::http1::Http1::new(books.limits.head_bytes))
+fn framer(definition: &Definition, books: &Books) -> Option<Box<dyn Framer>> {
+    definition.framer.map(|new| new(books.limits.head_bytes))
 }
 
 /// What tells two answers apart.

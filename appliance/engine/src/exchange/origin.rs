@@ -1,8 +1,9 @@
 //! The origin's side of the exchanges: what it says, cut into the answers that the comparison wants.
 
 use super::answer::Progress;
-use super::{Exchange, Exchanges, Framing, Moment, Step, http_framer};
+use super::{Exchange, Exchanges, Framing, Moment, Step};
 use crate::books::Books;
+use crate::flow::Side;
 use crate::ledger::{Incomparable, NotReplayed};
 use crate::protocol::{AtClose, Boundary, Part};
 use crate::time::Time;
@@ -12,14 +13,9 @@ impl Exchanges {
     pub fn origin_bytes(&mut self, bytes: &[u8], moment: Moment, books: &mut Books) {
         self.origin_last_at = self.origin_last_at.max(Some(moment.captured_at));
         match &self.framing {
-            Framing::Undecided(first) if first.bytes.is_empty() && self.requests == Step::Out => {
-                self.greeting.origin += bytes.len() as u64;
-            }
-            Framing::Undecided(..) => {
-                self.decide_for_turns(moment, books);
-                self.take_origin_turn(bytes, moment, books);
-            }
-            Framing::Framed { .. } => self.cut_answers(bytes, moment, books),
+            Framing::Undecided(_) if self.requests == Step::Out => self.greeting.origin += bytes.len() as u64,
+            Framing::Undecided(_) => self.find_protocol(Side::Origin, bytes, moment, books),
+            Framing::Framed(_) => self.cut_answers(bytes, moment, books),
             Framing::Turns => self.take_origin_turn(bytes, moment, books),
         }
     }
@@ -62,21 +58,35 @@ impl Exchanges {
 
     /// Cuts answers out of the origin's bytes.
     fn cut_answers(&mut self, mut bytes: &[u8], moment: Moment, books: &mut Books) {
-        while !bytes.is_empty() && self.answers == Step::In {
+        let mut is_behind_end = false;
+        while (is_behind_end || !bytes.is_empty()) && self.answers == Step::In {
             let id = self.origin_at;
             let is_last = id + 1 == self.next_id();
-            let Some(index) = id.checked_sub(self.front) else { return };
-            let Some(exchange) = self.queue.get_mut(index as usize) else { return };
-            let Framing::Framed { answers, .. } = &mut self.framing else { return };
-            let Ok(step) = answers.answer(exchange.expect, bytes) else {
+            let Framing::Framed(framer) = &mut self.framing else { return };
+            let due = id.checked_sub(self.front).and_then(|index| self.queue.get_mut(index as usize));
+            let Some(exchange) = due else {
+                let Some(consumed) = self.take_unasked(bytes) else { return };
+                bytes = &bytes[consumed..];
+                continue;
+            };
+            let Ok(step) = framer.answer(exchange.expect, bytes) else {
                 return self.lose_answers(Incomparable::OriginGarbled, moment.now);
             };
+            if step.is_idle() {
+                return;
+            }
+            if step.part == Part::Aside {
+                let (aside, rest) = bytes.split_at(step.consumed);
+                self.write_unasked(aside);
+                bytes = rest;
+                continue;
+            }
             exchange.origin.touch(moment.captured_at, step.consumed);
             if let Some(score) = self.score.as_mut().filter(|_| exchange.may_be_played()) {
                 score.write(Some(id), bytes[..step.consumed].iter().copied());
             }
             match step.part {
-                Part::Framing => {}
+                Part::Framing | Part::Aside => {}
                 Part::Head(head) => {
                     exchange.origin.set_head(head, books);
                     if self.request_open && is_last {
@@ -87,20 +97,42 @@ impl Exchanges {
             }
             let boundary = step.boundary;
             bytes = &bytes[step.consumed..];
-            if boundary != Boundary::Inside {
+            is_behind_end = boundary != Boundary::Inside;
+            if is_behind_end {
                 self.finish_answer(moment.now);
             }
-            if boundary == Boundary::Tunnel {
-                self.framing = Framing::Turns;
-                self.turns_from = self.next_id();
-                if id < self.target_at && !self.target_tunnel {
-                    self.bar(NotReplayed::TargetNotUpgraded, books);
-                }
+            if matches!(boundary, Boundary::Tunnel | Boundary::Encrypted) {
+                self.leave_protocol(id, boundary, books);
                 return if bytes.is_empty() {
                 } else {
                     self.take_origin_turn(bytes, moment, books)
                 };
             }
+        }
+    }
+
+    /// Takes bytes that answer nothing; how many, or `None` where they are none of this protocol's, and are passed over.
+    fn take_unasked(&mut self, bytes: &[u8]) -> Option<usize> {
+        let Framing::Framed(framer) = &mut self.framing else { return None };
+        let consumed = framer.unasked(bytes).ok().filter(|step| !step.is_idle())?.consumed;
+        self.write_unasked(&bytes[..consumed]);
+        Some(consumed)
+    }
+
+    fn write_unasked(&mut self, bytes: &[u8]) {
+        if let Some(score) = &mut self.score {
+            score.write(None, bytes.iter().copied());
+        }
+    }
+
+    /// The answer to exchange `id` was the last thing that the framer can cut.
+    fn leave_protocol(&mut self, id: u64, boundary: Boundary, books: &mut Books) {
+        if boundary == Boundary::Encrypted {
+            return self.give_up_encrypted(books);
+        }
+        self.become_turns();
+        if id < self.target_at && !self.target_tunnel {
+            self.bar(NotReplayed::TargetNotUpgraded, books);
         }
     }
 
@@ -113,15 +145,30 @@ impl Exchanges {
             }
         }
         self.origin_at += 1;
+        self.pass_silent();
+        self.forget_settled();
+    }
+
+    /// Passes over whole requests that nothing answers.
+    pub(super) fn pass_silent(&mut self) {
+        let end = self.next_id() - u64::from(self.request_open);
+        while self.origin_at < end && self.answers == Step::In {
+            let id = self.origin_at;
+            let Some(exchange) = self.get_mut(id).filter(|exchange| exchange.expect.silent) else { return };
+            if !exchange.origin.is_final() {
+                exchange.origin.progress = Progress::Whole;
+            }
+            self.origin_at += 1;
+        }
         self.forget_settled();
     }
 
     /// The answers are in step again, from exchange `id` on: before it, the client had all it waited for.
-    pub(super) fn restart_answers(&mut self, id: u64, books: &Books) {
+    pub(super) fn restart_answers(&mut self, id: u64) {
         self.answers = Step::In;
         self.origin_at = id;
-        if let Framing::Framed { answers, .. } = &mut self.framing {
-            *answers = http_framer(books);
+        if let Framing::Framed(framer) = &mut self.framing {
+            framer.restart_answers();
         }
         self.forget_settled();
     }
@@ -139,13 +186,14 @@ impl Exchanges {
     /// Completes a rehearsal's score for the answers that are lost.
     fn stand_in(&mut self) {
         let Some(score) = &mut self.score else { return };
-        let Framing::Framed { answers, .. } = &self.framing else { return };
+        let Framing::Framed(framer) = &self.framing else { return };
+        let stand_in = framer.stand_in();
         for (id, exchange) in (self.front..).zip(&self.queue) {
             match exchange.origin.progress {
-                Progress::Awaited if exchange.may_be_played() => {
-                    score.write(Some(id), answers.stand_in().iter().copied())
-                }
-                Progress::Begun if exchange.is_within_head() => score.replace(id, answers.stand_in()),
+                Progress::Awaited if exchange.expect.silent => {}
+                Progress::Awaited | Progress::Begun if stand_in.is_empty() => score.break_off(),
+                Progress::Awaited if exchange.may_be_played() => score.write(Some(id), stand_in.iter().copied()),
+                Progress::Begun if exchange.is_within_head() => score.replace(id, stand_in),
                 Progress::Begun => score.break_off(),
                 _ => {}
             }
@@ -167,8 +215,8 @@ impl Exchanges {
         match self.framing {
             Framing::Undecided(..) => self.greeting.origin += len,
             Framing::Turns => self.miss_origin_turn(len, cause, moment, books),
-            Framing::Framed { .. } if self.answers == Step::In => self.miss_answer(len, cause, moment),
-            Framing::Framed { .. } => {}
+            Framing::Framed(_) if self.answers == Step::In => self.miss_answer(len, cause, moment),
+            Framing::Framed(_) => {}
         }
     }
 
@@ -194,27 +242,28 @@ impl Exchanges {
     fn miss_answer(&mut self, len: u64, cause: Incomparable, moment: Moment) {
         let id = self.origin_at;
         let index = id.saturating_sub(self.front) as usize;
-        let Framing::Framed { answers, .. } = &mut self.framing else { return };
-        let in_step = self.queue.get_mut(index).filter(|exchange| answers.answer_gap(exchange.expect, len));
+        let Framing::Framed(framer) = &mut self.framing else { return };
+        let in_step = self.queue.get_mut(index).filter(|exchange| framer.answer_gap(exchange.expect, len));
         let Some(exchange) = in_step else { return self.lose_answers(cause, moment.now) };
         exchange.origin.break_off(cause);
         if let Some(score) = &mut self.score {
             score.fill(Some(id), len);
         }
-        if answers.answer(exchange.expect, &[]).is_ok_and(|step| step.boundary != Boundary::Inside) {
+        if framer.answer(exchange.expect, &[]).is_ok_and(|step| step.boundary != Boundary::Inside) {
             self.finish_answer(moment.now);
         }
     }
 
     /// The origin closed.
-    pub fn origin_fin(&mut self, now: Time) {
-        if let Framing::Framed { answers, .. } = &mut self.framing
+    pub fn origin_fin(&mut self, now: Time, books: &mut Books) {
+        self.end_opening(books);
+        if let Framing::Framed(framer) = &mut self.framing
             && self.answers == Step::In
             && !self.origin_closed
         {
             let index = self.origin_at.saturating_sub(self.front) as usize;
             let expect = self.queue.get(index).map(|exchange| exchange.expect);
-            if expect.is_some_and(|expect| answers.answer_at_close(expect) == AtClose::Ends) {
+            if expect.is_some_and(|expect| framer.answer_at_close(expect) == AtClose::Ends) {
                 self.finish_answer(now);
             }
         }

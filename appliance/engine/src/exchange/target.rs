@@ -2,11 +2,11 @@
 
 use super::answer::Progress;
 use super::outbox::Gate;
-use super::{Alignment, Exchange, Exchanges, Framing, Stage, http_framer};
+use super::{Alignment, Exchange, Exchanges, Framing, Stage, framer};
 use crate::books::Books;
 use crate::ledger::NotReplayed;
 use crate::message::Outcome;
-use crate::protocol::{AtClose, Boundary, Part};
+use crate::protocol::{AtClose, Boundary, Framer, Part};
 use crate::time::Time;
 
 /// What the target's bytes mean for the connection.
@@ -29,8 +29,11 @@ pub enum Passage {
 
 impl Exchanges {
     /// A connection to the target is established.
-    pub fn connected(&mut self) {
+    pub fn connected(&mut self, now: Time) {
         self.target_framer = None;
+        self.greeting.early.clear();
+        self.ground.renew();
+        self.connected_at = now;
         self.target_tunnel = false;
         self.cut = None;
         self.sent_on_connection = 0;
@@ -67,6 +70,11 @@ impl Exchanges {
             exchange.replayed = true;
             books.ledger.requests.replayed += 1;
         }
+        self.ground.step_on(id);
+        if whole {
+            self.advance_target();
+            self.outbox.forget_below(self.target_at, &mut books.outboxes);
+        }
     }
 
     /// Why the connection cannot take another request, where the one before was given up within.
@@ -76,42 +84,86 @@ impl Exchanges {
 
     /// The target's next bytes.
     pub fn target_bytes(&mut self, mut bytes: &[u8], now: Time, books: &mut Books) -> Connection {
-        let mut connection = Connection::Usable;
-        while !bytes.is_empty() {
+        if matches!(self.framing, Framing::Undecided(_)) {
+            return self.keep_early(bytes, now, books);
+        }
+        let (mut connection, mut is_behind_end) = (Connection::Usable, false);
+        while is_behind_end || !bytes.is_empty() {
             if self.target_speaks_turns() {
                 self.take_target_turn(bytes, now, books);
                 return connection;
             }
-            let Some((consumed, boundary)) = self.target_step(bytes, now, books) else { return Connection::Spent };
+            let Some(step) = self.target_step(bytes, now, books) else { return Connection::Spent };
+            let (consumed, boundary) = step;
             bytes = &bytes[consumed..];
+            is_behind_end = boundary != Boundary::Inside;
             match boundary {
-                Boundary::Last => connection = Connection::Spent,
+                Boundary::Last | Boundary::Encrypted => connection = Connection::Spent,
                 Boundary::Tunnel => self.target_tunnel = true,
+                Boundary::Inside if consumed == 0 => return connection,
                 Boundary::Inside | Boundary::End => {}
             }
         }
         connection
     }
 
+    /// Keeps what the target says while the protocol is not known. One that has so much to say unasked is no known one.
+    fn keep_early(&mut self, bytes: &[u8], now: Time, books: &mut Books) -> Connection {
+        self.greeting.early.extend_from_slice(bytes);
+        self.greeting.target_last_at = now;
+        if self.greeting.early.len() > books.limits.head_bytes {
+            self.decide(None, books);
+        }
+        Connection::Usable
+    }
+
+    /// Takes what the target said before the protocol was known, once it is.
+    pub fn take_early(&mut self, books: &mut Books) -> Connection {
+        if self.greeting.early.is_empty() || matches!(self.framing, Framing::Undecided(_)) {
+            return Connection::Usable;
+        }
+        let early = core::mem::take(&mut self.greeting.early);
+        self.target_bytes(&early, self.greeting.target_last_at, books)
+    }
+
     /// After an answer that switched protocols the target's bytes are turns, whether or not the origin's already are.
     fn target_speaks_turns(&self) -> bool {
         let first_turn_reached = matches!(self.framing, Framing::Turns) && self.target_at >= self.turns_from;
-        self.target_tunnel || first_turn_reached || matches!(self.framing, Framing::Undecided(..))
+        self.target_tunnel || first_turn_reached
     }
 
-    /// One step of the answer that is due; `None` where none is due, or where the bytes are none.
+    /// What cuts the target's answers on the present connection.
+    fn target_framer(&mut self, books: &Books) -> Option<&mut Box<dyn Framer>> {
+        if self.target_framer.is_none() {
+            self.target_framer = framer(self.definition?, books);
+        }
+        self.target_framer.as_mut()
+    }
+
+    /// One step of what the target says; `None` where it makes no sense here.
     fn target_step(&mut self, bytes: &[u8], now: Time, books: &mut Books) -> Option<(usize, Boundary)> {
         let id = self.target_at;
-        let index = id.checked_sub(self.front)? as usize;
-        let exchange = self.queue.get_mut(index).filter(|exchange| exchange.is_under_way())?;
-        let framer = self.target_framer.get_or_insert_with(|| http_framer(books));
+        let is_due = self.get(id).is_some_and(Exchange::is_under_way);
+        let framer = self.target_framer(books)?;
+        if !is_due {
+            // Bytes that are none of an answer's end nothing.
+            return bytes.is_empty().then_some((0, Boundary::Inside)).or_else(|| {
+                let step = framer.unasked(bytes).ok().filter(|step| !step.is_idle())?;
+                Some((step.consumed, Boundary::Inside))
+            });
+        }
+        let index = (id - self.front) as usize;
+        let (Some(exchange), Some(framer)) = (self.queue.get_mut(index), &mut self.target_framer) else { return None };
         let Ok(step) = framer.answer(exchange.expect, bytes) else {
             self.lose_garbled(id, books);
             return None;
         };
+        if step.is_idle() || step.part == Part::Aside {
+            return Some((step.consumed, Boundary::Inside));
+        }
         exchange.target.touch(now, step.consumed);
         match step.part {
-            Part::Framing => {}
+            Part::Framing | Part::Aside => {}
             Part::Head(head) => exchange.target.set_head(head, books),
             Part::Body(body) => exchange.target.push_body(body, books),
         }
@@ -170,8 +222,23 @@ impl Exchanges {
         match gate.after.checked_sub(1).filter(|turn| *turn >= turns_from) {
             Some(turn) => self.turn_passage(turn, now, books),
             None if turns_from < u64::MAX => self.greeting_passage(now, books),
-            None => Passage::Open,
+            None => self.handshake_passage(now, books),
         }
+    }
+
+    /// A framer knows when the greeting is whole.
+    fn handshake_passage(&mut self, now: Time, books: &Books) -> Passage {
+        let until = self.connected_at + books.limits.answer_timeout;
+        let is_awaited = self.target_framer(books).is_some_and(|framer| framer.awaits_greeting());
+        if is_awaited && now < until { Passage::Shut(Some(until)) } else { Passage::Open }
+    }
+
+    /// Whether what is next depends on how the target answers what went before, so that it cannot be sent at once.
+    pub fn is_handshaking(&mut self, books: &Books) -> bool {
+        let next = self.outbox.next_unit().map_or(self.target_at, |unit| unit.exchange);
+        let is_handshake = |id| self.get(id).is_some_and(|exchange| exchange.expect.handshake);
+        (self.target_at..=next).any(is_handshake)
+            || self.target_framer(books).is_some_and(|framer| framer.awaits_greeting())
     }
 
     fn turns_from_now(&self) -> u64 {
@@ -283,6 +350,7 @@ impl Exchanges {
 
     fn lose_connection(&mut self, now: Time, cause: NotReplayed, reused: bool, books: &mut Books) {
         self.end_at_close(now, cause);
+        self.ground.lose(cause);
         let under_way: Vec<u64> =
             (self.target_at..self.next_id()).filter(|id| self.get(*id).is_some_and(Exchange::is_under_way)).collect();
         let turns = matches!(self.framing, Framing::Turns);
@@ -337,7 +405,9 @@ impl Exchanges {
 
     fn may_retry(&self, id: u64) -> bool {
         self.get(id).is_some_and(|exchange| {
-            exchange.expect.retryable && !exchange.retried && exchange.target.progress == Progress::Awaited
+            let expect = exchange.expect;
+            let stands_alone = expect.retryable && !expect.bound && !expect.binds;
+            stands_alone && !exchange.retried && exchange.target.progress == Progress::Awaited
         })
     }
 

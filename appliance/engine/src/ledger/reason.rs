@@ -120,6 +120,10 @@ reasons! {
         TargetReset = "target_reset",
         /// The settings leave this client out.
         NotSampled = "not_sampled",
+        /// The session is encrypted by TLS, which only its own peers can speak; mirror the traffic behind the terminator.
+        TlsEncrypted = "tls_encrypted",
+        /// The target did not ask for it as the origin did: a password, or what follows one that only the target wants.
+        NotAsked = "not_asked",
         /// The target did not switch protocols where the origin did.
         TargetNotUpgraded = "target_not_upgraded",
         /// Every address and port of the pool is in use or at rest.
@@ -136,6 +140,8 @@ reasons! {
 reasons! {
     /// Why a replayed request has no answer.
     NotAnswered {
+        /// The session became encrypted before the answer.
+        TlsEncrypted = "tls_encrypted",
         /// The target did not answer within the time limit.
         TargetTimeout = "target_timeout",
         /// The target closed before its answer was whole.
@@ -180,10 +186,13 @@ impl From<NotReplayed> for NotAnswered {
             NotReplayed::TargetClosed => Self::TargetClosed,
             NotReplayed::TargetReset => Self::TargetReset,
             NotReplayed::TargetNotUpgraded => Self::TargetGarbled,
+            NotReplayed::TlsEncrypted => Self::TlsEncrypted,
             NotReplayed::PoolExhausted => Self::PoolExhausted,
             NotReplayed::Stopped => Self::Stopped,
             NotReplayed::Shutdown => Self::Shutdown,
-            NotReplayed::Midstream | NotReplayed::NotSampled | NotReplayed::Fault => Self::Fault,
+            NotReplayed::Midstream | NotReplayed::NotSampled | NotReplayed::NotAsked | NotReplayed::Fault => {
+                Self::Fault
+            }
         }
     }
 }
@@ -199,6 +208,8 @@ reasons! {
         OriginIncomplete = "origin_incomplete",
         /// The origin's bytes are not an answer of the protocol.
         OriginGarbled = "origin_garbled",
+        /// It belongs to the handshake of the connection, which no two servers answer alike (a nonce, a server's version).
+        Handshake = "handshake",
         /// Without a framer, it is not certain which bytes answer which turn.
         Unaligned = "unaligned",
         /// After a gap or a midstream pick-up, it is not certain yet which answer belongs to which request.

@@ -12,7 +12,7 @@ mod chunked;
 mod head;
 mod stream;
 
-use super::{AtClose, Boundary, Expect, Framer, Garbled, Step};
+use super::{AtClose, Boundary, Definition, Expect, Framer, Garbled, Opening, Recognition, Step};
 use memchr::memchr;
 use stream::Stream;
 
@@ -31,6 +31,14 @@ const METHODS: [&str; 13] = [
 
 /// What an HTTP/2 client without TLS sends first (RFC 9113, section 3.4). It has the shape of a request line.
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
+
+/// HTTP/1.0 and HTTP/1.1.
+pub const PROTOCOL: Definition = Definition {
+    name: "http",
+    recognise,
+    framer: Some(|head_bytes_limit| Box::new(Http1::new(head_bytes_limit))),
+    resumable: true,
+};
 
 /// Cuts the two byte streams of one HTTP/1 connection.
 #[derive(Debug)]
@@ -82,6 +90,10 @@ impl Framer for Http1 {
         Ok(step)
     }
 
+    fn restart_answers(&mut self) {
+        self.answers.reset();
+    }
+
     fn request_at_close(&self) -> AtClose {
         self.requests.at_close()
     }
@@ -109,6 +121,15 @@ impl Framer for Http1 {
         self.answers.reset();
         self.expect = Expect::default();
         Some(at)
+    }
+}
+
+/// The server has nothing to say before the request line is whole.
+fn recognise(opening: &Opening<'_>) -> Recognition {
+    match looks_like_request(opening.client) {
+        Some(true) => Recognition::Yes,
+        None if opening.server.is_empty() && !opening.midstream => Recognition::More,
+        Some(false) | None => Recognition::No,
     }
 }
 

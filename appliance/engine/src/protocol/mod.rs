@@ -1,20 +1,35 @@
 //! Protocols: how the bytes of a session are cut into requests and answers.
 //!
 //! A [`Framer`] holds the parsing state of both directions of one connection. The session of production has one (requests
-//! and the origin's answers), each connection to a target has one (answers only). It sees every byte once, in order, and
-//! keeps none but the piece of a head that is not complete; it never fails for the connection's sake: what it cannot parse
-//! it says, and the session goes on without it.
+//! and the origin's answers, in causal order), each connection to a target has one (answers only: what it must know of a
+//! request travels in its [`Expect`]). It sees every byte once, in order, and keeps none but the piece of a head that is not
+//! complete; it never fails for the connection's sake: what it cannot parse it says, and the session goes on without it.
+//!
+//! A protocol is one file, one line in [`PROTOCOLS`] and one page in `docs/protocols/`.
 
 pub mod http1;
+mod table;
+pub mod tls;
+
+pub use table::{Definition, Opening, PROTOCOLS, Recognition, find, recognise};
 
 /// What the answer to a request depends on: `kind` is a value of the framer's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Expect {
     /// Which shape the answer will have; only the framer knows the meaning.
-    pub kind: u8,
+    pub kind: u64,
     /// Whether the request may be sent again when a reused connection closed without a byte of answer (RFC 9110, section
     /// 9.2.1: safe methods; an idempotent one may be answered otherwise the second time).
     pub retryable: bool,
+    /// No answer follows: it counts as answered by nothing once it is sent.
+    pub silent: bool,
+    /// It belongs to the connection's handshake (greeting, authentication): its answer is not compared, and gates hold
+    /// until it is answered even where requests are sent at once.
+    pub handshake: bool,
+    /// It needs what was said before it on its connection (a login, an open transaction): it cannot begin another one.
+    pub bound: bool,
+    /// What is [`Expect::bound`] after it needs it: where it was never sent, that is not sent either.
+    pub binds: bool,
 }
 
 /// What a run of consumed bytes is.
@@ -22,10 +37,13 @@ pub struct Expect {
 pub enum Part<'a> {
     /// Bytes that frame the content (chunk sizes, an interim answer, an incomplete head): not compared.
     Framing,
-    /// A whole head, start line to empty line.
+    /// A whole head, from where on [`Framer::expect`] is known. The comparison reads an answer's as HTTP's, start line to
+    /// empty line; answers of other protocols consist of the other parts.
     Head(&'a [u8]),
     /// Content, without its framing.
     Body(&'a [u8]),
+    /// Bytes of a server that belong to no answer, though one is due: a push, a notice. The boundary is `Inside`.
+    Aside,
 }
 
 /// Where the consumed bytes end.
@@ -39,17 +57,28 @@ pub enum Boundary {
     Last,
     /// At the end of an answer after which both directions are no longer of this protocol (HTTP 101, CONNECT).
     Tunnel,
+    /// At the end of a message after which both directions are encrypted: the rest of the session is not replayed.
+    Encrypted,
 }
 
 /// One step of a framer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Step<'a> {
-    /// Bytes consumed from the front of the input; at least one unless the input is empty or the step is an `End`.
+    /// Bytes consumed from the front of the input; at least one unless the input is empty or the step ends a message.
     pub consumed: usize,
     /// What they are.
     pub part: Part<'a>,
     /// Where they end.
     pub boundary: Boundary,
+}
+
+impl Step<'_> {
+    /// Whether nothing came of it.
+    pub fn is_idle(&self) -> bool {
+        let has_content =
+            matches!(self.part, Part::Head(_)) || matches!(self.part, Part::Body(body) if !body.is_empty());
+        self.consumed == 0 && self.boundary == Boundary::Inside && !has_content
+    }
 }
 
 /// The bytes are not of this protocol, or a head is longer than the bound.
@@ -75,14 +104,40 @@ pub trait Framer: Send {
     /// [`Garbled`]: from here on the request stream cannot be cut, until [`Framer::resume`].
     fn request<'a>(&'a mut self, bytes: &'a [u8]) -> Result<Step<'a>, Garbled>;
 
-    /// What is known of the answer to the request whose bytes were consumed last; complete once its head was.
+    /// What is known of the answer to the request whose bytes were consumed last; complete once its head, or its end, was.
     fn expect(&self) -> Expect;
 
-    /// Consumes answer bytes of the request that `expect` was said of.
+    /// Consumes answer bytes of the request that `expect` was said of. After a message's end it is called again for the next
+    /// answer that is due, also with an empty slice: a framer of interleaved answers hands out then what it held back.
     ///
     /// # Errors
-    /// [`Garbled`]: the answer stream cannot be cut any more.
+    /// [`Garbled`]: the answer stream cannot be cut any more, until [`Framer::restart_answers`].
     fn answer<'a>(&'a mut self, expect: Expect, bytes: &'a [u8]) -> Result<Step<'a>, Garbled>;
+
+    /// Consumes bytes of the server while no answer is due: its greeting, a push, a notice. They are not compared. What one
+    /// call leaves incomplete is continued by the next, of whichever method.
+    ///
+    /// # Errors
+    /// [`Garbled`], as here: in this protocol, or at this point, the server says nothing unasked.
+    fn unasked<'a>(&'a mut self, bytes: &'a [u8]) -> Result<Step<'a>, Garbled> {
+        let _ = bytes;
+        Err(Garbled)
+    }
+
+    /// Whether the server must speak, or go on, before the first request may be sent.
+    fn awaits_greeting(&self) -> bool {
+        false
+    }
+
+    /// Of a target's framer, when all before the request has been answered: whether the target wants it. A password that
+    /// only production asked for must not be sent.
+    fn wants(&self, expect: Expect) -> bool {
+        let _ = expect;
+        true
+    }
+
+    /// The next answer byte begins the answer to the next request: what was due before it is lost.
+    fn restart_answers(&mut self);
 
     /// The client's stream ends here.
     fn request_at_close(&self) -> AtClose;
@@ -102,6 +157,9 @@ pub trait Framer: Send {
     /// directions are reset to the boundary before that request.
     fn resume(&mut self, bytes: &[u8]) -> Option<usize>;
 
-    /// An answer that fits every request and says nothing, for rehearsals of requests whose answer was lost.
-    fn stand_in(&self) -> &'static [u8];
+    /// An answer that fits every request and says nothing, for rehearsals of requests whose answer was lost. Empty where
+    /// there is none: the rehearsed connection is broken off then.
+    fn stand_in(&self) -> &'static [u8] {
+        b""
+    }
 }

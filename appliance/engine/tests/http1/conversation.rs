@@ -16,7 +16,7 @@ pub struct Transcript {
 impl Transcript {
     fn add(&mut self, step: &Step<'_>) {
         match step.part {
-            Part::Framing => {}
+            Part::Framing | Part::Aside => {}
             Part::Head(head) => {
                 let line = head.split(|&byte| byte == b'\n').next().unwrap_or_default().trim_ascii_end();
                 self.heads.push(head.to_vec());

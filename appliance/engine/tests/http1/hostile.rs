@@ -128,7 +128,7 @@ fn nonsense() {
                 _ => bytes.extend_from_slice(WORDS[random.below(WORDS.len())]),
             }
         }
-        let expects = [Expect { kind: random.below(4) as u8, retryable: false }; 4];
+        let expects = [Expect { kind: random.below(4) as u64, ..Expect::default() }; 4];
         let at = random.below(bytes.len() + 1);
         let pieces = [&bytes[..at], &bytes[at..]];
         let whole = requests(&mut Http1::new(60), &[&bytes]);

@@ -169,9 +169,9 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 fn parse_setting(settings: &mut Settings, words: &[&str]) -> Result<(), String> {
     match words {
-        ["protocol", "auto"] => settings.protocol = Protocol::Auto,
-        ["protocol", "http"] => settings.protocol = Protocol::Http,
-        ["protocol", "raw"] => settings.protocol = Protocol::Raw,
+        ["protocol", name] => {
+            settings.protocol = Protocol::named(name).ok_or(format!("protocol {name} is not known"))?
+        }
         ["pacing", "turns"] => settings.pacing = Pacing::Turns,
         ["pacing", "immediate"] => settings.pacing = Pacing::Immediate,
         ["ipv6"] => settings.ipv6 = true,

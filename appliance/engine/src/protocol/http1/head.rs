@@ -9,9 +9,9 @@ use httparse::{Header, ParserConfig, Request, Response, Status};
 const FIELDS: usize = 256;
 
 /// `Expect::kind` of an answer to HEAD: never has content.
-const TO_HEAD: u8 = 1;
+const TO_HEAD: u64 = 1;
 /// `Expect::kind` of an answer to CONNECT: begins a tunnel when it is a success.
-const TO_CONNECT: u8 = 2;
+const TO_CONNECT: u64 = 2;
 
 /// What a whole request head says of the answer to it, and of its own content.
 pub(super) fn read_request(head: &[u8]) -> Result<(Expect, Meaning), Garbled> {
@@ -64,7 +64,7 @@ fn expectation(method: &str) -> Expect {
         _ => 0,
     };
     let retryable = matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE");
-    Expect { kind, retryable }
+    Expect { kind, retryable, ..Expect::default() }
 }
 
 /// The head with each folded line joined to the one before it, length kept (RFC 9112, section 5.2).

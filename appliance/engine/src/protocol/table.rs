@@ -1,0 +1,84 @@
+//! The table of protocols, and how one is recognised.
+
+use super::{Framer, http1, tls};
+
+/// Every protocol that the box knows, in the order in which a session's first bytes are shown to them.
+pub static PROTOCOLS: [Definition; 2] = [http1::PROTOCOL, tls::PROTOCOL];
+
+/// A protocol: the one thing that its file exports to the rest of the engine.
+#[derive(Debug)]
+pub struct Definition {
+    /// As in the settings.
+    pub name: &'static str,
+    /// Whether the opening of a session is of this protocol. It should say `No` as soon as it can: until all have, nothing is
+    /// replayed.
+    pub recognise: fn(&Opening<'_>) -> Recognition,
+    /// A framer at the start of a connection, with a bound on the bytes of a head. `None`: the content is encrypted, and
+    /// sessions are not replayed (`tls_encrypted`).
+    pub framer: Option<fn(usize) -> Box<dyn Framer>>,
+    /// Whether a request's beginning can be found in the middle of a session ([`Framer::resume`]), and makes sense without
+    /// what went before. Else a session first seen midstream is not replayed, nor is the rest of one after a lost request.
+    pub resumable: bool,
+}
+
+impl PartialEq for Definition {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Definition {}
+
+/// What both sides have said of a session whose protocol is not known.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening<'a> {
+    /// The client's first bytes; midstream, those of one segment.
+    pub client: &'a [u8],
+    /// The server's first bytes: before the client's where it greets, else after those that it answers.
+    pub server: &'a [u8],
+    /// Whether they come from the middle of the session. Doubt means `No` then: any byte may be content.
+    pub midstream: bool,
+}
+
+/// Whether bytes are of a protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recognition {
+    /// They are.
+    Yes,
+    /// They are not.
+    No,
+    /// More of them must be seen.
+    More,
+}
+
+impl Recognition {
+    /// Whether `bytes` begin with `start`, as far as they go.
+    pub fn prefix(bytes: &[u8], start: &[u8]) -> Self {
+        match bytes.iter().zip(start).all(|(have, want)| have == want) {
+            false => Self::No,
+            true if bytes.len() < start.len() => Self::More,
+            true => Self::Yes,
+        }
+    }
+}
+
+/// The protocol of a session that opens so; none where it is of no known one.
+///
+/// # Errors
+/// [`Recognition::More`] bytes are needed to tell.
+pub fn recognise(opening: &Opening<'_>) -> Result<Option<&'static Definition>, Recognition> {
+    let mut open = false;
+    for definition in &PROTOCOLS {
+        match (definition.recognise)(opening) {
+            Recognition::Yes => return Ok(Some(definition)),
+            Recognition::More => open = true,
+            Recognition::No => {}
+        }
+    }
+    if open { Err(Recognition::More) } else { Ok(None) }
+}
+
+/// The protocol called `name` in the settings.
+pub fn find(name: &str) -> Option<&'static Definition> {
+    PROTOCOLS.iter().find(|definition| definition.name == name)
+}
