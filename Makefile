@@ -34,6 +34,10 @@ build: setup
 	@install -D -m 755 "$${CARGO_TARGET_DIR:-target}/$(TARGET)/release/tapcopy" $(PROGRAM)
 	@ldd $(PROGRAM) 2>&1 | grep -qE 'statically linked|not a dynamic executable' || \
 	    { echo "$(PROGRAM) is not statically linked:"; ldd $(PROGRAM); exit 1; }
+	@$(PROGRAM) generate man > dist/tapcopy.1
+	@mkdir -p dist/completions
+	@for shell in bash zsh fish elvish powershell; do \
+	    $(PROGRAM) generate $$shell > dist/completions/tapcopy.$$shell; done
 
 lint: setup $(VENV)/ready
 	cargo fmt --all --check

@@ -71,8 +71,12 @@ pub struct RunArgs {
 
 /// `tapcopy replay`.
 #[derive(Args, Debug)]
+#[command(after_long_help = "\
+Captures may be larger than the memory and may be many: they are read as they are played, and a ring's files are opened \
+when their time comes. Reading waits where the target is so slow that requests would be lost.\n\n\
+Ctrl-C ends it as SIGTERM does: requests in flight get at most 3 seconds, the ledger is told.")]
 pub struct ReplayArgs {
-    /// Captures (pcap or pcapng); several are merged by time
+    /// Captures (pcap or pcapng); several are merged by time; `-` is standard input, as of `zstd -dc FILE |`
     #[arg(required = true, value_name = "CAPTURE")]
     pub captures: Vec<PathBuf>,
     /// Settings file
@@ -81,7 +85,7 @@ pub struct ReplayArgs {
     /// Pace: 1 is production's own, 2 is twice as fast, 0.5 half; `max` is as fast as the target answers
     #[arg(long, default_value = "1", value_name = "1|N|max", value_parser = parse_speed)]
     pub speed: Speed,
-    /// Play the captures so many times
+    /// Play the captures so many times, each time with new sessions from the next free addresses and ports
     #[arg(long = "loop", default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub rounds: u32,
     /// Taken, so that the flags of `run` can be used again, but not opened
@@ -98,7 +102,7 @@ pub struct ReplayArgs {
 /// `tapcopy rehearse`.
 #[derive(Args, Debug)]
 pub struct RehearseArgs {
-    /// Captures (pcap or pcapng); several are merged by time
+    /// Captures (pcap or pcapng); several are merged by time; `-` is standard input
     #[arg(required = true, value_name = "CAPTURE")]
     pub captures: Vec<PathBuf>,
     /// Settings file

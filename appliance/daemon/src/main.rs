@@ -1,15 +1,17 @@
 //! TapCopy, the appliance: the command line's entry.
 
+use clap::Parser;
 use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
+use env_logger::Target;
 use std::io::Write;
 use std::process::ExitCode;
-use tapcopy_daemon::cli::{CheckArgs, Cli, Command, GenerateArgs, Generated, Origin, RehearseArgs};
+use tapcopy_daemon::cli::{CheckArgs, Cli, Command, GenerateArgs, Origin, RehearseArgs};
 use tapcopy_daemon::fault::Fault;
 use tapcopy_daemon::nic::mirror::check_filter;
+use tapcopy_daemon::progress::LogWriter;
 use tapcopy_daemon::settings::Purpose;
 use tapcopy_daemon::summary::Destination;
-use tapcopy_daemon::{rehearse, run};
+use tapcopy_daemon::{generate, rehearse, run};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -55,7 +57,10 @@ fn start_log(level: Option<log::LevelFilter>) {
         log.filter_level(level);
     }
     // sled tells its inner life at these levels.
-    log.filter_module("sled", log::LevelFilter::Error).format_target(false).init();
+    log.filter_module("sled", log::LevelFilter::Error)
+        .format_target(false)
+        .target(Target::Pipe(Box::new(LogWriter)))
+        .init();
 }
 
 fn rehearse(args: &RehearseArgs) -> Result<(), Fault> {
@@ -73,14 +78,7 @@ fn check(args: &CheckArgs) -> Result<(), Fault> {
 }
 
 fn generate(args: &GenerateArgs) -> Result<(), Fault> {
-    let mut text = Vec::new();
-    let mut command = Cli::command();
-    match args.what {
-        Generated::Man => {
-            clap_mangen::Man::new(command).render(&mut text).map_err(|fault| Fault::system("write", fault))?
-        }
-        Generated::Shell(shell) => clap_complete::generate(shell, &mut command, "tapcopy", &mut text),
-    }
+    let text = generate::generate(args.what).map_err(|fault| Fault::system("write", fault))?;
     let _ = std::io::stdout().write_all(&text);
     Ok(())
 }

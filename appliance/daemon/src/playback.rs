@@ -6,7 +6,7 @@
 //!
 //! Captures that are played again begin with new sessions: the engine is told so between two rounds.
 
-use crate::capture::{CaptureFault, Captures};
+use crate::capture::{CaptureFault, Captures, Progress};
 use std::path::PathBuf;
 use std::time::Duration;
 use tapcopy_engine::config::Speed;
@@ -29,6 +29,7 @@ pub struct Playback {
     paths: Vec<PathBuf>,
     captures: Captures,
     speed: Speed,
+    rounds: u32,
     rounds_left: u32,
     /// Stamp of the first frame of all.
     first: Time,
@@ -71,15 +72,20 @@ impl Playback {
     /// Opens the captures, to be played `rounds` times.
     ///
     /// # Errors
-    /// A file cannot be used.
+    /// A file cannot be used, or not as often.
     pub fn open(paths: Vec<PathBuf>, speed: Speed, rounds: u32) -> Result<Self, CaptureFault> {
         let captures = Captures::open(&paths)?;
+        if rounds > 1 && captures.progress().total.is_none() {
+            let is_pipe = |path: &PathBuf| !path.is_file();
+            return Err(CaptureFault::Pipe(paths.into_iter().find(is_pipe).unwrap_or_default()));
+        }
         let first = captures.frame().map_or(Time::ZERO, |frame| frame.captured_at);
         let next = captures.frame().map(|_| Duration::ZERO);
         Ok(Self {
             paths,
             captures,
             speed,
+            rounds,
             rounds_left: rounds.saturating_sub(1),
             first,
             before: Duration::ZERO,
@@ -124,6 +130,13 @@ impl Playback {
         self.next.is_none().then_some(limits.answer_timeout + limits.connect_timeout)
     }
 
+    /// How much of all rounds has been read.
+    pub fn progress(&self) -> Progress {
+        let Progress { read, total } = self.captures.progress();
+        let before = u64::from(self.rounds - 1 - self.rounds_left) * total.unwrap_or(0);
+        Progress { read: before + read, total: total.map(|total| total * u64::from(self.rounds)) }
+    }
+
     fn due(&self) -> Option<Time> {
         let (next, started) = (self.next?, self.started?);
         Some(match self.speed {
@@ -142,7 +155,10 @@ impl Playback {
             self.next = self.place_of_next();
             return Some(backlog);
         }
-        self.captures.take_warnings().iter().for_each(|warning| log::warn!("{warning}"));
+        // Once: the next round would tell the same.
+        if self.rounds_left + 1 == self.rounds {
+            self.captures.take_warnings().iter().for_each(|warning| log::warn!("{warning}"));
+        }
         self.next = self.begin_round().and_then(|()| self.place_of_next());
         Some(if self.next.is_some() { take(Input::Command(Command::NewRound)) } else { backlog })
     }

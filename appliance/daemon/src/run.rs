@@ -7,6 +7,7 @@ use crate::fault::Fault;
 use crate::nic::mirror::MirrorNic;
 use crate::nic::target::TargetNic;
 use crate::playback::Playback;
+use crate::progress::Bar;
 use crate::settings::{Document, FieldFault, Format, Purpose, Settings, SettingsFaults};
 use crate::shard::{self, Handle, Order, Parts};
 use crate::signals::{Event, Signals};
@@ -81,7 +82,7 @@ pub fn run(args: &RunArgs) -> Result<(), Fault> {
         settings.target.as_deref().unwrap_or_default(),
         args.listen
     );
-    shards.supervise(&signals, summary)
+    shards.supervise(&signals, summary, Bar::none())
 }
 
 /// Replays captures until they, and what they began, are at an end.
@@ -97,7 +98,11 @@ pub fn replay(args: &ReplayArgs) -> Result<(), Fault> {
     let playback = Playback::open(args.captures.clone(), args.speed, args.rounds)?;
     let target = open_target(&settings)?;
     let source = Source::Playback(Box::new(playback));
-    Shards::start(&settings, source, target, args.speed, Clock::start())?.supervise(&signals, summary)
+    Shards::start(&settings, source, target, args.speed, Clock::start())?.supervise(
+        &signals,
+        summary,
+        Bar::on_terminal(),
+    )
 }
 
 /// The settings, and the store when they came from there.
@@ -171,11 +176,15 @@ impl Shards {
     }
 
     /// Waits for the end, by a signal or of the captures, and tells the ledger.
-    fn supervise(self, signals: &Signals, summary: Option<&Destination>) -> Result<(), Fault> {
+    fn supervise(self, signals: &Signals, summary: Option<&Destination>, bar: Bar) -> Result<(), Fault> {
         let mut running = self.threads.len();
         let mut signalled: Option<Clock> = None;
         while running > 0 {
-            match (signals.wait(&self.ended), signalled) {
+            match (signals.wait(&self.ended, bar.patience()), signalled) {
+                (Event::Nothing, _) => {
+                    bar.draw(&shard::total(&self.handles));
+                    continue;
+                }
                 (Event::Signal, Some(since)) if since.uptime() < ONE_SIGNAL => continue,
                 (Event::Signal, Some(_)) => return Err(Fault::SecondSignal),
                 (Event::Signal, None) => {
@@ -190,6 +199,7 @@ impl Shards {
         let dead =
             self.threads.into_iter().enumerate().filter_map(|(number, thread)| thread.join().err().map(|_| number));
         let dead: Vec<usize> = dead.collect();
+        drop(bar);
         summary::tell(&shard::total(&self.handles).ledger, summary)?;
         dead.first().map_or(Ok(()), |number| Err(Fault::Shard(*number)))
     }

@@ -7,6 +7,7 @@
 //! The end: an order to stop, or the end of a capture. The mirror is read until it is empty, the engine is told to
 //! finish, and the shard ends when the engine is idle, at the latest some time after the engine's own limit.
 
+use crate::capture::Progress;
 use crate::clock::Clock;
 use crate::nic::mirror::Losses;
 use crate::nic::target::{TargetCounters, TargetNic};
@@ -47,6 +48,8 @@ pub struct Snapshot {
     pub target: TargetCounters,
     /// Whether replay was stopped because the box saw its own frames on the mirror.
     pub loop_alarm: bool,
+    /// How much of the captures has been read, where there are any.
+    pub progress: Option<Progress>,
 }
 
 /// What a shard is told.
@@ -99,6 +102,7 @@ pub fn total(shards: &[Handle]) -> Snapshot {
         total.target.frames_unsent += snapshot.target.frames_unsent;
         total.target.frames_dropped_kernel += snapshot.target.frames_dropped_kernel;
         total.loop_alarm |= snapshot.loop_alarm;
+        total.progress = total.progress.or(snapshot.progress);
     }
     total
 }
@@ -196,7 +200,7 @@ impl Shard {
     fn run(&mut self) {
         while !matches!(self.phase, Phase::Ended) {
             let frames = self.turn();
-            self.change_phase(frames);
+            self.change_phase();
             if frames == 0 {
                 self.wait();
             }
@@ -237,8 +241,11 @@ impl Shard {
     }
 
     fn drain(&mut self, limit: Duration) {
-        if matches!(self.phase, Phase::Running) {
-            self.phase = Phase::Draining { until: self.clock.now() + LAST_READ, limit };
+        let now = self.clock.now();
+        self.phase = match self.phase {
+            Phase::Running if self.source.is_live() => Phase::Draining { until: now + LAST_READ, limit },
+            Phase::Running => self.finish(now, limit),
+            later => later,
         }
     }
 
@@ -290,7 +297,7 @@ impl Shard {
         take_outputs(&mut self.engine, &mut self.target, now);
     }
 
-    fn change_phase(&mut self, frames: usize) {
+    fn change_phase(&mut self) {
         let now = self.clock.now();
         self.phase = match self.phase {
             Phase::Running => match self.source.ended() {
@@ -298,9 +305,7 @@ impl Shard {
                 None => Phase::Running,
             },
             // A ring's last block retires within a millisecond, so one empty turn is not the end of it.
-            Phase::Draining { until, limit } if now >= until || (frames == 0 && !self.source.is_live()) => {
-                self.finish(now, limit)
-            }
+            Phase::Draining { until, limit } if now >= until => self.finish(now, limit),
             Phase::Finishing { .. } if self.engine.is_idle() && !self.target.has_waiting() => Phase::Ended,
             Phase::Finishing { until } if now >= until => {
                 let left = self.engine.ledger().requests.in_progress;
@@ -331,7 +336,8 @@ impl Shard {
             );
         }
         self.has_alarmed = loop_alarm;
-        let snapshot = Snapshot { ledger, at: now, target: self.target.counters(), loop_alarm };
+        let progress = self.source.progress();
+        let snapshot = Snapshot { ledger, at: now, target: self.target.counters(), loop_alarm, progress };
         *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
     }
 

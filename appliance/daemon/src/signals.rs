@@ -19,6 +19,8 @@ pub enum Event {
     Signal,
     /// So many shards have ended.
     ShardsEnded(usize),
+    /// Neither, in the time that it was given.
+    Nothing,
 }
 
 impl Signals {
@@ -35,18 +37,21 @@ impl Signals {
         Ok(Self { fd })
     }
 
-    /// Waits for a signal or the end of shards.
-    pub fn wait(&self, ended: &EventFd) -> Event {
+    /// Waits for a signal or the end of shards, but no longer than `patience`.
+    pub fn wait(&self, ended: &EventFd, patience: PollTimeout) -> Event {
         loop {
             let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
             let mut descriptors = [readable(self.fd.as_fd()), readable(ended.as_fd())];
             // An interrupted wait is waited again.
-            let _ = poll(&mut descriptors, PollTimeout::NONE);
+            let ready = poll(&mut descriptors, patience);
             if matches!(self.fd.read_signal(), Ok(Some(_))) {
                 return Event::Signal;
             }
             if let Ok(count) = ended.read() {
                 return Event::ShardsEnded(usize::try_from(count).unwrap_or(usize::MAX));
+            }
+            if ready == Ok(0) {
+                return Event::Nothing;
             }
         }
     }

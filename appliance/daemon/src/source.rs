@@ -1,5 +1,6 @@
 //! Where a shard's mirrored frames come from: mirror NICs, or captures that are played.
 
+use crate::capture::Progress;
 use crate::nic::NicFault;
 use crate::nic::mirror::{Losses, MirrorNic};
 use crate::playback::Playback;
@@ -60,6 +61,14 @@ impl Source {
         match self {
             Self::Live(_) => None,
             Self::Playback(playback) => playback.next_due(now),
+        }
+    }
+
+    /// How much of the captures has been read.
+    pub fn progress(&self) -> Option<Progress> {
+        match self {
+            Self::Live(_) => None,
+            Self::Playback(playback) => Some(playback.progress()),
         }
     }
 

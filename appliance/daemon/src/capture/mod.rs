@@ -6,7 +6,7 @@
 mod merge;
 mod reader;
 
-pub use merge::Captures;
+pub use merge::{Captures, Progress};
 pub use reader::CaptureFile;
 
 use std::path::PathBuf;
@@ -55,8 +55,11 @@ pub enum CaptureFault {
     #[error("{0}: is neither a pcap nor a pcapng file; record one with `tcpdump -w`")]
     NotACapture(PathBuf),
     /// Compressed.
-    #[error("{0}: is compressed; unpack it first, with gunzip, unzstd or the like")]
+    #[error("{0}: is compressed; unpack it first, or on the way: gunzip -c FILE | tapcopy replay -")]
     Compressed(PathBuf),
+    /// A pipe is to be read again.
+    #[error("{0}: is a pipe, which can be read only once; --loop needs a file")]
+    Pipe(PathBuf),
     /// The file ends before its first frame is whole.
     #[error("{0}: ends before its first frame; record it again")]
     Empty(PathBuf),

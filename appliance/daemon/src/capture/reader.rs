@@ -10,6 +10,7 @@ use pcap_parser::traits::{PcapNGPacketBlock, PcapReaderIterator};
 use pcap_parser::{PcapBlockOwned, PcapError, create_reader};
 use std::fs::File;
 use std::io::{Cursor, ErrorKind, Read};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use tapcopy_engine::Time;
 use tapcopy_engine::message::LinkType;
@@ -24,6 +25,7 @@ const COMPRESSED: [&[u8]; 5] = [b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ", b
 /// A capture file, open at one of its frames.
 pub struct CaptureFile {
     path: PathBuf,
+    length: Option<u64>,
     blocks: Box<dyn PcapReaderIterator + Send>,
     window_bytes: usize,
     interfaces: Vec<Interface>,
@@ -65,8 +67,9 @@ impl CaptureFile {
     /// The file cannot be opened, is not a capture, or has no frame that can be understood.
     pub fn open(path: &Path) -> Result<Option<Self>, CaptureFault> {
         let io = |source| CaptureFault::Io { path: path.to_owned(), source };
-        let mut file = File::open(path).map_err(io)?;
-        if file.metadata().map_err(io)?.is_dir() {
+        let mut file = open_file(path).map_err(io)?;
+        let metadata = file.metadata().map_err(io)?;
+        if metadata.is_dir() {
             return Err(io(ErrorKind::IsADirectory.into()));
         }
         // The head is read whole before the parser looks at it, so that a pipe works as well as a file.
@@ -81,6 +84,7 @@ impl CaptureFile {
         })?;
         let mut capture = Self {
             path: path.to_owned(),
+            length: metadata.is_file().then_some(metadata.len()),
             blocks,
             window_bytes: WINDOW_BYTES,
             interfaces: Vec::new(),
@@ -90,6 +94,16 @@ impl CaptureFile {
             fault: None,
         };
         if capture.advance() { Ok(Some(capture)) } else { capture.nothing_read().map_or(Ok(None), Err) }
+    }
+
+    /// Its length in bytes; `None` of a pipe, which cannot be read twice either.
+    pub fn length(&self) -> Option<u64> {
+        self.length
+    }
+
+    /// Bytes read of it.
+    pub fn consumed(&self) -> u64 {
+        self.blocks.consumed() as u64
     }
 
     /// The frame that the file is open at.
@@ -183,6 +197,14 @@ impl CaptureFile {
         }
         self.refill()
     }
+}
+
+/// `-` is standard input.
+fn open_file(path: &Path) -> std::io::Result<File> {
+    if path.as_os_str() != "-" {
+        return File::open(path);
+    }
+    Ok(std::io::stdin().as_fd().try_clone_to_owned()?.into())
 }
 
 /// The parts of a file's state that a block changes while the parser's window is borrowed.

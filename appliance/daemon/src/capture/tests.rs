@@ -199,9 +199,11 @@ fn what_is_not_a_capture_is_told() {
 
 #[test]
 fn a_capture_of_nothing_is_one() {
-    check(Writer::new(false).pcap(MICROS, 1), &[]);
-    check(Writer::new(true).section(), &[]);
-    check(Writer::new(true).section().interface(1, 0, 6, 0), &[]);
+    let section = || Writer::new(true).section();
+    for file in [Writer::new(false).pcap(MICROS, 1), section(), section().interface(1, 0, 6, 0)] {
+        let (frames, warnings) = read(&[&file.file()]).unwrap();
+        assert!(frames.is_empty() && warnings[0].ends_with("holds no frame"), "{warnings:?}");
+    }
 }
 
 #[test]
@@ -225,4 +227,47 @@ fn interfaces_that_are_not_known_are_left_out_loudly() {
     let (frames, warnings) = read(&[&file.enhanced(0, 1, 1, b"a").enhanced(1, 2, 1, b"b").file()]).unwrap();
     assert_eq!(frames.len(), 1);
     assert!(warnings[0].contains("1 frames have link type 105"), "{warnings:?}");
+}
+
+/// Descriptors of this process that are open on one of the files.
+fn open_descriptors(folder: &std::path::Path) -> usize {
+    let descriptors = std::fs::read_dir("/proc/self/fd").unwrap().flatten();
+    descriptors.filter(|entry| std::fs::read_link(entry.path()).is_ok_and(|target| target.starts_with(folder))).count()
+}
+
+#[test]
+fn of_a_ring_s_files_those_are_open_whose_time_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let name = |place: u32| folder.path().join(format!("{place}.pcap"));
+    // Each ends after the next has begun, and the names are in no order.
+    for place in 0..200 {
+        let file =
+            Writer::new(false).pcap(MICROS, 1).record(0, place * 10, 1, b"a").record(0, place * 10 + 11, 1, b"b");
+        std::fs::write(name(place * 7 % 200), file.bytes).unwrap();
+    }
+    let paths: Vec<PathBuf> = (0..200).map(name).collect();
+    let mut captures = Captures::open(&paths).unwrap();
+    let (mut frames, mut last, mut most) = (0, Time::ZERO, 0);
+    while let Some(frame) = captures.frame() {
+        assert!(frame.captured_at >= last);
+        last = frame.captured_at;
+        captures.advance();
+        frames += 1;
+        most = most.max(open_descriptors(folder.path()));
+    }
+    assert_eq!((frames, most, captures.take_warnings().len()), (400, 2, 0));
+    let progress = captures.progress();
+    assert_eq!(Some(progress.read), progress.total);
+}
+
+#[test]
+fn a_file_that_has_gone_in_the_meantime_is_told() {
+    let first = Writer::new(false).pcap(MICROS, 1).record(0, 1, 1, b"a").record(0, 2, 1, b"b").file();
+    let second = Writer::new(false).pcap(MICROS, 1).record(0, 3, 1, b"c").file();
+    let mut captures = Captures::open(&[first.path().to_owned(), second.path().to_owned()]).unwrap();
+    drop(second);
+    captures.advance();
+    captures.advance();
+    assert!(captures.frame().is_none());
+    assert!(captures.take_warnings()[0].contains("No such file"));
 }
