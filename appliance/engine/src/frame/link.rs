@@ -2,6 +2,7 @@
 
 use super::ip::Version;
 use super::view::{View, be16, be32};
+use super::wrapping::{Wrapping, Wrappings};
 use crate::ledger::Ignored;
 use crate::message::LinkType;
 
@@ -43,6 +44,8 @@ pub(super) struct Labels {
     pub vlan: Option<u16>,
     /// The source of the innermost Ethernet header.
     pub source_mac: Option<[u8; 6]>,
+    /// Everything else that had to be taken off.
+    pub wrappings: Wrappings,
 }
 
 /// Takes off the capture's own header.
@@ -87,8 +90,14 @@ fn ethernet<'a>(view: View<'a>, labels: &mut Labels) -> Result<(Start, View<'a>)
 fn tagged<'a>(ethertype: u16, view: View<'a>, labels: &mut Labels) -> Result<(Start, View<'a>), Ignored> {
     match ethertype {
         ETHERTYPE_VLAN | ETHERTYPE_QINQ | ETHERTYPE_QINQ_OLD => vlan(view, labels),
-        ETHERTYPE_MPLS | ETHERTYPE_MPLS_UPSTREAM => mpls(view),
-        ETHERTYPE_PPPOE => pppoe(view),
+        ETHERTYPE_MPLS | ETHERTYPE_MPLS_UPSTREAM => {
+            labels.wrappings.insert(Wrapping::Mpls);
+            mpls(view)
+        }
+        ETHERTYPE_PPPOE => {
+            labels.wrappings.insert(Wrapping::Pppoe);
+            pppoe(view)
+        }
         0..ETHERTYPE_MIN => snap(view),
         _ => Err(Ignored::NotIp),
     }
@@ -96,7 +105,10 @@ fn tagged<'a>(ethertype: u16, view: View<'a>, labels: &mut Labels) -> Result<(St
 
 fn vlan<'a>(view: View<'a>, labels: &mut Labels) -> Result<(Start, View<'a>), Ignored> {
     let tag = view.head::<4>(Ignored::ShortFrame)?;
-    labels.vlan.get_or_insert(be16(tag, 0) & 0x0fff);
+    match labels.vlan {
+        Some(_) => labels.wrappings.insert(Wrapping::StackedTags),
+        None => labels.vlan = Some(be16(tag, 0) & 0x0fff),
+    }
     Ok((Start::EtherType(be16(tag, 2)), view.skip(4, Ignored::ShortFrame)?))
 }
 

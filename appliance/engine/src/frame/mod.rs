@@ -18,9 +18,11 @@ mod plain;
 mod tcp;
 mod tunnel;
 mod view;
+mod wrapping;
 
 pub use endpoint::Endpoint;
 pub use tcp::{Flags, Segment, TcpOptions};
+pub use wrapping::{Wrapping, Wrappings};
 
 use crate::ledger::Ignored;
 use crate::limits::Limits;
@@ -87,7 +89,7 @@ impl Decoder {
                 let reassembled = whole.len() < slots;
                 return if reassembled { belongs_together(segment) } else { Ok(segment) };
             }
-            (start, view) = tunnel::open(packet.protocol, packet.body)?;
+            (start, view) = tunnel::open(packet.protocol, packet.body, &mut labels.wrappings)?;
         }
         Err(Ignored::NestedTooDeep)
     }

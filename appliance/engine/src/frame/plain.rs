@@ -9,6 +9,7 @@ use super::ip;
 use super::link::{ETHERTYPE_IPV4, ETHERTYPE_VLAN, Labels};
 use super::tcp::{self, Flags, Segment, TcpOptions};
 use super::view::{View, be16, be32};
+use super::wrapping::Wrappings;
 use crate::message::{LinkType, MirrorFrame};
 
 /// Offset of the TCP header in an IP packet without options.
@@ -43,10 +44,11 @@ pub(super) fn open<'a>(frame: &MirrorFrame<'a>) -> Option<Segment<'a>> {
 fn ethernet(bytes: &[u8]) -> Option<(Labels, &[u8])> {
     let header = bytes.first_chunk::<18>()?;
     let source_mac = header[6..].first_chunk().copied();
+    let labels = |vlan| Labels { vlan, source_mac, wrappings: Wrappings::default() };
     match be16(header, 12) {
-        ETHERTYPE_IPV4 => Some((Labels { vlan: None, source_mac }, &bytes[14..])),
+        ETHERTYPE_IPV4 => Some((labels(None), &bytes[14..])),
         ETHERTYPE_VLAN if be16(header, 16) == ETHERTYPE_IPV4 => {
-            Some((Labels { vlan: Some(be16(header, 14) & 0x0fff), source_mac }, &bytes[18..]))
+            Some((labels(Some(be16(header, 14) & 0x0fff)), &bytes[18..]))
         }
         _ => None,
     }

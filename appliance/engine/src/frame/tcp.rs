@@ -4,6 +4,7 @@ use super::endpoint::Endpoint;
 use super::ip::{self, Packet};
 use super::link::Labels;
 use super::view::{View, be16, be32};
+use super::wrapping::Wrappings;
 use crate::ledger::Ignored;
 use core::fmt;
 use core::ops::BitOr;
@@ -159,6 +160,8 @@ pub struct Segment<'a> {
     pub options: TcpOptions,
     /// The source of the innermost Ethernet header; the link layer's address in a cooked capture.
     pub source_mac: Option<[u8; 6]>,
+    /// What else lay around the packet.
+    pub wrappings: Wrappings,
     /// The TCP header with its options.
     pub header: &'a [u8],
 }
@@ -171,15 +174,24 @@ impl Segment<'_> {
         if self.missing > 0 {
             return None;
         }
-        // The prefix of a mapped IPv4 address adds 0xffff, which is zero here: both versions' pseudo-headers sum alike.
+        let sum = self.pseudo_header_sum() + sum_words(self.header) + sum_words(self.payload);
+        Some(sum != 0 && sum.is_multiple_of(0xffff))
+    }
+
+    /// Whether the checksum was left for the sender's NIC to finish: the field is empty or holds the sum of the
+    /// pseudo-header alone.
+    pub fn checksum_unfinished(&self) -> bool {
+        let field = self.header.get(16..).and_then(<[u8]>::first_chunk).map_or(0, |field| u16::from_be_bytes(*field));
+        field == 0 || self.pseudo_header_sum() % 0xffff == u64::from(field) % 0xffff
+    }
+
+    /// The prefix of a mapped IPv4 address adds 0xffff, which is zero here: both versions' pseudo-headers sum alike.
+    fn pseudo_header_sum(&self) -> u64 {
         let len = self.header.len() + self.payload.len();
-        let sum = sum_words(self.source.octets())
+        sum_words(self.source.octets())
             + sum_words(self.destination.octets())
             + sum_words(&(len as u64).to_be_bytes())
             + u64::from(ip::TCP)
-            + sum_words(self.header)
-            + sum_words(self.payload);
-        Some(sum != 0 && sum.is_multiple_of(0xffff))
     }
 }
 
@@ -230,6 +242,7 @@ pub(super) fn segment<'a>(
         missing: u32::try_from(payload.missing).unwrap_or(u32::MAX),
         options,
         source_mac: labels.source_mac,
+        wrappings: labels.wrappings,
         header,
     }
 }

@@ -3,6 +3,7 @@
 use super::ip;
 use super::link::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, Start};
 use super::view::{View, be16};
+use super::wrapping::{Wrapping, Wrappings};
 use crate::ledger::Ignored;
 
 /// Transparent Ethernet bridging: an Ethernet frame follows.
@@ -21,16 +22,21 @@ const GRE_VERSION: u16 = 0x0007;
 /// Bytes that a switch may have cut off the copy before it sent it: an IP packet's greatest length.
 const CUT_MAX: usize = 65_535;
 
-/// Takes off a tunnel's header; `NotTcp` where there is no tunnel.
-pub(super) fn open(protocol: u8, body: View<'_>) -> Result<(Start, View<'_>), Ignored> {
-    match protocol {
-        ip::IPV4 => Ok((Start::EtherType(ETHERTYPE_IPV4), body)),
-        ip::IPV6 => Ok((Start::EtherType(ETHERTYPE_IPV6), body)),
-        ip::GRE => gre(body),
-        ip::UDP => udp(body),
-        _ => Err(Ignored::NotTcp),
-    }
+/// Takes off a tunnel's header and notes which; `NotTcp` where there is no tunnel.
+pub(super) fn open<'a>(protocol: u8, body: View<'a>, wrappings: &mut Wrappings) -> Result<(Start, View<'a>), Ignored> {
+    let (wrapping, inner) = match protocol {
+        ip::IPV4 => (Wrapping::IpInIp, (Start::EtherType(ETHERTYPE_IPV4), body)),
+        ip::IPV6 => (Wrapping::IpInIp, (Start::EtherType(ETHERTYPE_IPV6), body)),
+        ip::GRE => gre(body)?,
+        ip::UDP => udp(body)?,
+        _ => return Err(Ignored::NotTcp),
+    };
+    wrappings.insert(wrapping);
+    Ok(inner)
 }
+
+/// Which tunnel it was, and what is in it.
+type Inner<'a> = (Wrapping, (Start, View<'a>));
 
 /// The header of a UDP tunnel.
 #[derive(Clone, Copy)]
@@ -58,12 +64,12 @@ pub(super) fn is_udp_tunnel(datagram: &[u8]) -> bool {
 
 /// The length field is not looked at: receive offload leaves it at the first datagram's, and the inner header knows
 /// better.
-fn udp(view: View<'_>) -> Result<(Start, View<'_>), Ignored> {
+fn udp(view: View<'_>) -> Result<Inner<'_>, Ignored> {
     let tunnel = UdpTunnel::of(view.head(Ignored::NotTcp)?).ok_or(Ignored::NotTcp)?;
     let view = view.skip(8, Ignored::NotTcp)?;
     match tunnel {
-        UdpTunnel::Vxlan => vxlan(view),
-        UdpTunnel::Geneve => geneve(view),
+        UdpTunnel::Vxlan => Ok((Wrapping::Vxlan, vxlan(view)?)),
+        UdpTunnel::Geneve => Ok((Wrapping::Geneve, geneve(view)?)),
     }
 }
 
@@ -87,7 +93,7 @@ fn geneve(view: View<'_>) -> Result<(Start, View<'_>), Ignored> {
 }
 
 /// RFC 2784, RFC 2890. Version 1 is PPTP's, source routing was withdrawn.
-fn gre(view: View<'_>) -> Result<(Start, View<'_>), Ignored> {
+fn gre(view: View<'_>) -> Result<Inner<'_>, Ignored> {
     let header = view.head::<4>(Ignored::NotTcp)?;
     let flags = be16(header, 0);
     if flags & (GRE_ROUTING | GRE_VERSION) != 0 {
@@ -97,10 +103,10 @@ fn gre(view: View<'_>) -> Result<(Start, View<'_>), Ignored> {
     let view = view.skip(4 + optional, Ignored::NotTcp)?;
     match be16(header, 2) {
         // Only type II has a header of its own, and a sequence number.
-        ETHERTYPE_ERSPAN if flags & GRE_SEQUENCE == 0 => Ok((Start::Ethernet, view)),
-        ETHERTYPE_ERSPAN => erspan_ii(view),
-        ETHERTYPE_ERSPAN_III => erspan_iii(view),
-        other => Ok((ethertype(other), view)),
+        ETHERTYPE_ERSPAN if flags & GRE_SEQUENCE == 0 => Ok((Wrapping::Erspan, (Start::Ethernet, view))),
+        ETHERTYPE_ERSPAN => Ok((Wrapping::Erspan, erspan_ii(view)?)),
+        ETHERTYPE_ERSPAN_III => Ok((Wrapping::Erspan, erspan_iii(view)?)),
+        other => Ok((Wrapping::Gre, (ethertype(other), view))),
     }
 }
 

@@ -6,7 +6,7 @@ mod hostile;
 
 use build::*;
 use core::net::SocketAddr;
-use tapcopy_engine::frame::{Decoder, Endpoint, Flags, Segment, TcpOptions};
+use tapcopy_engine::frame::{Decoder, Endpoint, Flags, Segment, TcpOptions, Wrapping};
 use tapcopy_engine::ledger::Ignored;
 use tapcopy_engine::message::LinkType;
 use tapcopy_engine::{Limits, MirrorFrame, Time};
@@ -354,4 +354,44 @@ fn flags_read_as_in_scenarios() {
         let each = [flags.fin(), flags.syn(), flags.rst(), flags.psh(), flags.ack(), flags.urg()];
         assert_eq!(each, [flags == all; 6]);
     }
+}
+
+#[test]
+fn what_a_packet_was_wrapped_in_is_noted() {
+    use Wrapping::*;
+    let inner = || v4().ethernet();
+    for (packet, expected) in [
+        (v4(), &[][..]),
+        (v4().tag(0x8100, 5), &[]),
+        (v4().tag(0x8100, 5).tag(0x88a8, 6), &[StackedTags]),
+        (v4().mpls(), &[Mpls]),
+        (v4().pppoe(), &[Pppoe]),
+        (v6().v4(), &[IpInIp]),
+        (v4().gre(0).v4(), &[Gre]),
+        (inner().vxlan(4789).v4(), &[Vxlan]),
+        (v6().geneve(&[]).v4(), &[Geneve]),
+        (inner().vxlan(4789).v4().ethernet().erspan_ii(false).v4(), &[Erspan, Vxlan]),
+    ] {
+        let bytes = packet.ethernet().bytes;
+        let mut decoder = Decoder::new(&Limits::default());
+        let segment = decoder.decode(&frame(LinkType::Ethernet, &bytes)).unwrap();
+        let noted = Wrapping::ALL.into_iter().filter(|wrapping| segment.wrappings.contains(*wrapping));
+        assert_eq!(noted.collect::<Vec<_>>(), expected);
+    }
+}
+
+#[test]
+fn a_checksum_left_to_the_nic_is_told_from_a_wrong_one() {
+    let with = |checksum: [u8; 2]| {
+        let mut bytes = v4().ethernet().bytes;
+        bytes[50..52].copy_from_slice(&checksum);
+        let mut decoder = Decoder::new(&Limits::default());
+        let segment = decoder.decode(&frame(LinkType::Ethernet, &bytes)).unwrap();
+        (segment.checksum_ok(), segment.checksum_unfinished())
+    };
+    // 10.1.2.3, 10.1.2.4, protocol 6, 39 bytes.
+    let pseudo_header = (0x0a01 + 0x0203 + 0x0a01 + 0x0204 + 6 + 20 + PAYLOAD.len() as u16).to_be_bytes();
+    assert_eq!(with(pseudo_header), (Some(false), true));
+    assert_eq!(with([0, 0]), (Some(false), true));
+    assert_eq!(with([0xab, 0xcd]), (Some(false), false));
 }
