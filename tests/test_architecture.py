@@ -23,6 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "message": {"config", "ledger", "time"},
     "frame": VOCABULARY,
     "flow": VOCABULARY | {"config", "frame"},
+    "doctor": VOCABULARY | {"flow", "frame"},
     "reassembly": VOCABULARY | {"flow", "frame"},
     "session": VOCABULARY | {"config", "flow", "frame", "reassembly"},
     "books": VOCABULARY,

@@ -4,6 +4,7 @@
 mod books;
 mod compare;
 pub mod config;
+pub mod doctor;
 pub mod engine;
 mod exchange;
 pub mod flow;

@@ -120,3 +120,18 @@ impl Budget {
         self.used
     }
 }
+
+/// The bounds of an examination of a mirror ([`crate::doctor`]).
+pub mod examination {
+    /// Flows looked at, of some 500 bytes each; further ones are counted only.
+    pub const FLOWS_MAX: usize = 65_536;
+    /// Holes remembered of one direction of a flow. A window of segments with more is a broken mirror; the oldest hole is
+    /// given up.
+    pub const HOLES_MAX: usize = 32;
+    /// Segments remembered to find their copies: at a million segments a second, those of the last 16 ms.
+    pub const RECENT_SEGMENTS: usize = 1 << 14;
+    /// Services told, those with the most bytes.
+    pub const SERVICES_TOLD: usize = 32;
+    /// Addresses told, those with the most bytes.
+    pub const TALKERS_TOLD: usize = 10;
+}
