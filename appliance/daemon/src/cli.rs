@@ -4,7 +4,7 @@ use crate::map::{self, Map};
 use crate::settings::document::{Addressing, Nics};
 use crate::settings::{Document, Purpose};
 use crate::summary::Destination;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -34,6 +34,8 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Show what of a capture would be replayed, what would not, and why; needs no NIC, no root and no target
     Rehearse(RehearseArgs),
+    /// Look at a mirror, or captures of it, and say what is wrong with it and how to mend it
+    Doctor(DoctorArgs),
     /// Check a settings file and tell all its faults
     Check(CheckArgs),
     /// Write the shell completions or the man page to standard output
@@ -117,6 +119,28 @@ pub struct RehearseArgs {
     /// Summary.
     #[command(flatten)]
     pub summary: SummaryArg,
+}
+
+/// `tapcopy doctor`.
+#[derive(Args, Debug)]
+#[command(after_long_help = "\
+It needs no settings and disturbs nothing. Ctrl-C ends the look early, with the report of what was seen so far. The exit status is \
+0 when it could look, whatever it saw.")]
+#[group(skip)]
+#[command(group = ArgGroup::new("mirror").required(true).args(["captures", "nic"]))]
+pub struct DoctorArgs {
+    /// Captures (pcap or pcapng); several are merged by time
+    #[arg(value_name = "CAPTURE")]
+    pub captures: Vec<PathBuf>,
+    /// Interface that the mirror port feeds; receive only (repeatable: the two outputs of a TAP)
+    #[arg(long, value_name = "IF")]
+    pub nic: Vec<String>,
+    /// How long to look [default: 10, or a capture to its end]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub seconds: Option<u64>,
+    /// Write the report as one JSON document
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `tapcopy check`.

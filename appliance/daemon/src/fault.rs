@@ -21,6 +21,9 @@ pub enum Fault {
     /// An interface cannot be used.
     #[error(transparent)]
     Nic(#[from] NicFault),
+    /// An interface that is only to be looked at cannot be used.
+    #[error(transparent)]
+    Look(NicFault),
     /// A capture cannot be read.
     #[error(transparent)]
     Capture(#[from] CaptureFault),
@@ -58,7 +61,7 @@ impl Fault {
             Self::Store(fault) => fault.is_bad_setting(),
             Self::Summary(fault) => fault.is_bad_usage(),
             Self::Web(fault) => fault.is_bad_usage(),
-            Self::System { .. } | Self::Shard(_) | Self::SecondSignal => false,
+            Self::Look(_) | Self::System { .. } | Self::Shard(_) | Self::SecondSignal => false,
         };
         ExitCode::from(if bad_input { 2 } else { 1 })
     }

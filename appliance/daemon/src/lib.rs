@@ -2,13 +2,15 @@
 //!
 //! Threads: one for each [`shard`], which owns an engine, its [`source`] of mirrored frames and its [`nic::target`]; the
 //! [`web`] workers, which read the shards' snapshots; the main thread, which waits for [`signals`]. Frames never cross a
-//! thread; orders and snapshots do. [`rehearse`] needs none of them.
+//! thread; orders and snapshots do. [`rehearse`] and [`doctor`]
+//! need none of them.
 #![deny(unsafe_code)]
 
 pub mod capture;
 pub mod cli;
 pub mod clock;
 pub mod desk;
+pub mod doctor;
 pub mod fault;
 pub mod generate;
 pub mod map;

@@ -11,7 +11,7 @@ use tapcopy_daemon::nic::mirror::check_filter;
 use tapcopy_daemon::progress::LogWriter;
 use tapcopy_daemon::settings::Purpose;
 use tapcopy_daemon::summary::Destination;
-use tapcopy_daemon::{generate, rehearse, run};
+use tapcopy_daemon::{doctor, generate, rehearse, run};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Replay(args) => run::replay(args),
         Command::Rehearse(args) => rehearse(args),
+        Command::Doctor(args) => doctor::doctor(args),
         Command::Check(args) => check(args),
         Command::Generate(args) => generate(args),
     };

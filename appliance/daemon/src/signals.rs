@@ -5,7 +5,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 /// The signals that end a run.
 pub struct Signals {
@@ -37,6 +37,11 @@ impl Signals {
         Ok(Self { fd })
     }
 
+    /// Whether a signal has come since it was last asked.
+    pub fn has_come(&self) -> bool {
+        matches!(self.fd.read_signal(), Ok(Some(_)))
+    }
+
     /// Waits for a signal or the end of shards, but no longer than `patience`.
     pub fn wait(&self, ended: &EventFd, patience: PollTimeout) -> Event {
         loop {
@@ -44,7 +49,7 @@ impl Signals {
             let mut descriptors = [readable(self.fd.as_fd()), readable(ended.as_fd())];
             // An interrupted wait is waited again.
             let ready = poll(&mut descriptors, patience);
-            if matches!(self.fd.read_signal(), Ok(Some(_))) {
+            if self.has_come() {
                 return Event::Signal;
             }
             if let Ok(count) = ended.read() {
@@ -54,5 +59,12 @@ impl Signals {
                 return Event::Nothing;
             }
         }
+    }
+}
+
+/// Readable when a signal has come.
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
     }
 }

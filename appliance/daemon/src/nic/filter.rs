@@ -14,8 +14,11 @@ use tapcopy_engine::message::LinkType;
 /// Beyond it the filter matches ports only, and the engine sorts out the rest.
 const SERVERS_MAX: usize = 40;
 
-/// The filter of a mirror NIC.
+/// The filter of a mirror NIC. Without a service, all frames are wanted: there are no settings yet.
 pub fn derive(services: &[Service], extra: Option<&str>, link: LinkType) -> String {
+    if services.is_empty() {
+        return extra.unwrap_or_default().to_owned();
+    }
     let servers = servers(services).join(" or ");
     let wanted = match extra {
         Some(extra) => format!("tcp and ({servers}) and ({extra})"),
@@ -102,6 +105,11 @@ mod tests {
                 &[(&frame(tags, client, 999, server, 80), false), (&frame(tags, [10, 1, 1, 2], 999, server, 80), true)],
             );
         }
+    }
+
+    #[test]
+    fn without_services_every_frame_passes() {
+        check(&[], None, &[(&frame(2, [10, 1, 1, 1], 999, [10, 0, 0, 1], 80), true), (&[0xff; 60], true)]);
     }
 
     #[test]

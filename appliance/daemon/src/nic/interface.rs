@@ -61,6 +61,25 @@ pub fn named(name: &str) -> Result<Interface, NicFault> {
     }
 }
 
+/// Frames that the kernel has sent on an interface since that was made; none where it does not tell.
+pub fn frames_sent(name: &str) -> u64 {
+    let table = std::fs::read_to_string("/proc/self/net/dev").unwrap_or_default();
+    sent_in(&table, name).unwrap_or_default()
+}
+
+/// The transmit column of packets: the tenth number behind the name.
+fn sent_in(table: &str, name: &str) -> Option<u64> {
+    let mut rows = table.lines().filter_map(|line| line.split_once(':'));
+    let (_, numbers) = rows.find(|(row, _)| row.trim() == name)?;
+    numbers.split_whitespace().nth(9)?.parse().ok()
+}
+
+/// The line rate of an interface, where it has one and the link is up.
+pub fn bits_per_second(name: &str) -> Option<u64> {
+    let megabits = std::fs::read_to_string(format!("/sys/class/net/{name}/speed")).ok()?;
+    megabits.trim().parse::<u64>().ok().map(|megabits| megabits * 1_000_000)
+}
+
 /// Holds the pool against the kernel's own addresses: for an address that both have, the kernel would answer the target's
 /// segments with resets.
 ///
@@ -74,4 +93,17 @@ pub fn refuse_local_pool(pool: &[PoolRange]) -> Result<(), NicFault> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sent_frames_are_found_in_the_table_of_the_kernel() {
+        let table = "Inter-|   Receive |  Transmit\n face |bytes packets errs drop fifo frame compressed multicast|bytes packets\n\
+                     eth10:   1 2 0 0 0 0 0 0 3 4 0 0 0 0 0 0\n  eth1: 5 6 0 0 0 0 0 0 7 8 0 0 0 0 0 0\n";
+        assert_eq!((sent_in(table, "eth1"), sent_in(table, "eth10"), sent_in(table, "eth2")), (Some(8), Some(4), None));
+        assert_eq!(frames_sent("no such interface"), 0);
+    }
 }

@@ -2,6 +2,7 @@
 
 use super::{Answer, State};
 use crate::desk::{Applied, Refusal};
+use crate::doctor;
 use crate::settings::{FieldFault, Format};
 use crate::shard;
 use serde_json::{Map, Value, json};
@@ -11,6 +12,9 @@ use tapcopy_engine::ledger::{Ended, Ignored, Incomparable, NotAnswered, NotRepla
 const JSON: &str = "application/json";
 /// A shard that has not published for so long is stuck.
 const STALE: Duration = Duration::from_secs(10);
+/// How long the mirror is looked at unless the request says it, and at most: the answer waits for it.
+const LOOK_SECONDS: u64 = 3;
+const LOOK_SECONDS_MAX: u64 = 30;
 
 /// The resource at this path.
 pub(super) fn resource(state: &State, path: &str) -> Option<Answer> {
@@ -48,6 +52,22 @@ fn health(state: &State) -> Answer {
 fn ledger(state: &State) -> Answer {
     let ledger = shard::total(&state.shards).ledger;
     Answer::new(200, JSON, serde_json::to_string(&ledger).expect("a ledger has only string keys"))
+}
+
+/// Looks at the mirror NICs now, beside the run, and tells what is wrong with the mirror; `?seconds=N` says for how long.
+pub(super) fn doctor(state: &State, url: &str) -> Answer {
+    let Ok(_one) = state.looking.try_lock() else {
+        return error(503, "busy", "somebody looks at the mirror already; try again in a few seconds");
+    };
+    let asked = url.split_once("seconds=").map_or(Ok(LOOK_SECONDS), |(_, number)| number.parse());
+    let Some(seconds) = asked.ok().filter(|seconds| (1..=LOOK_SECONDS_MAX).contains(seconds)) else {
+        let message = format!("seconds is a number from 1 to {LOOK_SECONDS_MAX}");
+        return error(400, "invalid", &message);
+    };
+    match doctor::of_nics(&state.desk.document().nics.mirror, Duration::from_secs(seconds), None) {
+        Ok(report) => Answer::new(200, JSON, serde_json::to_string(&report).expect("a report has only string keys")),
+        Err(fault) => error(500, "nic", &fault.to_string()),
+    }
 }
 
 /// The settings in force.

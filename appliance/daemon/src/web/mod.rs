@@ -64,6 +64,8 @@ struct State {
     shards: Vec<Handle>,
     desk: Desk,
     clock: Clock,
+    /// Held while somebody looks at the mirror: one at a time, for it takes a worker and a ring of its own.
+    looking: Mutex<()>,
 }
 
 /// Takes the address.
@@ -85,7 +87,7 @@ pub fn listen(address: SocketAddr) -> Result<TcpListener, WebFault> {
 /// # Errors
 /// No thread is to be had.
 pub fn start(listener: TcpListener, shards: Vec<Handle>, desk: Desk, clock: Clock) -> Result<(), Fault> {
-    let state = Arc::new(State { shards, desk, clock });
+    let state = Arc::new(State { shards, desk, clock, looking: Mutex::new(()) });
     let (requests, inbox) = sync_channel(BACKLOG);
     let inbox = Arc::new(Mutex::new(inbox));
     let no_thread = |source| Fault::system("start a thread", source);
@@ -153,6 +155,9 @@ fn answer(state: &State, request: &mut Request) -> Answer {
     let method = request.method().clone();
     if path == "/api/v1/settings" {
         return settings(state, request, &method);
+    }
+    if path == "/api/v1/doctor" {
+        return if matches!(method, Method::Get) { api::doctor(state, request.url()) } else { not_allowed("GET") };
     }
     let found = page::file(&path).or_else(|| api::resource(state, &path)).or_else(|| metrics::resource(state, &path));
     match found {

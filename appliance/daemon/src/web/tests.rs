@@ -49,6 +49,10 @@ fn resources() {
     check(&ask(address, "GET /metrics", "", ""), 200, "tapcopy_frames_received_total 0");
     check(&ask(address, "GET /../Cargo.toml", "", ""), 404, "\"code\":\"not_found\"");
     check(&ask(address, "POST /api/v1/ledger", "", "x"), 405, "Allow: GET, HEAD\r\n");
+    check(&ask(address, "POST /api/v1/doctor", "", ""), 405, "Allow: GET\r\n");
+    check(&ask(address, "GET /api/v1/doctor", "", ""), 500, "m is no interface of this machine");
+    check(&ask(address, "GET /api/v1/doctor?seconds=0", "", ""), 400, "from 1 to 30");
+    check(&ask(address, "GET /api/v1/doctor?seconds=x", "", ""), 400, "from 1 to 30");
     check(&ask(address, "DELETE /api/v1/settings", "", ""), 405, "Allow: GET, HEAD, PUT\r\n");
 }
 
