@@ -68,6 +68,10 @@ impl Coverage {
     /// The mirror showed a segment that takes `len` sequence numbers.
     pub fn shows(&mut self, now: Time, seq: u32, len: u32) {
         self.settle(now);
+        if len == 0 {
+            // A keep-alive repeats the number before the next one (RFC 9293, section 3.8.4).
+            self.end.get_or_insert(seq.wrapping_add(1));
+        }
         let end = self.reach(seq, None);
         self.fill(seq, seq.wrapping_add(len));
         if distance(end, seq.wrapping_add(len)) > 0 {
@@ -182,6 +186,12 @@ mod tests {
     #[test]
     fn a_retransmission_fills_what_was_lost_before_the_mirror() {
         check(&[(0, 'a', 0, 0), (0, 's', 100, 100), (900, 's', 0, 100), (901, 'a', 200, 0)], 200, 0);
+    }
+
+    #[test]
+    fn a_keep_alive_at_first_sight_is_no_byte() {
+        check(&[(0, 's', 0, 0), (1, 'a', 1, 0), (2, 's', 1, 0), (3, 'a', 1, 0)], 0, 0);
+        check(&[(0, 's', 0, 0), (1, 'a', 0, 0), (2, 's', 0, 100), (3, 'a', 100, 0)], 100, 0);
     }
 
     #[test]
