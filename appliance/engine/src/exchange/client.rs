@@ -197,6 +197,11 @@ impl Exchanges {
             return;
         }
         self.dropping = true;
+        if let Framing::Framed(framer) = &self.framing
+            && self.requests == Step::In
+        {
+            self.set_expect(framer.expect());
+        }
         if self.outbox.cancel_last(&mut books.outboxes) {
             self.cut = Some(cause);
         }

@@ -347,6 +347,7 @@ impl Exchanges {
             let verdict = match exchange.origin.progress {
                 Progress::Broken(cause) => Verdict::Incomparable(cause),
                 _ if exchange.expect.handshake => Verdict::Incomparable(Incomparable::Handshake),
+                _ if exchange.expect.volatile => Verdict::Incomparable(Incomparable::Volatile),
                 _ => compare(&exchange.origin, &exchange.target, exchange.alignment),
             };
             let verdict = self.prove(id, verdict);

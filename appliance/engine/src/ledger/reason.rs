@@ -210,6 +210,8 @@ reasons! {
         OriginGarbled = "origin_garbled",
         /// It belongs to the handshake of the connection, which no two servers answer alike (a nonce, a server's version).
         Handshake = "handshake",
+        /// The request asks for what no two servers answer alike: their own state, the time, chance, or an order of theirs.
+        Volatile = "volatile",
         /// Without a framer, it is not certain which bytes answer which turn.
         Unaligned = "unaligned",
         /// After a gap or a midstream pick-up, it is not certain yet which answer belongs to which request.

@@ -8,6 +8,7 @@
 //! A protocol is one file, one line in [`PROTOCOLS`] and one page in `docs/protocols/`.
 
 pub mod http1;
+pub mod redis;
 mod table;
 pub mod tls;
 
@@ -26,6 +27,8 @@ pub struct Expect {
     /// It belongs to the connection's handshake (greeting, authentication): its answer is not compared, and gates hold
     /// until it is answered even where requests are sent at once.
     pub handshake: bool,
+    /// The answer depends on the server's own state, on chance, or on an order that it chooses: it is not compared.
+    pub volatile: bool,
     /// It needs what was said before it on its connection (a login, an open transaction): it cannot begin another one.
     pub bound: bool,
     /// What is [`Expect::bound`] after it needs it: where it was never sent, that is not sent either.
@@ -105,6 +108,7 @@ pub trait Framer: Send {
     fn request<'a>(&'a mut self, bytes: &'a [u8]) -> Result<Step<'a>, Garbled>;
 
     /// What is known of the answer to the request whose bytes were consumed last; complete once its head, or its end, was.
+    /// Before that it is asked for requests that are given up: whether what follows needs them.
     fn expect(&self) -> Expect;
 
     /// Consumes answer bytes of the request that `expect` was said of. After a message's end it is called again for the next

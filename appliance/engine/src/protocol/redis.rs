@@ -1,0 +1,141 @@
+//! Redis: RESP2, RESP3 and inline commands (the protocol's specification at redis.io, "Redis serialization protocol").
+//!
+//! A request is one command, an answer one value of RESP; but a subscription is answered once for each channel, and under
+//! `CLIENT REPLY OFF` or `SKIP` nothing is answered. What the server pushes (RESP3), publishes to subscribers or shows to
+//! monitors belongs to no answer.
+//!
+//! `resp` finds the end of values, `command` reads commands, `ground` knows what a connection has been told so far.
+
+mod answer;
+mod command;
+mod ground;
+mod resp;
+
+use super::{AtClose, Boundary, Definition, Expect, Framer, Garbled, Opening, Part, Recognition, Step};
+use answer::Answers;
+use command::Requests;
+use ground::Ground;
+
+/// Redis and what speaks like it.
+pub const PROTOCOL: Definition =
+    Definition { name: "redis", recognise, framer: Some(|_| Box::new(Redis::new())), resumable: true };
+
+/// Cuts the two byte streams of one Redis connection.
+#[derive(Debug)]
+pub struct Redis {
+    requests: Requests,
+    ground: Ground,
+    expect: Expect,
+    answers: Answers,
+}
+
+impl Redis {
+    /// At the start of a connection.
+    pub fn new() -> Self {
+        Self {
+            requests: Requests::new(),
+            ground: Ground::default(),
+            expect: Expect::default(),
+            answers: Answers::new(),
+        }
+    }
+}
+
+impl Default for Redis {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Framer for Redis {
+    fn request<'a>(&'a mut self, bytes: &'a [u8]) -> Result<Step<'a>, Garbled> {
+        if self.requests.at_boundary() {
+            self.expect = self.ground.expect_any();
+        }
+        let was_named = self.requests.is_named();
+        let (consumed, boundary) = self.requests.scan(bytes)?;
+        if boundary == Boundary::End {
+            self.expect = self.ground.take(&self.requests.command);
+        } else if !was_named && self.requests.is_named() {
+            self.expect = self.ground.clone().take(&self.requests.command);
+            return Ok(Step { consumed, part: Part::Head(&bytes[..consumed]), boundary });
+        }
+        Ok(Step { consumed, part: Part::Framing, boundary })
+    }
+
+    fn expect(&self) -> Expect {
+        self.expect
+    }
+
+    fn answer<'a>(&'a mut self, expect: Expect, bytes: &'a [u8]) -> Result<Step<'a>, Garbled> {
+        self.answers.step(expect.kind, bytes)
+    }
+
+    fn unasked<'a>(&'a mut self, bytes: &'a [u8]) -> Result<Step<'a>, Garbled> {
+        self.answers.unasked(bytes)
+    }
+
+    fn restart_answers(&mut self) {
+        self.answers = Answers::new();
+    }
+
+    fn request_at_close(&self) -> AtClose {
+        if self.requests.at_boundary() { AtClose::Clean } else { AtClose::Cut }
+    }
+
+    fn answer_at_close(&self, _expect: Expect) -> AtClose {
+        if self.answers.at_boundary() { AtClose::Clean } else { AtClose::Cut }
+    }
+
+    fn request_gap(&mut self, len: u64) -> bool {
+        self.requests.skip(len)
+    }
+
+    fn answer_gap(&mut self, _expect: Expect, len: u64) -> bool {
+        self.answers.skip(len)
+    }
+
+    /// Only a segment that begins with a command as an array: anything may stand in a string.
+    fn resume(&mut self, bytes: &[u8]) -> Option<usize> {
+        if command::begins_array(bytes) != Some(true) {
+            return None;
+        }
+        self.requests = Requests::new();
+        self.restart_answers();
+        Some(0)
+    }
+
+    fn stand_in(&self) -> &'static [u8] {
+        b"-ERR not seen\r\n"
+    }
+}
+
+/// A command as an array is recognised by itself, an inline one by the answer to it.
+fn recognise(opening: &Opening<'_>) -> Recognition {
+    match command::begins_array(opening.client) {
+        Some(true) => return Recognition::Yes,
+        None if opening.server.is_empty() && !opening.midstream && !opening.client.is_empty() => {
+            return Recognition::More;
+        }
+        _ => {}
+    }
+    if opening.midstream || !is_inline(opening.client) {
+        return Recognition::No;
+    }
+    match opening.server.first() {
+        None => Recognition::More,
+        Some(b'+' | b'-' | b':' | b'$' | b'*' | b'_' | b'%') => Recognition::Yes,
+        Some(_) => Recognition::No,
+    }
+}
+
+/// Commands that people and scripts type.
+const INLINE: [&str; 10] = ["PING", "AUTH", "HELLO", "SELECT", "INFO", "GET", "SET", "DEL", "QUIT", "EXISTS"];
+
+fn is_inline(bytes: &[u8]) -> bool {
+    let Some(line) = bytes.iter().position(|byte| *byte == b'\n').map(|end| bytes[..end].trim_ascii()) else {
+        return false;
+    };
+    let word = line.split(|byte| *byte == b' ').next().unwrap_or_default();
+    INLINE.iter().any(|known| word.eq_ignore_ascii_case(known.as_bytes()))
+}

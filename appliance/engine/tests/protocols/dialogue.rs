@@ -1,0 +1,111 @@
+//! A dialogue through a framer, told in words: which requests and answers it cuts, however the bytes come in.
+
+use std::collections::VecDeque;
+use tapcopy_engine::protocol::{AtClose, Boundary, Expect, Framer, Part, find};
+
+/// Head of a message, in bytes, as generous as the engine's own bound.
+const HEAD_BYTES: usize = 64 << 10;
+
+/// One side's bytes.
+#[derive(Clone, Copy, Debug)]
+pub enum Said<'a> {
+    Client(&'a [u8]),
+    Server(&'a [u8]),
+}
+
+/// Checks what a protocol's framer makes of a dialogue, with its bytes in one piece, cut in two at every place, and one by
+/// one. In the words, a request stands as `?` with its marks, an answer as `=content`, what was unasked as `~`.
+pub fn check(protocol: &str, said: &[Said<'_>], expected: &str) {
+    let longest = said.iter().map(|(Said::Client(bytes) | Said::Server(bytes))| bytes.len()).max().unwrap_or(0);
+    for cut in 0..longest {
+        let words = tell(protocol, said, |bytes| Vec::from(<[&[u8]; 2]>::from(bytes.split_at(cut.min(bytes.len())))));
+        assert_eq!(words, expected, "cut at {cut}");
+    }
+    assert_eq!(tell(protocol, said, |bytes| bytes.chunks(1).collect()), expected, "byte by byte");
+}
+
+fn tell(protocol: &str, said: &[Said<'_>], cut: impl for<'b> Fn(&'b [u8]) -> Vec<&'b [u8]>) -> String {
+    let definition = find(protocol).expect("a known protocol");
+    let mut teller = Teller {
+        framer: definition.framer.expect("a framer")(HEAD_BYTES),
+        due: VecDeque::new(),
+        content: Vec::new(),
+        words: Vec::new(),
+    };
+    for words in said {
+        match *words {
+            Said::Client(bytes) => cut(bytes).into_iter().for_each(|piece| teller.client(piece)),
+            Said::Server(bytes) => cut(bytes).into_iter().for_each(|piece| teller.server(piece)),
+        }
+    }
+    if teller.framer.request_at_close() != AtClose::Clean {
+        teller.words.push("cut".to_owned());
+    }
+    teller.words.join(" ")
+}
+
+struct Teller {
+    framer: Box<dyn Framer>,
+    due: VecDeque<Expect>,
+    content: Vec<u8>,
+    words: Vec<String>,
+}
+
+impl Teller {
+    fn client(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let Ok(step) = self.framer.request(bytes) else { return self.words.push("garbled?".to_owned()) };
+            assert!(step.consumed > 0 && step.consumed <= bytes.len(), "a step must go on");
+            let ends = step.boundary != Boundary::Inside;
+            bytes = &bytes[step.consumed..];
+            if ends {
+                let expect = self.framer.expect();
+                self.words.push(marks(expect));
+                self.due.extend((!expect.silent).then_some(expect));
+            }
+        }
+    }
+
+    fn server(&mut self, mut bytes: &[u8]) {
+        let mut is_behind_end = false;
+        while is_behind_end || !bytes.is_empty() {
+            let due = self.due.front().copied();
+            let taken = match due {
+                Some(expect) => self.framer.answer(expect, bytes),
+                None if bytes.is_empty() => return,
+                None => self.framer.unasked(bytes),
+            };
+            let Ok(step) = taken else { return self.words.push("garbled=".to_owned()) };
+            if step.is_idle() {
+                return;
+            }
+            if step.part == Part::Aside || due.is_none() {
+                if self.words.last().is_none_or(|last| last != "~") {
+                    self.words.push("~".to_owned());
+                }
+            } else if let Part::Body(content) | Part::Head(content) = step.part {
+                self.content.extend_from_slice(content);
+            }
+            bytes = &bytes[step.consumed..];
+            is_behind_end = due.is_some() && step.boundary != Boundary::Inside;
+            if is_behind_end {
+                self.due.pop_front();
+                let last = if step.boundary == Boundary::End { "" } else { "!" };
+                self.words.push(format!("={}{last}", self.content.escape_ascii()));
+                self.content.clear();
+            }
+        }
+    }
+}
+
+fn marks(expect: Expect) -> String {
+    let marks = [
+        (expect.retryable, 'r'),
+        (expect.silent, 's'),
+        (expect.handshake, 'h'),
+        (expect.volatile, 'v'),
+        (expect.bound, 'n'),
+        (expect.binds, 'b'),
+    ];
+    core::iter::once('?').chain(marks.iter().filter(|(on, _)| *on).map(|(_, mark)| *mark)).collect()
+}

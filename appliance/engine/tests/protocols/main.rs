@@ -1,0 +1,4 @@
+//! Framers, each by dialogues as they stand on the wire, cut at every place.
+
+mod dialogue;
+mod redis;
