@@ -137,7 +137,14 @@ fn has_control_word(view: View<'_>) -> Result<bool, Ignored> {
     let ethertype = be16(view.head::<18>(Ignored::ShortFrame)?, 16);
     Ok(matches!(
         ethertype,
-        ETHERTYPE_IPV4 | ETHERTYPE_IPV6 | ETHERTYPE_VLAN | ETHERTYPE_QINQ | ETHERTYPE_QINQ_OLD | ETHERTYPE_PPPOE
+        ETHERTYPE_IPV4
+            | ETHERTYPE_IPV6
+            | ETHERTYPE_VLAN
+            | ETHERTYPE_QINQ
+            | ETHERTYPE_QINQ_OLD
+            | ETHERTYPE_MPLS
+            | ETHERTYPE_MPLS_UPSTREAM
+            | ETHERTYPE_PPPOE
     ))
 }
 
