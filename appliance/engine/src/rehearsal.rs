@@ -51,7 +51,8 @@ impl<O: Copy> Rehearsal<O> {
         self.stack.receive(connection, |bytes| stage.received += bytes.len() as u64);
         let has_all = stage.received == exchanges.sent_on_connection();
         let ended = has_all && exchanges.play(|bytes| self.stack.send(connection, bytes));
-        if ended || !matches!(self.stack.phase(connection), Phase::Opening | Phase::Open) {
+        // A client that has closed its side still wants the answers.
+        if ended || !matches!(self.stack.phase(connection), Phase::Opening | Phase::Open | Phase::PeerClosed) {
             self.leave(now, connection);
             stage.connection = None;
         }

@@ -4,7 +4,7 @@ use super::SlotId;
 use super::slot::Slot;
 use crate::config::{Config, FarEnd};
 use crate::link::{Inbound, Link, TransmitQueue};
-use crate::rehearsal::Rehearsal;
+use crate::rehearsal::{Rehearsal, Stage};
 use crate::stack::ConnectionId;
 use crate::time::Time;
 
@@ -98,8 +98,13 @@ impl Far {
 
     /// Lets a rehearsal's target go on where it is: the origin has said more.
     pub fn play_on(&mut self, now: Time, slot: &mut Slot) {
-        if let (Self::Rehearsal(_), Some(connection)) = (&mut *self, slot.stage.connection()) {
-            self.play(now, connection, Some(slot));
+        let (Self::Rehearsal(rehearsal), Some(connection)) = (self, slot.stage.connection()) else { return };
+        match slot.performance() {
+            Some((stage, exchanges)) => rehearsal.play(now, connection, stage, exchanges),
+            None => {
+                slot.stage = Stage::default();
+                rehearsal.leave(now, connection);
+            }
         }
     }
 
