@@ -263,6 +263,11 @@ impl Streams {
         stream.begun = true;
     }
 
+    /// Whether anything of the origin was ever seen.
+    pub fn shows_origin(&self) -> bool {
+        self.origin.seen
+    }
+
     /// Whether a reset with the sequence number `seq` can be `side`'s own: a late one of an earlier session on the same
     /// flow, or a forged one, lies elsewhere (RFC 5961, section 3.2, but for the mirror's losses).
     pub fn may_reset(&self, side: Side, seq: u32) -> bool {

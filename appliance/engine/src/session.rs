@@ -23,6 +23,8 @@ const SYN_DATA_MAX: u32 = 1 << 16;
 pub enum Happening<'a> {
     /// The connection is established.
     Open,
+    /// The session ends, and nothing of the origin was ever seen.
+    OneWay,
     /// A piece of a stream.
     Stream(Delivery<'a>),
     /// A side has reset the connection, at this capture time.
@@ -162,10 +164,17 @@ impl Session {
             return;
         }
         if let Some((side, captured_at)) = self.reset {
+            self.note_one_way(sink);
             sink(Happening::Reset(side, captured_at));
             self.state = State::Ended(if side == Side::Client { Ended::ClientReset } else { Ended::OriginReset });
         } else if self.closed.client && self.closed.origin {
             self.state = State::Ended(Ended::Closed);
+        }
+    }
+
+    fn note_one_way(&self, sink: &mut impl FnMut(Happening<'_>)) {
+        if !self.streams.shows_origin() {
+            sink(Happening::OneWay);
         }
     }
 
@@ -205,6 +214,7 @@ impl Session {
         self.streams.finish(now, shared.ahead, &mut noting(&mut self.closed, sink));
         self.conclude(sink);
         if self.ended().is_none() {
+            self.note_one_way(sink);
             self.state = State::Ended(cause);
         }
     }

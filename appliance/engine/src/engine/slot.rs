@@ -208,6 +208,7 @@ impl Work {
                     self.replay.want();
                 }
             }
+            Happening::OneWay => self.exchanges.one_way = true,
             Happening::Stream(delivery) => self.note_piece(delivery, now, books),
             Happening::Reset(side, captured_at) => self.exchanges.reset(side, Moment { captured_at, now }, books),
         }

@@ -199,7 +199,7 @@ pub struct Exchanges {
     /// Whether turns and answers lie alongside each other.
     aligned: bool,
     /// The mirror shows nothing of the origin.
-    one_way: bool,
+    pub one_way: bool,
     /// The origin has closed: it answers nothing any more.
     origin_closed: bool,
     /// A request was given up after its first bytes were sent, and why: the connection cannot be used for another.

@@ -275,7 +275,8 @@ impl Exchanges {
         if self.origin_closed {
             return;
         }
-        if matches!(self.framing, Framing::Turns) && !self.request_open && self.last_turn().is_some() {
+        let may_be_whole = !self.request_open && !self.one_way;
+        if matches!(self.framing, Framing::Turns) && may_be_whole && self.last_turn().is_some() {
             self.finish_origin_turn(now);
         }
         let cause = if self.one_way { Incomparable::OneWay } else { Incomparable::OriginIncomplete };
