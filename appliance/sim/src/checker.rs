@@ -71,9 +71,9 @@ impl Checked {
         self.hash.value()
     }
 
-    /// A bound on sessions that a later configuration raised.
-    pub fn allow_sessions(&mut self, sessions: usize) {
-        self.sessions_max = self.sessions_max.max(sessions);
+    /// From now on, what these settings permit is permitted too.
+    pub fn allow(&mut self, config: &Config) {
+        self.pool.extend(config.pool.iter().copied());
     }
 
     /// Gives the engine one input; gives back the frames that it sends.

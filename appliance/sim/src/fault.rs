@@ -2,6 +2,7 @@
 
 use crate::link::Netem;
 use crate::seed::Rng;
+use crate::shape::Shape;
 use core::time::Duration;
 use tapcopy_engine::{Limits, Time};
 
@@ -20,6 +21,11 @@ pub struct Faults {
     pub target: TargetFaults,
     /// In the box.
     pub in_box: BoxFaults,
+    /// Largest packet of clients and origins. A mirror on a host with segmentation offload shows packets far beyond the
+    /// link's own.
+    pub production_mtu: usize,
+    /// The far end is a rehearsal: no server under test, but the origins' own answers.
+    pub rehearsal: bool,
     /// Whether the run ends with the order to finish; otherwise by the engine's own time limits.
     pub finish: bool,
 }
@@ -45,6 +51,11 @@ pub struct MirrorFaults {
     pub vlan: (Option<u16>, Option<u16>),
     /// How long the mirror NIC's driver holds a frame.
     pub latency: Duration,
+    /// The clients' frames and the origins' come in on a NIC each, which hands on what it has at these intervals: their stamps
+    /// are right, but their order is not.
+    pub nics: Option<(Duration, Duration)>,
+    /// How its frames look.
+    pub shape: Shape,
 }
 
 /// Faults of the servers under test; chances are of a hundred connections, unless said otherwise.
@@ -79,6 +90,8 @@ pub struct BoxFaults {
     pub limits: Limits,
     /// Whether a table or queue may reach its bound.
     pub scarce: bool,
+    /// The pool has no address at all.
+    pub barren: bool,
     /// Orders during the run.
     pub orders: Vec<(Time, Order)>,
 }
@@ -94,6 +107,10 @@ pub enum Order {
     ConfigureSame,
     /// Half of the clients, other bounds.
     ConfigureOther,
+    /// Other addresses of the box.
+    ConfigurePool,
+    /// The last service is gone.
+    ConfigureServices,
 }
 
 impl Default for Faults {
@@ -104,7 +121,9 @@ impl Default for Faults {
             mirror: MirrorFaults::default(),
             target_path: Netem::delayed(Duration::from_micros(50)),
             target: TargetFaults::default(),
-            in_box: BoxFaults { limits: Limits::default(), scarce: false, orders: Vec::new() },
+            in_box: BoxFaults { limits: Limits::default(), scarce: false, barren: false, orders: Vec::new() },
+            production_mtu: 1_500,
+            rehearsal: false,
             finish: true,
         }
     }
@@ -153,6 +172,29 @@ impl Faults {
     }
 }
 
+impl Faults {
+    /// Draws what else there is, from a generator of its own: what [`Faults::draw`] draws of a seed stays as it is.
+    pub fn draw_more(&mut self, rng: &mut Rng) {
+        if rng.percent(35) {
+            let wrong_checksums = self.mirror.bad_checksums;
+            self.mirror.shape.draw(wrong_checksums, &mut rng.fork());
+        }
+        if rng.percent(15) {
+            self.production_mtu = rng.pick(&[600, 1_280, 9_000, 64_000, 64_000]);
+        }
+        if rng.percent(6) {
+            self.mirror.nics = Some((rng.micros(10, 5_000), rng.micros(10, 5_000)));
+        }
+        if rng.percent(10) {
+            self.in_box.draw_more(rng);
+        }
+        self.rehearsal = rng.percent(6);
+        if self.rehearsal {
+            (self.target, self.target_path) = (TargetFaults::default(), Self::default().target_path);
+        }
+    }
+}
+
 fn hurt(good: Netem, rng: &mut Rng) -> Netem {
     Netem {
         loss: rng.maybe(60, |rng| rng.between(1, 50)).unwrap_or(0),
@@ -170,9 +212,14 @@ impl MirrorFaults {
         self.bursts.is_none() && self.snaplen.is_none() && self.one_way.is_none() && self.starts_at.is_none()
     }
 
+    /// Whether the mirror shows every byte of one direction, and nothing of the other.
+    pub fn shows_all_of_one_way(&self) -> bool {
+        self.one_way.is_some() && Self { one_way: None, ..self.clone() }.is_lossless()
+    }
+
     /// Whether the mirror shows the order in which both directions passed.
     pub fn keeps_order(&self) -> bool {
-        self.skew.is_none()
+        self.skew.is_none() && self.nics.is_none()
     }
 
     fn draw(&mut self, rng: &mut Rng) {
@@ -241,6 +288,18 @@ impl BoxFaults {
             if order == Order::Stop && rng.percent(70) {
                 self.orders.push((Time::from_millis(rng.between(2_500, 4_000)), Order::Start));
             }
+        }
+    }
+}
+
+impl BoxFaults {
+    fn draw_more(&mut self, rng: &mut Rng) {
+        match rng.below(5) {
+            0 => self.barren = true,
+            1 => self.limits.transmit_frames = rng.size(1, 4),
+            2 => self.limits.socket_bytes = rng.size(256, 4_000),
+            3 => self.orders.push((Time::from_millis(rng.between(1, 2_500)), Order::ConfigurePool)),
+            _ => self.orders.push((Time::from_millis(rng.between(1, 2_500)), Order::ConfigureServices)),
         }
     }
 }

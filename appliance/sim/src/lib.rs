@@ -10,6 +10,7 @@
 
 pub mod alteration;
 pub mod batch;
+pub mod census;
 pub mod checker;
 pub mod client;
 pub mod clock;
@@ -27,6 +28,7 @@ pub mod sabotage;
 pub mod scenario;
 pub mod seed;
 pub mod server;
+pub mod shape;
 pub mod span;
 pub mod topology;
 pub mod truth;
@@ -34,3 +36,4 @@ pub mod turn;
 pub mod verdict;
 pub mod workload;
 pub mod world;
+pub mod wrap;

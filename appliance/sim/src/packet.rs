@@ -15,10 +15,20 @@ pub mod ethertype {
     pub const IPV4: u16 = 0x0800;
     /// ARP (RFC 826).
     pub const ARP: u16 = 0x0806;
+    /// Transparent Ethernet bridging: a whole frame follows.
+    pub const BRIDGED: u16 = 0x6558;
     /// IEEE 802.1Q tag.
     pub const VLAN: u16 = 0x8100;
     /// IPv6.
     pub const IPV6: u16 = 0x86DD;
+    /// MPLS label stack (RFC 3032).
+    pub const MPLS: u16 = 0x8847;
+    /// IEEE 802.1ad, the provider's outer tag.
+    pub const QINQ: u16 = 0x88A8;
+    /// ERSPAN type I and II (draft-foschiano-erspan).
+    pub const ERSPAN: u16 = 0x88BE;
+    /// ERSPAN type III.
+    pub const ERSPAN_III: u16 = 0x22EB;
 }
 
 /// TCP flag bits (RFC 9293, section 3.1).
@@ -102,6 +112,14 @@ pub fn transport_checksum(src: IpAddr, dst: IpAddr, protocol: u8, bytes: &[u8]) 
     fold(sum(bytes, total))
 }
 
+/// Writes the checksum of an IPv4 header.
+pub fn set_ipv4_checksum(packet: &mut [u8]) {
+    packet[10..12].fill(0);
+    let header = usize::from(packet[0] & 15) * 4;
+    let checksum = fold(sum(&packet[..header], 0));
+    packet[10..12].copy_from_slice(&checksum.to_be_bytes());
+}
+
 /// An IP packet around `payload`; both addresses are of one family.
 pub fn ip(src: IpAddr, dst: IpAddr, protocol: u8, hops: u8, payload: &[u8]) -> Vec<u8> {
     let mut packet = Vec::with_capacity(40 + payload.len());
@@ -113,8 +131,7 @@ pub fn ip(src: IpAddr, dst: IpAddr, protocol: u8, hops: u8, payload: &[u8]) -> V
             packet.extend_from_slice(&[0, 1, 0x40, 0, hops, protocol, 0, 0]);
             packet.extend_from_slice(&src.octets());
             packet.extend_from_slice(&dst.octets());
-            let checksum = fold(sum(&packet, 0));
-            packet[10..12].copy_from_slice(&checksum.to_be_bytes());
+            set_ipv4_checksum(&mut packet);
         }
         (IpAddr::V6(src), IpAddr::V6(dst)) => {
             packet.extend_from_slice(&[0x60, 0, 0, 0]);

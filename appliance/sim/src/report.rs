@@ -30,6 +30,14 @@ pub struct Report {
     pub arrived: usize,
     /// Requests that the clients planned.
     pub requests: usize,
+    /// Exchanges that had an outcome.
+    pub outcomes: usize,
+    /// Requests whose outcome was held against all that is known of them.
+    pub judged: usize,
+    /// The kinds of fault and form that existed, and of what the clients did.
+    pub kinds: Vec<&'static str>,
+    /// The causes that the ledger counted, each with what it is a cause of.
+    pub causes: Vec<(&'static str, &'static str)>,
     /// The faults that existed, in words.
     pub faults: String,
 }
@@ -43,6 +51,10 @@ impl Report {
             hash: 0,
             arrived: 0,
             requests: 0,
+            outcomes: 0,
+            judged: 0,
+            kinds: Vec::new(),
+            causes: Vec::new(),
             faults: "unknown, see the trace".to_owned(),
         }
     }

@@ -3,6 +3,7 @@
 use crate::fault::MirrorFaults;
 use crate::packet::{self, Mac, Segment, flag};
 use crate::seed::Rng;
+use crate::shape::Shaper;
 use core::net::SocketAddr;
 use std::collections::BTreeMap;
 use tapcopy_engine::Time;
@@ -56,6 +57,7 @@ struct Flow {
 pub struct Span {
     faults: MirrorFaults,
     rng: Rng,
+    shaper: Shaper,
     flows: BTreeMap<(SocketAddr, SocketAddr), Flow>,
     burst: u64,
 }
@@ -63,13 +65,15 @@ pub struct Span {
 impl Span {
     /// A mirror port with these faults.
     pub fn new(faults: MirrorFaults, rng: Rng) -> Self {
-        Self { faults, rng, flows: BTreeMap::new(), burst: 0 }
+        let shaper = Shaper::new(faults.shape.clone(), rng.clone().fork());
+        Self { faults, rng, shaper, flows: BTreeMap::new(), burst: 0 }
     }
 
-    /// From now on it shows everything.
+    /// From now on it shows everything of the directions that it has.
     pub fn heal(&mut self) {
-        let MirrorFaults { vlan, latency, bad_checksums, .. } = self.faults;
-        self.faults = MirrorFaults { vlan, latency, bad_checksums, ..MirrorFaults::default() };
+        let good = MirrorFaults::default();
+        let MirrorFaults { bursts, double, skew, snaplen, starts_at, .. } = good;
+        self.faults = MirrorFaults { bursts, double, skew, snaplen, starts_at, ..self.faults.clone() };
     }
 
     /// A session begins on these addresses.
@@ -87,15 +91,19 @@ impl Span {
         }
         let late = self.faults.skew.filter(|(clients, _)| *clients == from_client).map_or(now, |(_, by)| now + by);
         let vlan = if from_client { self.faults.vlan.0 } else { self.faults.vlan.1 };
+        let formed = self.shaper.form(packet.to_vec());
         let mut shown = Vec::new();
         if !self.loses() {
-            shown.push(self.show(late, packet, from_client, vlan, tag));
+            shown.extend(self.show(late, &formed, from_client, vlan, tag));
         }
         if let Some((after, routed, vlan_again)) = self.faults.double
             && !self.loses()
         {
-            let again = if routed { one_hop_further(packet) } else { packet.to_vec() };
-            shown.push(self.show(late + after, &again, from_client, vlan_again.or(vlan), tag));
+            let again = if routed { one_hop_further(&formed) } else { formed };
+            shown.extend(self.show(late + after, &again, from_client, vlan_again.or(vlan), tag));
+        }
+        if let Some(bytes) = self.shaper.noise(packet) {
+            shown.push(Shown { at: late, wire_len: bytes.len() as u32, bytes, tag: None });
         }
         shown
     }
@@ -110,7 +118,15 @@ impl Span {
         loses
     }
 
-    fn show(&self, at: Time, packet: &[u8], from_client: bool, vlan: Option<u16>, tag: Option<Tag>) -> Shown {
+    /// The frames that show a packet; the last of them completes it.
+    fn show(
+        &mut self,
+        at: Time,
+        packet: &[u8],
+        from_client: bool,
+        vlan: Option<u16>,
+        tag: Option<Tag>,
+    ) -> impl Iterator<Item = Shown> + use<> {
         let (dst, src) = if from_client { (ORIGIN_MAC, CLIENT_MAC) } else { (CLIENT_MAC, ORIGIN_MAC) };
         let mut bytes = packet::ethernet_ip(dst, src, packet);
         if let Some(segment) = Segment::parse(packet).filter(|_| self.faults.bad_checksums) {
@@ -119,9 +135,13 @@ impl Span {
         if let Some(vlan) = vlan {
             packet::tag_vlan(&mut bytes, vlan);
         }
-        let wire_len = bytes.len() as u32;
-        bytes.truncate(self.faults.snaplen.unwrap_or(usize::MAX));
-        Shown { at, bytes, wire_len, tag }
+        let frames = self.shaper.frames(bytes, from_client);
+        let (last, snaplen) = (frames.len() - 1, self.faults.snaplen.unwrap_or(usize::MAX));
+        frames.into_iter().enumerate().map(move |(number, mut bytes)| {
+            let wire_len = bytes.len() as u32;
+            bytes.truncate(snaplen);
+            Shown { at, bytes, wire_len, tag: tag.filter(|_| number == last) }
+        })
     }
 
     fn tag(&mut self, packet: &[u8], from_client: bool) -> Option<Tag> {

@@ -34,6 +34,8 @@ pub struct Truth {
     pub rules: Rules,
     /// Rules found broken, in the order of finding.
     pub violations: Vec<Violation>,
+    /// Requests whose outcome was held against all that is known of them, at the end.
+    pub judged: usize,
     /// Of each session of the plan.
     pub sessions: Vec<SessionTruth>,
     /// Of each request of the plan.

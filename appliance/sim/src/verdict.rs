@@ -20,6 +20,12 @@ pub struct Extent {
     pub answered: bool,
     /// And their link lost nothing.
     pub clean_path: bool,
+    /// There are none: the origins' own answers are played back.
+    pub rehearsed: bool,
+    /// The mirror showed one direction only (true: the clients').
+    pub one_way: Option<bool>,
+    /// And of that every byte, to a box without bounds or orders.
+    pub all_of_one_way: bool,
 }
 
 /// Checks all records; breaks of rules go to `truth`.
@@ -27,6 +33,9 @@ pub fn check(plan: &Plan, truth: &mut Truth, records: &[Record], ledger: &Ledger
     let matched = match_records(plan, truth, records);
     for (record, candidates) in records.iter().zip(&matched) {
         check_difference(plan, truth, records, record, candidates, extent);
+    }
+    if let Some(clients) = extent.one_way {
+        check_one_way(plan, truth, records, clients, extent);
     }
     if !extent.seen {
         return;
@@ -139,6 +148,30 @@ fn check_difference(
     }
 }
 
+/// With the requests alone there is nothing to hold an answer against, and they are replayed all the same; with the answers
+/// alone there is nothing.
+fn check_one_way(plan: &Plan, truth: &mut Truth, records: &[Record], clients: bool, extent: Extent) {
+    let compared =
+        |record: &&Record| matches!(record.outcome, Outcome::Answered(Verdict::Match | Verdict::Differ(_))) || !clients;
+    if let Some(record) = records.iter().find(compared) {
+        truth.violate("with one direction nothing is held against anything", format!("{record:?}"));
+    }
+    if !(clients && extent.all_of_one_way && extent.answered) {
+        return;
+    }
+    for (request, known) in truth.requests.clone().iter().enumerate() {
+        let planned = &plan.requests[request];
+        let arrived = known.reads.iter().any(|read| read.whole_at.is_some());
+        let framed = plan.topology.services[plan.sessions[planned.session].service].kind == Kind::Http;
+        let certain = framed && planned.settled && !truth.sessions[planned.session].broken;
+        truth.judged += usize::from(certain);
+        if certain && known.last_shown.is_some() && !arrived {
+            let details = format!("request {request} of session {}", planned.session);
+            truth.violate("with every request seen and no answer, every request arrives", details);
+        }
+    }
+}
+
 /// With everything seen, every record is about one request.
 fn check_known(plan: &Plan, truth: &mut Truth, record: &Record, candidates: &[usize], extent: Extent) {
     let of_client = |session: &usize| plan.sessions[*session].client == record.client;
@@ -164,6 +197,7 @@ fn check_request(plan: &Plan, truth: &mut Truth, request: usize, record: Option<
         truth.violate("a record's exchange, length and service are the request's", details);
     }
     check_latency(plan, truth, request, record, extent);
+    truth.judged += usize::from(extent.answered);
     if extent.answered {
         check_answer(plan, truth, request, record, extent);
     }
@@ -175,7 +209,7 @@ fn check_answer(plan: &Plan, truth: &mut Truth, request: usize, record: &Record,
     let whole = truth.requests[request].reads.iter().filter(|read| read.whole_at.is_some()).count();
     // Once the target has answered and closed, the rest of the request need not be sent.
     let early = planned.answer.after < planned.bytes.len() && planned.answer.closes;
-    if whole != 1 && !(early && whole == 0) {
+    if whole != 1 && !(early && whole == 0) && !extent.rehearsed {
         let details = format!("request {request} of session {} arrived {whole} times; {record:?}", planned.session);
         truth.violate("with everything seen and a healthy target, every request arrives once", details);
     }
@@ -237,7 +271,9 @@ fn since(later: Time, earlier: Time) -> Duration {
 }
 
 fn check_counts(plan: &Plan, truth: &mut Truth, ledger: &Ledger, extent: Extent) {
-    let certain = (0..plan.sessions.len()).all(|session| is_certain(plan, session, extent));
+    // What production itself lost and never sent again is a hole for good, behind which a request may have no beginning.
+    let is_whole = |session: usize| !truth.sessions[session].has_hole();
+    let certain = (0..plan.sessions.len()).all(|session| is_certain(plan, session, extent) && is_whole(session));
     let shown = truth.requests.iter().filter(|request| request.shown_at.is_some()).count() as u64;
     if certain && ledger.requests.captured != shown {
         let details = format!("{} captured, {shown} shown", ledger.requests.captured);

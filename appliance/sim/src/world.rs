@@ -7,6 +7,7 @@
 mod events;
 mod terms;
 
+use crate::census;
 use crate::checker::Checked;
 use crate::client::Client;
 use crate::clock::Clock;
@@ -108,7 +109,7 @@ pub struct World {
 /// Performs one seed.
 pub fn run(seed: u64, options: Options) -> (Report, Vec<Captured>) {
     let mut world = World::new(seed, options);
-    let faults = world.faults.words();
+    let (faults, kinds) = (world.faults.words(), census::kinds(&world.plan, &world.faults));
     world.produce();
     world.settle();
     if options.production_only {
@@ -120,6 +121,10 @@ pub fn run(seed: u64, options: Options) -> (Report, Vec<Captured>) {
         hash: world.engine.hash(),
         arrived: requests.iter().filter(|request| request.reads.iter().any(|read| read.whole_at.is_some())).count(),
         requests: requests.len(),
+        outcomes: world.engine.records().len(),
+        judged: world.truth.judged,
+        kinds,
+        causes: census::causes(world.engine.engine().ledger()),
         violations: world.truth.violations,
         faults,
     };
@@ -129,7 +134,8 @@ pub fn run(seed: u64, options: Options) -> (Report, Vec<Captured>) {
 impl World {
     fn new(seed: u64, options: Options) -> Self {
         let mut rng = Rng::new(seed);
-        let drawn = Faults::draw(&mut rng.fork());
+        let mut drawn = Faults::draw(&mut rng.fork());
+        drawn.draw_more(&mut Rng::new(!seed));
         let faults = if options.faultless { Faults::default() } else { drawn };
         let faults = terms::tolerate_slow_holes(faults);
         let plan = workload::draw(&faults.target, &mut rng.fork());
@@ -166,11 +172,11 @@ impl World {
 
     fn build(&mut self, rng: &mut Rng) {
         for (number, address) in self.plan.topology.clients.clone().into_iter().enumerate() {
-            self.clients.push(Client::new(Host::new(address, 1_500, rng.draw())));
+            self.clients.push(Client::new(Host::new(address, self.faults.production_mtu, rng.draw())));
             self.place(Machine::Client(number), address, rng);
         }
         for (number, origin) in self.plan.topology.origins.clone().into_iter().enumerate() {
-            let host = Host::new(origin.address.ip(), 1_500, rng.draw());
+            let host = Host::new(origin.address.ip(), self.faults.production_mtu, rng.draw());
             self.origins.push(Server::new(host, origin.address.port(), origin.service, Buffers::default(), None));
             self.place(Machine::Origin(number), origin.address.ip(), rng);
         }

@@ -30,6 +30,18 @@ impl Truth {
 }
 
 impl SessionTruth {
+    /// Whether bytes of the client were never shown though later ones were.
+    pub fn has_hole(&self) -> bool {
+        let mut frames: Vec<&Range<u64>> = self.client_frames.iter().map(|(_, range)| range).collect();
+        frames.sort_by_key(|range| range.start);
+        let mut end = 0;
+        frames.into_iter().any(|range| {
+            let is_behind_hole = range.start > end;
+            end = end.max(range.end);
+            is_behind_hole
+        })
+    }
+
     fn show(&mut self, tag: Tag, captured_at: Time, now: Time) {
         self.shown |= tag.opens;
         let [client, origin, reset] = self.ends;

@@ -1,6 +1,6 @@
 //! What happens in the world: machines work, links carry, the switch and the engine pass on.
 
-use super::{Event, Machine, Target, World};
+use super::{Event, Machine, Target, World, terms};
 use crate::fault::Order;
 use crate::packet;
 use crate::pcap::Captured;
@@ -124,12 +124,20 @@ impl World {
     fn switch(&mut self, from_client: bool, packet: Vec<u8>) {
         let now = self.clock.now();
         for shown in self.span.copy(now, &packet, from_client) {
-            self.clock.schedule(shown.at + self.faults.mirror.latency, Event::Capture(shown));
+            let at = self.handed_on_at(shown.at + self.faults.mirror.latency, from_client);
+            self.clock.schedule(at, Event::Capture(shown));
         }
         let machine = packet::ip_addresses(&packet).and_then(|(_, dst)| self.of_address.get(&dst).copied());
         if let Some(machine) = machine {
             self.deliver(machine, packet);
         }
+    }
+
+    /// When the mirror NIC of a direction hands on what it got at `at`.
+    fn handed_on_at(&self, at: Time, from_client: bool) -> Time {
+        let Some((clients, origins)) = self.faults.mirror.nics else { return at };
+        let interval = if from_client { clients } else { origins }.as_nanos() as u64;
+        Time::from_nanos(at.as_nanos().next_multiple_of(interval))
     }
 
     fn deliver(&mut self, machine: Machine, bytes: Vec<u8>) {
@@ -179,12 +187,9 @@ impl World {
         let command = match order {
             Order::Stop => Command::StopReplay,
             Order::Start => Command::StartReplay,
-            Order::ConfigureSame => Command::Configure(Box::new(self.config.clone())),
-            Order::ConfigureOther => {
-                let mut config = self.config.clone();
-                config.limits.sessions = (config.limits.sessions / 2).max(1);
-                config.limits.exchanges = 64;
-                config.services.iter_mut().for_each(|service| service.sample = 5_000);
+            order => {
+                let config = terms::reordered(self.config.clone(), order);
+                self.engine.allow(&config);
                 Command::Configure(Box::new(config))
             }
         };

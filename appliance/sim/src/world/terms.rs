@@ -1,12 +1,17 @@
 //! What the engine is told, and how sharply a run can be checked.
 
 use crate::checker::BOX_MAC;
-use crate::fault::Faults;
+use crate::fault::{Faults, Order};
 use crate::plan::{Kind, Plan, ServicePlan};
 use crate::truth::Rules;
 use crate::verdict::Extent;
+use core::net::IpAddr;
 use core::time::Duration;
-use tapcopy_engine::config::{Config, FarEnd, Origin, Service, Speed};
+use tapcopy_engine::Limits;
+use tapcopy_engine::config::{Config, FarEnd, Origin, PoolRange, Service, Speed};
+
+/// How far behind a pool's range the next one begins.
+const NEXT_RANGE: u8 = 30;
 
 /// Which final checks apply; `patient` where the replay was given the time to catch up.
 pub(super) fn extent(plan: &Plan, faults: &Faults, patient: bool) -> Extent {
@@ -15,19 +20,32 @@ pub(super) fn extent(plan: &Plan, faults: &Faults, patient: bool) -> Extent {
         ordered: faults.mirror.keeps_order(),
         answered: faults.target.is_healthy() && patient,
         clean_path: is_clean(faults),
+        rehearsed: faults.rehearsal,
+        one_way: faults.mirror.one_way,
+        all_of_one_way: !faults.rehearsal && is_known(plan, faults) && faults.mirror.shows_all_of_one_way(),
     }
 }
 
 /// Whether the engine can know every byte.
 fn is_seen(plan: &Plan, faults: &Faults) -> bool {
-    let undisturbed = !faults.in_box.scarce && !faults.in_box.is_disturbed();
-    faults.mirror.is_lossless() && undisturbed && plan.topology.sample == 10_000
+    faults.mirror.is_lossless() && is_known(plan, faults)
 }
 
-/// Whether the targets' link loses and delays nothing.
+/// Whether neither bound nor order keeps the engine from dealing with what it sees.
+fn is_known(plan: &Plan, faults: &Faults) -> bool {
+    let undisturbed = !faults.in_box.scarce && !faults.in_box.barren && !faults.in_box.is_disturbed();
+    undisturbed && plan.topology.sample == 10_000
+}
+
+/// Whether nothing is lost or delayed between box and targets.
 fn is_clean(faults: &Faults) -> bool {
+    // A rehearsal's target says what the origin said, when it said it: production's path is its own.
+    if faults.rehearsal && is_disordered(faults) {
+        return false;
+    }
     let path = faults.target_path;
-    path.is_lossless() && path.reorder == 0 && path.rate.is_none() && path.jitter.is_zero()
+    let roomy = faults.in_box.limits.transmit_frames >= Limits::default().transmit_frames;
+    roomy && path.is_lossless() && path.reorder == 0 && path.rate.is_none() && path.jitter.is_zero()
 }
 
 /// Where production itself loses packets, a hole may stay for many retransmission time-outs; that is not the mirror's loss.
@@ -41,14 +59,43 @@ pub(super) fn tolerate_slow_holes(mut faults: Faults) -> Faults {
 
 /// How sharp the checks are that are made at every step.
 pub(super) fn rules(plan: &Plan, faults: &Faults) -> Rules {
-    let paths = [faults.client_path, faults.origin_path];
     Rules {
         exact: is_seen(plan, faults) && faults.mirror.keeps_order(),
         healthy: faults.target.is_healthy(),
         clean_path: is_clean(faults),
         lag: faults.in_box.limits.lag,
-        disordered: paths.iter().any(|path| !path.is_lossless() || path.reorder > 0 || path.duplicate > 0),
+        disordered: is_disordered(faults),
     }
+}
+
+/// Whether production's bytes may pass the switch out of their order.
+fn is_disordered(faults: &Faults) -> bool {
+    let paths = [faults.client_path, faults.origin_path];
+    paths.iter().any(|path| !path.is_lossless() || path.reorder > 0 || path.duplicate > 0)
+}
+
+/// The settings as an order changes them.
+pub(super) fn reordered(mut config: Config, order: Order) -> Config {
+    match order {
+        Order::Stop | Order::Start | Order::ConfigureSame => {}
+        Order::ConfigureOther => {
+            config.limits.sessions = (config.limits.sessions / 2).max(1);
+            config.limits.exchanges = 64;
+            config.services.iter_mut().for_each(|service| service.sample = 5_000);
+        }
+        Order::ConfigurePool => config.pool.iter_mut().for_each(move_range),
+        Order::ConfigureServices => drop(config.services.pop()),
+    }
+    config
+}
+
+/// The range behind, in the same subnet.
+fn move_range(range: &mut PoolRange) {
+    let moved = |address: IpAddr| match address {
+        IpAddr::V4(address) => IpAddr::V4((u32::from(address) + u32::from(NEXT_RANGE)).into()),
+        IpAddr::V6(address) => IpAddr::V6((u128::from(address) + u128::from(NEXT_RANGE)).into()),
+    };
+    (range.first, range.last) = (moved(range.first), moved(range.last));
 }
 
 /// The engine's settings.
@@ -71,9 +118,9 @@ pub(super) fn config(plan: &Plan, faults: &Faults) -> Config {
     };
     Config {
         services: topology.services.iter().enumerate().map(service).collect(),
-        pool: topology.pool.clone(),
+        pool: if faults.in_box.barren { Vec::new() } else { topology.pool.clone() },
         gateway: topology.gateway,
-        far_end: FarEnd::Wire { mac: BOX_MAC, mtu: 1_500 },
+        far_end: if faults.rehearsal { FarEnd::Rehearsal } else { FarEnd::Wire { mac: BOX_MAC, mtu: 1_500 } },
         speed: topology.speed.unwrap_or(Speed::Times(1.0)),
         replay: true,
         limits: faults.in_box.limits,
