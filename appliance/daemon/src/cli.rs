@@ -46,8 +46,8 @@ pub enum Command {
 /// `tapcopy run`.
 #[derive(Args, Debug)]
 #[command(after_long_help = "\
-Live traffic comes at the pace of production: it cannot be sped up or slowed down. To do that, record it (tcpdump -w) and \
-play the capture with `tapcopy replay --speed`.\n\n\
+Live traffic comes at the pace of production: it cannot be sped up or slowed down. To do that, record it ([record] in \
+the settings, or tcpdump -w) and play the capture with `tapcopy replay --speed`.\n\n\
 SIGTERM and SIGINT end a run within 5 seconds: capture stops, requests in flight get at most 3 seconds, the ledger is \
 told. A second signal ends it at once.")]
 pub struct RunArgs {

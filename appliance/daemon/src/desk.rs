@@ -24,7 +24,7 @@ pub struct Desk {
 pub enum Applied {
     /// Sessions that open from now on follow it.
     Now,
-    /// It is stored, and needs a restart, because it names other interfaces.
+    /// It is stored, and needs a restart, because it names other interfaces or records otherwise.
     AtNextStart,
 }
 
@@ -74,7 +74,10 @@ impl Desk {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         store.put(&settings.document).map_err(|fault| Refusal::Store(fault.to_string()))?;
         let is_same = |a: &Document, b: &Document| {
-            (&a.nics.mirror, &a.nics.target, a.nics.buffer_mib) == (&b.nics.mirror, &b.nics.target, b.nics.buffer_mib)
+            let nics = |document: &Document| {
+                (document.nics.mirror.clone(), document.nics.target.clone(), document.nics.buffer_mib)
+            };
+            nics(a) == nics(b) && a.record == b.record
         };
         let applied = if is_same(&current, &settings.document) { Applied::Now } else { Applied::AtNextStart };
         if applied == Applied::Now {

@@ -2,6 +2,7 @@
 
 use crate::capture::CaptureFault;
 use crate::nic::NicFault;
+use crate::record::RecordFault;
 use crate::settings::SettingsFaults;
 use crate::store::StoreFault;
 use crate::summary::SummaryFault;
@@ -27,6 +28,9 @@ pub enum Fault {
     /// A capture cannot be read.
     #[error(transparent)]
     Capture(#[from] CaptureFault),
+    /// Nothing can be recorded.
+    #[error(transparent)]
+    Record(#[from] RecordFault),
     /// The data directory cannot be used.
     #[error(transparent)]
     Store(#[from] StoreFault),
@@ -61,6 +65,7 @@ impl Fault {
             Self::Store(fault) => fault.is_bad_setting(),
             Self::Summary(fault) => fault.is_bad_usage(),
             Self::Web(fault) => fault.is_bad_usage(),
+            Self::Record(fault) => fault.is_bad_setting(),
             Self::Look(_) | Self::System { .. } | Self::Shard(_) | Self::SecondSignal => false,
         };
         ExitCode::from(if bad_input { 2 } else { 1 })

@@ -17,6 +17,7 @@ pub mod map;
 pub mod nic;
 pub mod playback;
 pub mod progress;
+pub mod record;
 pub mod rehearse;
 pub mod run;
 pub mod settings;

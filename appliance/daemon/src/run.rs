@@ -8,6 +8,7 @@ use crate::nic::mirror::MirrorNic;
 use crate::nic::target::TargetNic;
 use crate::playback::Playback;
 use crate::progress::Bar;
+use crate::record::{self, Recorder, Recorders};
 use crate::settings::{Document, FieldFault, Format, Purpose, Settings, SettingsFaults};
 use crate::shard::{self, Handle, Order, Parts};
 use crate::signals::{Event, Signals};
@@ -67,12 +68,17 @@ pub fn run(args: &RunArgs) -> Result<(), Fault> {
     let target = open_target(&settings)?;
     let open =
         |name: &String| MirrorNic::open(name, settings.buffer_bytes, &settings.services, settings.filter.as_deref());
-    let mirrors = settings.mirror.iter().map(open).collect::<Result<_, _>>()?;
+    let mirrors = settings.mirror.iter().map(open).collect::<Result<Vec<_>, _>>()?;
     // Only a box that can start leaves anything in a data folder.
     let store = store_of_run(args, store)?;
     let token = claim(args, store.is_some())?;
     let far_end = far_end(&target);
-    let shards = Shards::start(&settings, Source::Live(mirrors), target, Speed::Times(1.0), clock)?;
+    let recording = settings.record.as_ref().map(|recording| {
+        // All of them are open: they have just been.
+        record::start(recording, mirrors.iter().filter_map(MirrorNic::interface).collect())
+    });
+    let recording = recording.transpose()?;
+    let shards = Shards::start(&settings, Source::Live(mirrors), target, recording, Speed::Times(1.0), clock)?;
     let desk = Desk::new(token, store, &settings, shards.handles.clone(), far_end);
     web::start(listener, shards.handles.clone(), desk, clock)?;
     log::info!(
@@ -98,7 +104,7 @@ pub fn replay(args: &ReplayArgs) -> Result<(), Fault> {
     let playback = Playback::open(args.captures.clone(), args.speed, args.rounds)?;
     let target = open_target(&settings)?;
     let source = Source::Playback(Box::new(playback));
-    Shards::start(&settings, source, target, args.speed, Clock::start())?.supervise(
+    Shards::start(&settings, source, target, None, args.speed, Clock::start())?.supervise(
         &signals,
         summary,
         Bar::on_terminal(),
@@ -153,6 +159,7 @@ fn far_end(target: &TargetNic) -> FarEnd {
 struct Shards {
     handles: Vec<Handle>,
     threads: Vec<JoinHandle<()>>,
+    recorders: Option<Recorders>,
     ended: Arc<EventFd>,
 }
 
@@ -161,6 +168,7 @@ impl Shards {
         settings: &Settings,
         source: Source,
         target: TargetNic,
+        recording: Option<(Recorder, Recorders)>,
         speed: Speed,
         clock: Clock,
     ) -> Result<Self, Fault> {
@@ -170,9 +178,14 @@ impl Shards {
         let seed =
             getrandom::u64().map_err(|fault| Fault::system("draw a random seed", std::io::Error::other(fault)))?;
         let config = settings.config(far_end(&target), speed);
-        let parts = Parts { number: 0, source, target, config, seed, clock, ended: ended.clone() };
+        let (recorder, recorders) = recording.unzip();
+        let recorder = recorder.map(|mut recorder| {
+            recorder.configure(&settings.services);
+            recorder
+        });
+        let parts = Parts { number: 0, source, target, recorder, config, seed, clock, ended: ended.clone() };
         let (handle, thread) = shard::start(parts).map_err(|fault| Fault::system("start a thread", fault))?;
-        Ok(Self { handles: vec![handle], threads: vec![thread], ended })
+        Ok(Self { handles: vec![handle], threads: vec![thread], recorders, ended })
     }
 
     /// Waits for the end, by a signal or of the captures, and tells the ledger.
@@ -200,7 +213,11 @@ impl Shards {
             self.threads.into_iter().enumerate().filter_map(|(number, thread)| thread.join().err().map(|_| number));
         let dead: Vec<usize> = dead.collect();
         drop(bar);
-        summary::tell(&shard::total(&self.handles).ledger, summary)?;
+        let mut ledger = shard::total(&self.handles).ledger;
+        if let Some(recorders) = self.recorders {
+            ledger.record = recorders.finish();
+        }
+        summary::tell(&ledger, summary)?;
         dead.first().map_or(Ok(()), |number| Err(Fault::Shard(*number)))
     }
 }

@@ -11,6 +11,7 @@ use crate::capture::Progress;
 use crate::clock::Clock;
 use crate::nic::mirror::Losses;
 use crate::nic::target::{TargetCounters, TargetNic};
+use crate::record::Recorder;
 use crate::source::Source;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
@@ -115,6 +116,8 @@ pub struct Parts {
     pub source: Source,
     /// Where the replay goes.
     pub target: TargetNic,
+    /// Who records the mirror, if anyone.
+    pub recorder: Option<Recorder>,
     /// For its engine.
     pub config: Config,
     /// For its engine.
@@ -171,6 +174,7 @@ struct Shard {
     engine: Engine,
     source: Source,
     target: TargetNic,
+    recorder: Option<Recorder>,
     clock: Clock,
     inbox: Receiver<Order>,
     wake: Arc<EventFd>,
@@ -187,6 +191,7 @@ impl Shard {
             engine: Engine::new(now, parts.config, parts.seed),
             source: parts.source,
             target: parts.target,
+            recorder: parts.recorder,
             clock: parts.clock,
             inbox,
             wake,
@@ -234,6 +239,7 @@ impl Shard {
 
     fn configure(&mut self, config: Box<Config>, filter: Option<&str>) {
         let services: Vec<Service> = config.services.clone();
+        self.recorder.iter_mut().for_each(|recorder| recorder.configure(&services));
         self.handle(Input::Command(Command::Configure(config)));
         if let Err(fault) = self.source.watch(&services, filter) {
             log::error!("{fault}");
@@ -255,9 +261,13 @@ impl Shard {
         }
         let now = self.clock.now();
         let backlog = self.engine.backlog();
-        let (engine, target) = (&mut self.engine, &mut self.target);
-        self.source.read(now, MIRROR_BATCH, backlog, |input| {
+        let (engine, target, recorder) = (&mut self.engine, &mut self.target, &mut self.recorder);
+        self.source.read(now, MIRROR_BATCH, backlog, |nic, input| {
+            let frame = if let Input::Mirror(frame) = &input { Some(*frame) } else { None };
             engine.handle_input(now, input);
+            if let (Some(recorder), Some(frame), Some(service)) = (&mut *recorder, frame, engine.mirrored_service()) {
+                recorder.record(nic, &frame, service);
+            }
             take_outputs(engine, target, now);
             engine.backlog()
         })
@@ -326,6 +336,10 @@ impl Shard {
         let Losses { kernel, nic } = self.source.losses();
         let mut ledger = self.engine.ledger().clone();
         (ledger.frames.dropped_kernel, ledger.frames.dropped_nic) = (kernel, nic);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.flush();
+            ledger.record = recorder.recorded();
+        }
         if let Some(law) = ledger.broken_law() {
             log::error!("{law}; the ledger has a defect, please report it");
         }

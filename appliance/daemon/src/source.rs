@@ -18,21 +18,23 @@ pub enum Source {
 }
 
 impl Source {
-    /// Hands over at most `limit` frames of each NIC, and says how many it were. Captures wait where the backlog, of which
+    /// Hands over at most `limit` frames of each NIC, with its number, and says how many it were. Captures wait where the backlog, of which
     /// `take` tells what it is after its input, is large.
     pub fn read(
         &mut self,
         now: Time,
         limit: usize,
         backlog: Backlog,
-        mut take: impl FnMut(Input<'_>) -> Backlog,
+        mut take: impl FnMut(usize, Input<'_>) -> Backlog,
     ) -> usize {
-        let mut take_frame = |frame: MirrorFrame<'_>| {
-            take(Input::Mirror(frame));
+        let mut read_nic = |(number, nic): (usize, &mut MirrorNic)| {
+            nic.read(now, limit, |frame: MirrorFrame<'_>| {
+                take(number, Input::Mirror(frame));
+            })
         };
         match self {
-            Self::Live(nics) => nics.iter_mut().map(|nic| nic.read(now, limit, &mut take_frame)).sum(),
-            Self::Playback(playback) => playback.read(now, limit, backlog, take),
+            Self::Live(nics) => nics.iter_mut().enumerate().map(&mut read_nic).sum(),
+            Self::Playback(playback) => playback.read(now, limit, backlog, |input| take(0, input)),
         }
     }
 

@@ -118,6 +118,7 @@ pub fn table(ledger: &Ledger) -> String {
     frames(ledger, &mut table);
     requests(ledger, &mut table);
     target(ledger, &mut table);
+    record(ledger, &mut table);
     latency(ledger, &mut table);
     table.0
 }
@@ -151,6 +152,11 @@ fn target(ledger: &Ledger, table: &mut Table) {
     table.reasons("again", &ledger.target.reconnects);
     table.line_unless_zero("  segments sent again", ledger.target.retransmits);
     table.line_unless_zero("  packets without a next hop", ledger.target.packets_unresolved);
+}
+
+fn record(ledger: &Ledger, table: &mut Table) {
+    table.line_unless_zero("frames recorded", ledger.record.frames);
+    table.reasons("not recorded", &ledger.record.dropped);
 }
 
 fn latency(ledger: &Ledger, table: &mut Table) {

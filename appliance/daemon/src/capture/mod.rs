@@ -102,5 +102,16 @@ pub fn link_type(number: i32) -> Option<LinkType> {
     }
 }
 
+/// The LINKTYPE number under which frames of this framing are written.
+pub fn link_number(link: LinkType) -> u16 {
+    match link {
+        LinkType::Ethernet => 1,
+        LinkType::RawIp => 101,
+        LinkType::BsdLoopback => 0,
+        LinkType::LinuxSll => 113,
+        LinkType::LinuxSll2 => 276,
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@
 
 use super::{NicFault, filter, interface, packet_socket};
 use crate::capture::link_type;
+use crate::record::Interface;
 use pcap::{Active, Capture, Linktype, Precision, Stat};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
@@ -117,6 +118,11 @@ impl MirrorNic {
             open.stat = stat;
         }
         Losses { kernel: self.lost_before.kernel + open.lost.kernel, nic: self.lost_before.nic + open.lost.nic }
+    }
+
+    /// What its recorded frames are called by; `None` while the interface is lost.
+    pub fn interface(&self) -> Option<Interface> {
+        self.open.as_ref().map(|open| Interface { name: self.name.clone(), link: open.link })
     }
 
     /// What to wait on; `None` while the interface is lost.

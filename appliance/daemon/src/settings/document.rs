@@ -29,6 +29,9 @@ pub struct Document {
     pub nics: Nics,
     /// Addresses that sessions come from.
     pub addressing: Addressing,
+    /// What is recorded; nothing without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub record: Option<Record>,
     /// What is replayed, and where to.
     pub service: Vec<Service>,
 }
@@ -60,6 +63,23 @@ pub struct Addressing {
     pub gateway: Option<String>,
 }
 
+/// The section `[record]`: the mirror's frames in pcapng files, in `run`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Record {
+    /// The folder of the files; it is made if there is none.
+    pub directory: String,
+    /// Names of the services that are recorded (default: all).
+    pub services: Vec<String>,
+    /// Size in MiB at which a file is closed (default 100).
+    pub file_mib: u64,
+    /// Age in seconds at which it is (default 3,600).
+    pub file_seconds: u64,
+    /// Size of all files in MiB beyond which the oldest are removed (default 10,240).
+    pub total_mib: u64,
+    /// Age in hours beyond which they are (default 168, a week).
+    pub total_hours: u64,
+}
+
 /// One `[[service]]`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Service {
@@ -82,7 +102,7 @@ pub struct Service {
 impl Default for Document {
     fn default() -> Self {
         let (nics, addressing) = (Nics::default(), Addressing::default());
-        Self { schema_version: SCHEMA_VERSION, nics, addressing, service: Vec::new() }
+        Self { schema_version: SCHEMA_VERSION, nics, addressing, record: None, service: Vec::new() }
     }
 }
 
@@ -153,6 +173,7 @@ impl Document {
             schema_version: SCHEMA_VERSION,
             nics: section.section("nics", Nics::take),
             addressing: section.section("addressing", Addressing::take),
+            record: section.section_if_there("record", Record::take),
             service: section.sections("service", Service::take),
         }
     }
@@ -177,6 +198,19 @@ impl Addressing {
             mode: section.optional("mode").unwrap_or(default.mode),
             pool: section.list("pool"),
             gateway: section.optional("gateway"),
+        }
+    }
+}
+
+impl Record {
+    fn take(section: &mut Section<'_>) -> Self {
+        Self {
+            directory: section.optional("directory").unwrap_or_default(),
+            services: section.list("services"),
+            file_mib: section.optional("file_mib").unwrap_or(100),
+            file_seconds: section.optional("file_seconds").unwrap_or(3_600),
+            total_mib: section.optional("total_mib").unwrap_or(10_240),
+            total_hours: section.optional("total_hours").unwrap_or(168),
         }
     }
 }
@@ -250,6 +284,10 @@ impl Section<'_> {
     fn section<T>(&mut self, key: &str, take: fn(&mut Section<'_>) -> T) -> T {
         let tree = self.optional(key).unwrap_or_default();
         self.enter(format!("{key}."), tree, take)
+    }
+
+    fn section_if_there<T>(&mut self, key: &str, take: fn(&mut Section<'_>) -> T) -> Option<T> {
+        self.tree.contains_key(key).then(|| self.section(key, take))
     }
 
     /// An array of tables.

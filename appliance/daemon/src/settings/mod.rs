@@ -6,10 +6,12 @@
 
 pub mod document;
 mod pool;
+mod record;
 mod validate;
 
 pub use document::{Document, Format};
 
+use crate::record::Recording;
 use std::fmt;
 use tapcopy_engine::config::{FarEnd, PoolRange, Service, Speed};
 use tapcopy_engine::{Config, Limits};
@@ -43,6 +45,8 @@ pub struct Settings {
     pub pool: Vec<PoolRange>,
     /// Next hop for targets outside the pool's subnets.
     pub gateway: Option<std::net::IpAddr>,
+    /// What [`Purpose::Run`] records.
+    pub record: Option<Recording>,
     /// Where all this was parsed from.
     pub document: Document,
 }

@@ -250,3 +250,24 @@ fn faults_of_flags_name_the_flags() {
     let fields: Vec<&str> = faults.0.iter().map(|fault| fault.field.as_str()).collect();
     assert_eq!(fields, ["--mirror-nic", "--target-nic", "--pool"]);
 }
+
+#[test]
+fn recording() {
+    let with = |section: &str| format!("{WHOLE}[record]\n{section}");
+    let settings = parse(&with("directory = '/r'"), Format::Toml, Purpose::Run).unwrap();
+    let recording = settings.record.unwrap();
+    assert_eq!((recording.services, recording.file_bytes, recording.total_bytes), (None, 100 << 20, 10_240 << 20));
+    let again = parse(&settings.document.to_json(), Format::Json, Purpose::Run).unwrap();
+    assert_eq!(again.document, settings.document);
+    assert_eq!(parse(WHOLE, Format::Toml, Purpose::Run).unwrap().record, None);
+    check(&with(""), &["record.directory: is missing"]);
+    check(
+        &with("directory = '/r'\nservices = ['adserver', 'ads']\nfile_seconds = 0\ntotal_mib = 199\ncompress = true"),
+        &[
+            "record.compress: is not a key",
+            "record.services[1]: `ads` is the name of no service; there are adserver",
+            "record.file_seconds: 0 is outside",
+            "record.total_mib: 199 is less than two files",
+        ],
+    );
+}

@@ -2,7 +2,7 @@
 //! each other. A value that does not parse is left out of the second step, so that one mistake is one fault.
 
 use super::document::{Document, SCHEMA_VERSION};
-use super::{Faults, Purpose, Settings, SettingsFaults, document, pool};
+use super::{Faults, Purpose, Settings, SettingsFaults, document, pool, record};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use tapcopy_engine::config::{Origin, Pacing, PoolRange, Protocol, Service};
@@ -20,6 +20,7 @@ pub(super) fn validate(document: Document, purpose: Purpose) -> Result<Settings,
     nics(&document, purpose, &mut faults);
     let (pool, gateway) = addressing(&document, purpose, &mut faults);
     let services = services(&document, &mut faults);
+    let recorded = document.record.as_ref().map(|written| record::validate(written, &services, &mut faults));
     origins_once(&document, &services, &mut faults);
     targets_apart(&services, &pool, &mut faults);
     if purpose != Purpose::Rehearse {
@@ -33,6 +34,7 @@ pub(super) fn validate(document: Document, purpose: Purpose) -> Result<Settings,
         services,
         pool,
         gateway,
+        record: recorded,
         document,
     };
     faults.none_or(settings)

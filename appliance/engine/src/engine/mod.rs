@@ -58,6 +58,7 @@ pub struct Engine {
     books: Books,
     ahead: Budget,
     backlog: Sum,
+    mirrored_service: Option<usize>,
     sessions_begun: u64,
     is_replaying: bool,
     finish_by: Option<Time>,
@@ -85,6 +86,7 @@ impl Engine {
             books: Books::new(limits),
             ahead: Budget::new(limits.ahead_bytes),
             backlog: Sum::default(),
+            mirrored_service: None,
             sessions_begun: 0,
             is_replaying: config.replay,
             finish_by: None,
@@ -110,6 +112,7 @@ impl Engine {
 
     fn handle_mirror(&mut self, frame: &MirrorFrame<'_>) {
         self.books.ledger.frames.received += 1;
+        self.mirrored_service = None;
         if self.finish_by.is_some() {
             return self.books.ledger.frames.ignored.count(Ignored::Finishing);
         }
@@ -150,6 +153,7 @@ impl Engine {
             self.raise_loop_alarm();
             return Err(Ignored::OwnFrame);
         }
+        self.mirrored_service = Some(place.service);
         Ok(place)
     }
 
@@ -448,6 +452,11 @@ impl Engine {
     /// The counters as they stand.
     pub fn ledger(&self) -> &Ledger {
         &self.books.ledger
+    }
+
+    /// The service whose traffic the last mirrored frame was, for a driver that records it.
+    pub fn mirrored_service(&self) -> Option<usize> {
+        self.mirrored_service
     }
 
     /// What the target has yet to do: a driver that can wait does so, and loses nothing.

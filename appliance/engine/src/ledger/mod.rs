@@ -12,7 +12,7 @@
 
 mod reason;
 
-pub use reason::{Ended, Ignored, Incomparable, NotAnswered, NotReplayed, Reason, Reconnect};
+pub use reason::{Ended, Ignored, Incomparable, NotAnswered, NotReplayed, Reason, Reconnect, Unrecorded};
 
 use core::marker::PhantomData;
 use core::ops::AddAssign;
@@ -38,6 +38,11 @@ impl<R: Reason> Tally<R> {
     /// Counts one.
     pub fn count(&mut self, reason: R) {
         self.counts[reason.index()] += 1;
+    }
+
+    /// Counts several.
+    pub fn count_many(&mut self, reason: R, count: u64) {
+        self.counts[reason.index()] += count;
     }
 
     /// The count of one reason.
@@ -165,6 +170,28 @@ pub struct Target {
     pub retransmits: u64,
 }
 
+/// The recording of the mirror; filled in by the driver.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Recorded {
+    /// Frames written to files.
+    pub frames: u64,
+    /// Bytes of the files, without what each begins with.
+    pub bytes: u64,
+    /// Files closed.
+    pub files: u64,
+    /// Frames of the chosen services that were not written, by cause.
+    pub dropped: Tally<Unrecorded>,
+}
+
+impl AddAssign<&Self> for Recorded {
+    fn add_assign(&mut self, rhs: &Self) {
+        self.frames += rhs.frames;
+        self.bytes += rhs.bytes;
+        self.files += rhs.files;
+        self.dropped += &rhs.dropped;
+    }
+}
+
 /// Times of one side: from a request's last byte to its answer's last, in microseconds.
 #[derive(Clone, Debug)]
 pub struct Latencies {
@@ -234,6 +261,8 @@ pub struct Ledger {
     pub findings: u64,
     /// The target side.
     pub target: Target,
+    /// The recording of the mirror.
+    pub record: Recorded,
     /// Latencies of the answered requests.
     pub latency_us: LatencyUs,
 }
@@ -309,6 +338,7 @@ impl AddAssign<&Self> for Ledger {
         self.target.connections_opened += rhs.target.connections_opened;
         self.target.reconnects += &rhs.target.reconnects;
         self.target.retransmits += rhs.target.retransmits;
+        self.record += &rhs.record;
         self.latency_us.origin.micros.add(&rhs.latency_us.origin.micros).expect("same bounds");
         self.latency_us.target.micros.add(&rhs.latency_us.target.micros).expect("same bounds");
     }

@@ -74,6 +74,20 @@ reasons! {
 }
 
 reasons! {
+    /// Why a frame that was to be recorded was not.
+    Unrecorded {
+        /// The disk was too slow, and what waits for it has a bound.
+        QueueFull = "queue_full",
+        /// The disk had no room; recording goes on when it has.
+        DiskFull = "disk_full",
+        /// The disk refused the write.
+        WriteFailed = "write_failed",
+        /// The interface has another link type than when the recording began.
+        LinkType = "link_type",
+    }
+}
+
+reasons! {
     /// Why a session ended.
     Ended {
         /// Both sides closed.

@@ -1,0 +1,236 @@
+//! Recording: the mirror's frames of chosen services, in rotating pcapng files.
+//!
+//! The shard writes each frame as a block into a chunk of memory and hands whole chunks to a thread of its own, which alone
+//! touches the disk. The queue between them is bounded: a slow disk costs recorded frames, which are counted, and never
+//! slows the mirror. What a frame becomes is `blocks`, what becomes of files is `files`.
+
+mod blocks;
+mod files;
+#[cfg(test)]
+mod tests;
+
+use crate::clock::Clock;
+use files::Files;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tapcopy_engine::MirrorFrame;
+use tapcopy_engine::config::Service;
+use tapcopy_engine::ledger::{Recorded, Unrecorded};
+use tapcopy_engine::message::LinkType;
+use thiserror::Error;
+
+/// Bytes of one chunk: some hundred frames for each hand-over and each write.
+const CHUNK_BYTES: usize = 256 << 10;
+/// Chunks in the queue: 32 MiB, a quarter of a second of a disk's silence at 1 Gbit/s.
+const QUEUE_CHUNKS: usize = 128;
+/// How often files are looked after while nothing is recorded.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
+/// How long the end waits for the disk.
+const LAST_WRITES: Duration = Duration::from_secs(1);
+/// How often it looks whether the disk is done.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// What is recorded, where to, and how much of it is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recording {
+    /// The folder of the files.
+    pub directory: PathBuf,
+    /// Names of the services; `None` is all.
+    pub services: Option<Vec<String>>,
+    /// Size in bytes at which a file is closed.
+    pub file_bytes: u64,
+    /// Age at which it is.
+    pub file_age: Duration,
+    /// Size of all files beyond which the oldest are removed.
+    pub total_bytes: u64,
+    /// Age beyond which they are.
+    pub total_age: Duration,
+}
+
+/// Why recording cannot start.
+#[derive(Debug, Error)]
+pub enum RecordFault {
+    /// The folder cannot be used.
+    #[error("record.directory: {path}: {source}; name a folder that the box may write to")]
+    Directory {
+        /// As in the settings.
+        path: PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// No thread is to be had.
+    #[error("cannot start a thread for recording: {0}; this is a fault of the machine, look at its log with `dmesg`")]
+    Thread(std::io::Error),
+}
+
+impl RecordFault {
+    /// Whether the settings are to blame.
+    pub fn is_bad_setting(&self) -> bool {
+        matches!(self, Self::Directory { .. })
+    }
+}
+
+/// An interface of the recorded files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// How its frames begin.
+    pub link: LinkType,
+}
+
+/// Whole blocks on their way to the disk.
+struct Chunk {
+    bytes: Vec<u8>,
+    frames: u64,
+    /// When its first frame was captured, in nanoseconds since the Unix epoch.
+    first_at: u64,
+}
+
+/// What the two threads count together.
+#[derive(Default)]
+struct Counts(Mutex<Recorded>);
+
+impl Counts {
+    fn change(&self, change: impl FnOnce(&mut Recorded)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn read(&self) -> Recorded {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// The shard's side.
+pub struct Recorder {
+    chosen: Option<Vec<String>>,
+    /// By index of the service, whether it is recorded.
+    services: Vec<bool>,
+    interfaces: Vec<Interface>,
+    chunk: Chunk,
+    full: SyncSender<Chunk>,
+    /// Buffers that were written and can be filled again.
+    written: Receiver<Vec<u8>>,
+    counts: Arc<Counts>,
+}
+
+/// The main thread's side.
+pub struct Recorders {
+    thread: JoinHandle<()>,
+    counts: Arc<Counts>,
+}
+
+impl Recorders {
+    /// Waits for the last writes, once every [`Recorder`] is gone; what was recorded.
+    pub fn finish(self) -> Recorded {
+        let clock = Clock::start();
+        while !self.thread.is_finished() && clock.uptime() < LAST_WRITES {
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        if !self.thread.is_finished() {
+            log::warn!("record: the disk takes too long, and the end of the recording is lost");
+        }
+        self.counts.read()
+    }
+}
+
+/// Starts recording from these interfaces.
+///
+/// # Errors
+/// The folder cannot be used.
+pub fn start(recording: &Recording, interfaces: Vec<Interface>) -> Result<(Recorder, Recorders), RecordFault> {
+    let counts = Arc::new(Counts::default());
+    let files = Files::open(recording, blocks::head(&interfaces), counts.clone())
+        .map_err(|source| RecordFault::Directory { path: recording.directory.clone(), source })?;
+    let (full, filled) = sync_channel(QUEUE_CHUNKS);
+    let (give_back, written) = channel();
+    let thread = std::thread::Builder::new().name("record".to_owned());
+    let thread = thread
+        .spawn(move || {
+            write(files, &filled, |bytes| {
+                // Nobody takes it when the shard has ended.
+                let _ = give_back.send(bytes);
+            });
+        })
+        .map_err(RecordFault::Thread)?;
+    let recorder = Recorder {
+        chosen: recording.services.clone(),
+        services: Vec::new(),
+        interfaces,
+        chunk: Chunk::new(Vec::new()),
+        full,
+        written,
+        counts: counts.clone(),
+    };
+    Ok((recorder, Recorders { thread, counts }))
+}
+
+/// The writing thread, until nobody records any more.
+fn write(mut files: Files, filled: &Receiver<Chunk>, give_back: impl Fn(Vec<u8>)) {
+    loop {
+        match filled.recv_timeout(LOOK_AFTER) {
+            Ok(chunk) => {
+                files.write(&chunk);
+                give_back(chunk.bytes);
+            }
+            Err(RecvTimeoutError::Timeout) => files.look_after(),
+            Err(RecvTimeoutError::Disconnected) => return files.close(),
+        }
+    }
+}
+
+impl Chunk {
+    fn new(mut bytes: Vec<u8>) -> Self {
+        bytes.clear();
+        Self { bytes, frames: 0, first_at: 0 }
+    }
+}
+
+impl Recorder {
+    /// Exchanges the services, whose indices the frames come with.
+    pub fn configure(&mut self, services: &[Service]) {
+        let is_chosen = |service: &Service| self.chosen.as_ref().is_none_or(|chosen| chosen.contains(&service.name));
+        self.services = services.iter().map(is_chosen).collect();
+    }
+
+    /// Takes a frame of a service from the interface of this number.
+    pub fn record(&mut self, interface: usize, frame: &MirrorFrame<'_>, service: usize) {
+        if !self.services.get(service).is_some_and(|is_chosen| *is_chosen) {
+            return;
+        }
+        if self.interfaces.get(interface).is_none_or(|known| known.link != frame.link) {
+            return self.counts.change(|counts| counts.dropped.count(Unrecorded::LinkType));
+        }
+        if self.chunk.frames == 0 {
+            self.chunk.first_at = frame.captured_at.as_nanos();
+        }
+        blocks::push_packet(&mut self.chunk.bytes, interface, frame);
+        self.chunk.frames += 1;
+        if self.chunk.bytes.len() >= CHUNK_BYTES {
+            self.flush();
+        }
+    }
+
+    /// Hands over what is there.
+    pub fn flush(&mut self) {
+        if self.chunk.frames == 0 {
+            return;
+        }
+        let empty = Chunk::new(self.written.try_recv().unwrap_or_default());
+        match self.full.try_send(std::mem::replace(&mut self.chunk, empty)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(chunk) | TrySendError::Disconnected(chunk)) => {
+                self.counts.change(|counts| counts.dropped.count_many(Unrecorded::QueueFull, chunk.frames));
+                self.chunk = Chunk::new(chunk.bytes);
+            }
+        }
+    }
+
+    /// What was recorded so far.
+    pub fn recorded(&self) -> Recorded {
+        self.counts.read()
+    }
+}
