@@ -94,6 +94,11 @@ impl Pool {
         Some(endpoint)
     }
 
+    /// Ports in use, those at rest not counted.
+    pub fn in_use(&self) -> usize {
+        self.taken.len() - self.resting.len()
+    }
+
     /// Gives one back, to rest before it is taken again.
     pub fn give(&mut self, now: Time, endpoint: Endpoint, limits: &Limits) {
         self.resting.push_back((now + limits.port_rest, endpoint));

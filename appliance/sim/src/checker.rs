@@ -8,6 +8,7 @@ use crate::truth::Truth;
 use core::net::SocketAddr;
 use std::collections::BTreeSet;
 use tapcopy_engine::config::{Config, PoolRange};
+use tapcopy_engine::engine::Holdings;
 use tapcopy_engine::ledger::{Ended, NotAnswered, NotReplayed};
 use tapcopy_engine::{Engine, Input, Ledger, Output, Record, Time};
 
@@ -180,10 +181,16 @@ impl Checked {
         }
     }
 
-    /// What must hold when everything is over.
-    pub fn check_end(&self, now: Time, truth: &mut Truth) {
+    /// What must hold when everything is over, by the order to finish or by time limits.
+    pub fn check_end(&self, now: Time, told_to_finish: bool, truth: &mut Truth) {
         let Ledger { sessions, requests, .. } = self.engine.ledger();
         let timeout = self.engine.poll_timeout();
+        let holdings = self.engine.holdings();
+        // After the order to finish, the last connections may still be saying farewell.
+        let ports = if told_to_finish { 0 } else { holdings.ports };
+        if (Holdings { ports, ..holdings }) != Holdings::default() {
+            truth.violate("with the last session, memory and ports go back", format!("{holdings:?}"));
+        }
         let over = sessions.live == 0 && requests.in_progress == 0 && self.engine.is_idle() && timeout.is_none();
         if !over {
             let details = format!(

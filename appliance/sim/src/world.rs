@@ -251,7 +251,7 @@ impl World {
         if !self.go_on() || self.options.production_only {
             return;
         }
-        self.engine.check_end(self.clock.now(), &mut self.truth);
+        self.engine.check_end(self.clock.now(), self.faults.finish, &mut self.truth);
         let extent = terms::extent(&self.plan, &self.faults, self.patient);
         let ledger = self.engine.engine().ledger().clone();
         verdict::check(&self.plan, &mut self.truth, self.engine.records(), &ledger, extent);

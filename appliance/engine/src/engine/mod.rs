@@ -2,6 +2,7 @@
 
 mod backlog;
 mod far;
+mod holdings;
 mod slot;
 #[cfg(test)]
 mod tests;
@@ -22,6 +23,7 @@ use crate::time::Time;
 use crate::timers::Timers;
 use backlog::{Share, Sum};
 use far::Far;
+pub use holdings::Holdings;
 use slot::{Slot, Work};
 use slotmap::{SlotMap, new_key_type};
 use std::collections::VecDeque;

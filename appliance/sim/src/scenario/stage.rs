@@ -108,7 +108,7 @@ impl Stage<'_> {
                 break;
             }
         }
-        self.engine.check_end(self.clock.now(), &mut self.truth);
+        self.engine.check_end(self.clock.now(), self.scenario.settings.finish, &mut self.truth);
     }
 
     fn is_at_rest(&self) -> bool {
