@@ -230,7 +230,9 @@ fn choices() {
     check_line(
         "\"auto\"",
         "'gopher'",
-        &["service[0].protocol: `gopher` is not known in this version; use one of auto, http, redis, tls, raw"],
+        &[
+            "service[0].protocol: `gopher` is not known in this version; use one of auto, http, memcached, redis, tls, raw",
+        ],
     );
     check_line("\"turns\"", "'fast'", &["service[0].pacing: `fast` is not known"]);
     for percent in ["-0.1", "100.1", "inf"] {

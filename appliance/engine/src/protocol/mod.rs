@@ -8,6 +8,7 @@
 //! A protocol is one file, one line in [`PROTOCOLS`] and one page in `docs/protocols/`.
 
 pub mod http1;
+pub mod memcached;
 pub mod redis;
 mod table;
 pub mod tls;

@@ -1,4 +1,5 @@
 //! Framers, each by dialogues as they stand on the wire, cut at every place.
 
 mod dialogue;
+mod memcached;
 mod redis;
