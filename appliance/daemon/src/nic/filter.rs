@@ -3,8 +3,10 @@
 //! It passes TCP of both directions of every origin, and of every target: the box's own replay must not appear on the
 //! mirror, and the engine can raise its loop alarm only for frames that it sees. In the pcap language the word `vlan`
 //! moves the offsets of everything to its right, up to the end of the expression. So every term comes once for untagged
-//! frames, then for one tag, then for two, and the user's own filter stands inside of each. Tunnels, fragments without a
-//! TCP header and IPv6 extension headers cannot be matched by it.
+//! frames, then for one tag, then for two, and the user's own filter stands inside of each.
+//!
+//! The language does not look inside tunnels, nor behind a fragment's start or IPv6 extension headers. What is wrapped in such
+//! a way passes whatever it holds, and the engine sorts it out; the user's filter sees its outermost addresses.
 
 use std::collections::BTreeSet;
 use tapcopy_engine::config::{Origin, Service};
@@ -14,15 +16,29 @@ use tapcopy_engine::message::LinkType;
 /// Beyond it the filter matches ports only, and the engine sorts out the rest.
 const SERVERS_MAX: usize = 40;
 
+/// IP packets in which the engine may find a segment that the filter cannot see: later fragments, extension headers (hop by hop,
+/// routing, fragment, authentication, destination options), IP in IP, GRE with ERSPAN, VXLAN at both of its ports, GENEVE.
+const WRAPPED_IP: &str = "ip[6:2] & 0x1fff != 0 or ip proto 4 or ip proto 41 or ip proto 47 \
+    or ip6[6] = 0 or ip6[6] = 43 or ip6[6] = 44 or ip6[6] = 51 or ip6[6] = 60 or ip6[6] = 4 or ip6[6] = 41 or ip6[6] = 47 \
+    or udp dst port 4789 or udp dst port 8472 or udp dst port 6081";
+
+/// The same of Ethernet frames: MPLS and PPPoE.
+const WRAPPED_ETHERNET: &str = "ether proto 0x8847 or ether proto 0x8848 or ether proto 0x8864";
+
 /// The filter of a mirror NIC. Without a service, all frames are wanted: there are no settings yet.
 pub fn derive(services: &[Service], extra: Option<&str>, link: LinkType) -> String {
     if services.is_empty() {
         return extra.unwrap_or_default().to_owned();
     }
     let servers = servers(services).join(" or ");
+    let wrapped = match link {
+        LinkType::Ethernet => format!("{WRAPPED_IP} or {WRAPPED_ETHERNET}"),
+        _ => WRAPPED_IP.to_owned(),
+    };
+    let wanted = format!("(tcp and ({servers})) or {wrapped}");
     let wanted = match extra {
-        Some(extra) => format!("tcp and ({servers}) and ({extra})"),
-        None => format!("tcp and ({servers})"),
+        Some(extra) => format!("({wanted}) and ({extra})"),
+        None => wanted,
     };
     match link {
         LinkType::Ethernet => format!("({wanted}) or (vlan and (({wanted}) or (vlan and ({wanted}))))"),
@@ -105,6 +121,56 @@ mod tests {
                 &[(&frame(tags, client, 999, server, 80), false), (&frame(tags, [10, 1, 1, 2], 999, server, 80), true)],
             );
         }
+    }
+
+    /// An Ethernet frame of `ethertype` with `bytes`, behind `tags`.
+    fn wrapped(tags: usize, ethertype: u16, bytes: &[u8]) -> Vec<u8> {
+        let mut frame = vec![0; 12];
+        frame.extend([0x81, 0x00, 0, 7].repeat(tags));
+        frame.extend(ethertype.to_be_bytes());
+        frame.extend(bytes);
+        frame.resize(frame.len() + 60, 0);
+        frame
+    }
+
+    /// An IPv4 header of `protocol` with the flags and fragment offset, and a UDP header to `port`.
+    fn packet(protocol: u8, fragment: [u8; 2], port: u16) -> Vec<u8> {
+        let mut packet = vec![0x45, 0, 0, 80, 0, 1, fragment[0], fragment[1], 64, protocol, 0, 0];
+        packet.extend([192, 0, 2, 1, 192, 0, 2, 2, 0x80, 0x00]);
+        packet.extend(port.to_be_bytes());
+        packet
+    }
+
+    #[test]
+    fn what_cannot_be_looked_into_passes() {
+        let services = [service(vec![Origin::Address("10.0.0.1:80".parse().unwrap())])];
+        let ipv6 = |next: u8| [vec![0x60, 0, 0, 0, 0, 40, next, 64], vec![0xfd; 32]].concat();
+        let cases = [
+            (0x8847, vec![0; 20], true),
+            (0x8848, vec![0; 20], true),
+            (0x8864, vec![0; 20], true),
+            (0x0806, vec![0; 20], false),
+            (0x0800, packet(6, [0x00, 0x10], 0), true),
+            (0x0800, packet(6, [0x20, 0x00], 0), false),
+            (0x0800, packet(4, [0, 0], 0), true),
+            (0x0800, packet(41, [0, 0], 0), true),
+            (0x0800, packet(47, [0, 0], 0), true),
+            (0x0800, packet(17, [0, 0], 4789), true),
+            (0x0800, packet(17, [0, 0], 8472), true),
+            (0x0800, packet(17, [0, 0], 6081), true),
+            (0x0800, packet(17, [0, 0], 53), false),
+            (0x86dd, ipv6(6), false),
+            (0x86dd, ipv6(44), true),
+            (0x86dd, ipv6(60), true),
+            (0x86dd, ipv6(47), true),
+        ];
+        for tags in 0..3 {
+            for (ethertype, bytes, passes) in &cases {
+                check(&services, None, &[(&wrapped(tags, *ethertype, bytes), *passes)]);
+            }
+        }
+        let outer = wrapped(0, 0x0800, &packet(47, [0, 0], 0));
+        check(&services, Some("not host 192.0.2.2"), &[(&outer, false)]);
     }
 
     #[test]
