@@ -88,3 +88,29 @@ class Box:
         assert took < 5.0, f"tapcopy took {took:.1f} s to end"
         ledger: Ledger = json.loads(self.summary_file.read_text())
         return ledger
+
+
+class Replay:
+    """One run of `tapcopy replay`, from start to summary."""
+
+    def __init__(self, namespace: Namespace, folder: Path, *words: str | Path, target_map: str = MAP) -> None:
+        self.summary_file = folder / "summary.json"
+        folder.mkdir(exist_ok=True)
+        flags = ["--target-nic", "target0", "--pool", POOL, "-x", target_map, "--summary", str(self.summary_file)]
+        self.process = Process(namespace, [str(binary()), "replay", *map(str, words), *flags], folder / "replay.log")
+
+    def finish(self, timeout: float = 120.0) -> Ledger:
+        """Its summary, once the captures are at their end."""
+        status = self.process.wait(timeout)
+        assert status == 0, f"tapcopy ended with status {status}: {self.process.last_words()}"
+        ledger: Ledger = json.loads(self.summary_file.read_text())
+        return ledger
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> Ledger:
+        """Its summary, after a signal."""
+        begin = time.monotonic()
+        self.process.send_signal(number)
+        ledger = self.finish(timeout=8.0)
+        took = time.monotonic() - begin
+        assert took < 5.0, f"tapcopy took {took:.1f} s to end"
+        return ledger

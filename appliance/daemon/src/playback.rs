@@ -12,10 +12,17 @@ use std::time::Duration;
 use tapcopy_engine::config::Speed;
 use tapcopy_engine::{Backlog, Command, Input, Limits, Time};
 
-/// Requests that wait for the target at which playing without think times waits.
-const BACKLOG_REQUESTS: u64 = 1_024;
+/// Requests that wait for the target at which playing without think times waits, at most.
+const BACKLOG_REQUESTS_MAX: u64 = 1_024;
+/// The same at first, and at least: a target that is all but dead still answers so many within the engine's limit.
+const BACKLOG_REQUESTS_MIN: u64 = 16;
+/// How long the last of the requests that wait should have to, at the pace at which the target settles them: far less than
+/// the engine's limit for an answer, because a target may serve them one by one.
+const HORIZON: Duration = Duration::from_secs(5);
 /// Bytes of requests at which it does: half of what a session may hold, because they may all be one session's.
 const BACKLOG_BYTES: u64 = 4 << 20;
+/// Bytes of the answers to come at which it does: what the target sends at once, each connection gets a part of.
+const BACKLOG_ANSWER_BYTES: u64 = 16 << 20;
 /// How long to wait for a target that settles nothing: longer than the engine's own limits for a connection and an answer,
 /// so that in truth only a defect can last so long.
 const STALL: Duration = Duration::from_secs(60);
@@ -45,26 +52,53 @@ pub struct Playback {
 }
 
 /// Holds reading back while the target has enough to do.
-#[derive(Default)]
 struct Throttle {
+    /// Requests that may wait for the target.
+    window: u64,
+    /// When the window was last fitted to the target's pace, and how many requests had their outcome.
+    fitted: (Time, u64),
     backlog: Backlog,
     /// Since when the backlog has not become smaller.
     since: Option<Time>,
 }
 
+impl Default for Throttle {
+    fn default() -> Self {
+        let fitted = (Time::ZERO, 0);
+        Self { window: BACKLOG_REQUESTS_MIN, fitted, backlog: Backlog::default(), since: None }
+    }
+}
+
 impl Throttle {
     fn holds(&mut self, now: Time, speed: Speed, backlog: Backlog) -> bool {
-        let is_much = backlog.requests >= BACKLOG_REQUESTS || backlog.bytes >= BACKLOG_BYTES;
+        self.fit(now, backlog.settled);
+        let is_much = backlog.requests >= self.window
+            || backlog.bytes >= BACKLOG_BYTES
+            || backlog.answer_bytes >= BACKLOG_ANSWER_BYTES;
         let is_enough = backlog.is_full || (speed == Speed::Max && is_much);
         if !is_enough {
             self.since = None;
             return false;
         }
         let before = std::mem::replace(&mut self.backlog, backlog);
-        if backlog.requests < before.requests || backlog.bytes < before.bytes {
+        if backlog.requests < before.requests || backlog.bytes < before.bytes || backlog.settled > before.settled {
             self.since = Some(now);
         }
         now.since(*self.since.get_or_insert(now)) < STALL
+    }
+
+    /// Fits the window to the target's pace, once there is enough to tell it by; it at most doubles, because answers come
+    /// in bursts.
+    fn fit(&mut self, now: Time, settled: u64) {
+        let (since, before) = self.fitted;
+        let (took, count) = (now.since(since), settled - before);
+        if count < BACKLOG_REQUESTS_MIN && took < HORIZON {
+            return;
+        }
+        let within_horizon = count as f64 * HORIZON.as_secs_f64() / took.as_secs_f64().max(1e-6);
+        let max = BACKLOG_REQUESTS_MAX.min(self.window * 2);
+        self.window = (within_horizon as u64).clamp(BACKLOG_REQUESTS_MIN, max);
+        self.fitted = (now, settled);
     }
 }
 
@@ -261,23 +295,46 @@ mod tests {
     fn without_think_times_the_target_sets_the_pace() {
         let mut throttle = Throttle::default();
         let at = Time::from_millis;
-        let mut holds =
-            |now, requests, bytes| throttle.holds(at(now), Speed::Max, Backlog { requests, bytes, is_full: false });
-        assert!(!holds(0, BACKLOG_REQUESTS - 1, BACKLOG_BYTES - 1));
-        assert!(holds(1, 0, BACKLOG_BYTES));
-        assert!(holds(2, BACKLOG_REQUESTS, 0));
-        assert!(holds(59_000, BACKLOG_REQUESTS + 1, 0));
-        assert!(holds(60_500, BACKLOG_REQUESTS, 0), "progress");
-        assert!(holds(120_000, BACKLOG_REQUESTS, 0));
-        assert!(!holds(120_501, BACKLOG_REQUESTS, 0), "a defect of the engine does not stop it for ever");
-        assert!(!holds(120_502, 0, 0));
+        let mut holds = |now, requests, bytes, answer_bytes| {
+            let backlog = Backlog { requests, bytes, answer_bytes, ..Backlog::default() };
+            throttle.holds(at(now), Speed::Max, backlog)
+        };
+        assert!(!holds(0, BACKLOG_REQUESTS_MIN - 1, BACKLOG_BYTES - 1, BACKLOG_ANSWER_BYTES - 1));
+        assert!(holds(1, 0, BACKLOG_BYTES, 0));
+        assert!(holds(1, 0, 0, BACKLOG_ANSWER_BYTES));
+        assert!(holds(2, BACKLOG_REQUESTS_MIN, 0, 0));
+        assert!(holds(59_000, BACKLOG_REQUESTS_MIN + 1, 0, 0));
+        assert!(holds(60_500, BACKLOG_REQUESTS_MIN, 0, 0), "progress");
+        assert!(holds(120_000, BACKLOG_REQUESTS_MIN, 0, 0));
+        assert!(!holds(120_501, BACKLOG_REQUESTS_MIN, 0, 0), "a defect of the engine does not stop it for ever");
+        assert!(!holds(120_502, 0, 0, 0));
+    }
+
+    /// The window that comes of a target which takes `service` for each request, one by one or all at once.
+    fn window(service: Duration, is_serial: bool) -> u64 {
+        let mut throttle = Throttle::default();
+        let (mut now, mut settled) = (Time::ZERO, 0);
+        for _ in 0..1_000 {
+            let count = if is_serial { 1 } else { throttle.window };
+            (now, settled) = (now + service, settled + count);
+            throttle.fit(now, settled);
+        }
+        throttle.window
+    }
+
+    #[test]
+    fn as_many_requests_wait_as_the_target_settles_in_time() {
+        assert_eq!(window(Duration::from_micros(100), true), BACKLOG_REQUESTS_MAX);
+        assert_eq!(window(Duration::from_millis(50), true), 100, "20 a second");
+        assert_eq!(window(Duration::from_secs(2), true), BACKLOG_REQUESTS_MIN);
+        assert_eq!(window(Duration::from_secs(2), false), BACKLOG_REQUESTS_MAX);
     }
 
     #[test]
     fn at_production_s_pace_only_a_loss_is_waited_for() {
         let mut throttle = Throttle::default();
         let mut holds = |is_full| {
-            let backlog = Backlog { requests: 100_000, bytes: 100 << 20, is_full };
+            let backlog = Backlog { requests: 100_000, bytes: 100 << 20, is_full, ..Backlog::default() };
             throttle.holds(Time::ZERO, Speed::Times(1.0), backlog)
         };
         assert!(!holds(false));

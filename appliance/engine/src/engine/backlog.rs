@@ -15,6 +15,10 @@ pub struct Backlog {
     pub requests: u64,
     /// Request bytes that could be sent, were it not for the target.
     pub bytes: u64,
+    /// Bytes that the origin answered to those requests, of each session the next few.
+    pub answer_bytes: u64,
+    /// Requests with an outcome so far: how fast the target is.
+    pub settled: u64,
     /// Whether more frames may cost requests: a session has half of what it may hold, or the pool is nearly exhausted and
     /// ports of it will be free again after their rest.
     pub is_full: bool,
@@ -25,15 +29,17 @@ pub struct Backlog {
 pub(super) struct Share {
     requests: u64,
     bytes: u64,
+    answer_bytes: u64,
     is_crowded: bool,
 }
 
 impl Share {
     /// The share of a session's exchanges.
     pub fn of(exchanges: &Exchanges, limits: &Limits) -> Self {
-        let (requests, bytes) = (exchanges.owed_by_target(), exchanges.outbox.ready_bytes());
+        let (requests, answer_bytes) = exchanges.owed_by_target();
+        let bytes = exchanges.outbox.ready_bytes();
         let is_crowded = requests > limits.exchanges as u64 / 2 || bytes > limits.outbox_bytes as u64 / 2;
-        Self { requests, bytes, is_crowded }
+        Self { requests, bytes, answer_bytes, is_crowded }
     }
 }
 
@@ -42,6 +48,7 @@ impl Share {
 pub(super) struct Sum {
     requests: u64,
     bytes: u64,
+    answer_bytes: u64,
     crowded: u64,
 }
 
@@ -50,13 +57,15 @@ impl Sum {
     pub fn exchange(&mut self, before: &mut Share, after: Share) {
         self.requests = self.requests - before.requests + after.requests;
         self.bytes = self.bytes - before.bytes + after.bytes;
+        self.answer_bytes = self.answer_bytes - before.answer_bytes + after.answer_bytes;
         self.crowded = self.crowded - u64::from(before.is_crowded) + u64::from(after.is_crowded);
         *before = after;
     }
 
     /// The whole of it.
-    pub fn backlog(&self, limits: &Limits, is_pool_scarce: bool) -> Backlog {
+    pub fn backlog(&self, limits: &Limits, settled: u64, is_pool_scarce: bool) -> Backlog {
         let is_full = self.crowded > 0 || self.bytes > limits.outboxes_bytes as u64 / 2 || is_pool_scarce;
-        Backlog { requests: self.requests, bytes: self.bytes, is_full }
+        let Self { requests, bytes, answer_bytes, .. } = *self;
+        Backlog { requests, bytes, answer_bytes, settled, is_full }
     }
 }

@@ -463,7 +463,9 @@ impl Engine {
 
     /// What the target has yet to do: a driver that can wait does so, and loses nothing.
     pub fn backlog(&self) -> Backlog {
-        self.backlog.backlog(&self.books.limits, self.pool.is_scarce())
+        let requests = &self.books.ledger.requests;
+        let settled = requests.captured - requests.in_progress;
+        self.backlog.backlog(&self.books.limits, settled, self.pool.is_scarce())
     }
 
     /// Whether no session is left; after `Command::Finish` this is the end.

@@ -124,7 +124,7 @@ fn only_what_waits_for_the_target_alone_is_backlog() {
     show(&mut engine, now, &packet(1_000, 101, 0x18, &REQUEST[..9]));
     assert_eq!(engine.backlog(), Backlog::default(), "the rest of the request is not read yet");
     show(&mut engine, now, &packet(1_000, 110, 0x18, &REQUEST[9..]));
-    let backlog = Backlog { requests: 1, bytes: REQUEST.len() as u64, is_full: false };
+    let backlog = Backlog { requests: 1, bytes: REQUEST.len() as u64, ..Backlog::default() };
     assert_eq!(engine.backlog(), backlog, "the connection to the target opens");
     while engine.poll_output().is_some() {}
     assert_eq!(engine.backlog(), Backlog::default(), "it is sent, and the origin's answer is not read yet");

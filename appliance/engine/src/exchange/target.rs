@@ -9,6 +9,9 @@ use crate::message::Outcome;
 use crate::protocol::{AtClose, Boundary, Framer, Part};
 use crate::time::Time;
 
+/// Answers that a target may be busy with at once on one connection: it gives them one after the other.
+const ANSWERS_UNDER_WAY: u64 = 4;
+
 /// What the target's bytes mean for the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Connection {
@@ -324,10 +327,13 @@ impl Exchanges {
         }
     }
 
-    /// Requests that wait for the target alone, whatever the mirror has yet to show.
-    pub fn owed_by_target(&self) -> u64 {
+    /// Requests that wait for the target alone, whatever the mirror has yet to show; and the bytes of the origin's answers to
+    /// the first of them: the others are not under way yet.
+    pub fn owed_by_target(&self) -> (u64, u64) {
         let to = if self.outbox.ready_bytes() > 0 { self.next_id() } else { self.origin_at };
-        to.saturating_sub(self.target_at)
+        let first = self.target_at..to.min(self.target_at + ANSWERS_UNDER_WAY);
+        let answer_bytes = first.filter_map(|id| self.get(id)).map(|exchange| exchange.origin.wire_bytes).sum();
+        (to.saturating_sub(self.target_at), answer_bytes)
     }
 
     /// Whether a request is under way.
