@@ -25,8 +25,8 @@ const BAD_CHECKSUMS: Levels = Levels { notice: 0.0, warning: 0.001, critical: 0.
 const LOST: Levels = Levels { notice: 0.0, warning: 0.000_1, critical: 0.01 };
 /// Frames dropped by this machine.
 const DROPPED: Levels = Levels { notice: 0.0, warning: 0.000_01, critical: 0.01 };
-/// Frames in an encapsulation that the box reads, but a mirror NIC's filter does not.
-const ENCAPSULATED: Levels = Levels { notice: 0.0, warning: 0.01, critical: 0.5 };
+/// Frames in an encapsulation that the box reads.
+const ENCAPSULATED: Levels = Levels { notice: 0.0, warning: f64::INFINITY, critical: f64::INFINITY };
 /// Frames in an encapsulation that the box does not read.
 const UNREADABLE: Levels = Levels { notice: 0.0, warning: 0.01, critical: 0.5 };
 /// Of wrong checksums, the share left to the senders' NICs from which on these explain them.
@@ -282,19 +282,11 @@ fn oversubscribed(figures: &Figures) -> Option<Finding> {
 
 fn encapsulated(figures: &Figures) -> Option<Finding> {
     let traffic = &figures.traffic;
-    // The filter of a mirror NIC passes two tags.
-    let tunnels: Vec<_> = traffic.wrappings.iter().filter(|(word, _)| **word != "stacked_vlan_tags").collect();
-    let (word, frames) = tunnels.into_iter().max_by_key(|(_, frames)| **frames)?;
+    let tunnels = traffic.wrappings.iter().filter(|(word, _)| **word != "stacked_vlan_tags");
+    let (word, frames) = tunnels.max_by_key(|(_, frames)| **frames)?;
     let severity = ENCAPSULATED.of(share(*frames, traffic.tcp_frames))?;
-    let is_live = !figures.intake.nics.is_empty();
     let summary = format!("{} of the segments are wrapped in {word}.", percent(share(*frames, traffic.tcp_frames)));
-    let (severity, mend) = if is_live {
-        let mend = "have the mirror delivered bare (a local SPAN port, not a tunnel); captures of it (`tcpdump -w`) can be \
-                    replayed as they are, but the filter of a mirror NIC does not look inside";
-        (severity, mend)
-    } else {
-        (Notice, "nothing need be done: captures are looked into")
-    };
+    let mend = "nothing need be done: tunnels are looked into; a user's own filter (-F) sees their outermost addresses";
     let evidence = [("which", Figure::Word((*word).to_owned())), ("frames", Count(*frames))];
     Some(finding(Kind::Encapsulated, severity, summary, evidence, mend))
 }
