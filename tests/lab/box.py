@@ -28,14 +28,13 @@ def binary() -> Path:
 class Box:
     """One run of `tapcopy run`, from start to summary."""
 
-    def __init__(self, namespace: Namespace, folder: Path) -> None:
+    def __init__(self, namespace: Namespace, folder: Path, settings: Path | None = None) -> None:
         self.namespace = namespace
         self.summary_file = folder / "summary.json"
         folder.mkdir(exist_ok=True)
+        flags = ["--mirror-nic", "mirror0", "--target-nic", "target0", "--pool", POOL, "-x", MAP]
         self.command = [
-            str(binary()), "run",
-            "--mirror-nic", "mirror0", "--target-nic", "target0",
-            "--pool", POOL, "-x", MAP,
+            str(binary()), "run", *(flags if settings is None else ["--settings", str(settings)]),
             "--summary", str(self.summary_file), "--listen", f"{PAGE[0]}:{PAGE[1]}", "--data", str(folder / "data"),
         ]  # fmt: skip
         self.process = Process(namespace, self.command, folder / "box.log")

@@ -137,10 +137,10 @@ class Lab:
         for watch in self._watches.values():
             watch.ready()
 
-    def start_box(self) -> Box:
-        """Starts the appliance and waits until it captures."""
+    def start_box(self, settings: Path | None = None) -> Box:
+        """Starts the appliance, on these settings or on flags for everything, and waits until it captures."""
         self._boxes += 1
-        box = Box(self.box_host, self.folder / f"box{self._boxes}")
+        box = Box(self.box_host, self.folder / f"box{self._boxes}", settings)
         self._ends.callback(box.process.kill)
         box.ready()
         return box

@@ -23,6 +23,7 @@ fn text(snapshot: &Snapshot, clock: &Clock) -> String {
     frames_and_sessions(&snapshot.ledger, &mut text);
     requests(&snapshot.ledger, &mut text);
     target(snapshot, &mut text);
+    recording(&snapshot.ledger, &mut text);
     latency(&snapshot.ledger, &mut text);
     text.0
 }
@@ -87,6 +88,14 @@ fn target(snapshot: &Snapshot, text: &mut Text) {
     text.counter("target_connections_opened_total", "Connections begun.", target.connections_opened);
     text.reasons("target_reconnects_total", "Of these, beyond a session's first.", &target.reconnects);
     text.counter("target_retransmits_total", "Segments sent again.", target.retransmits);
+}
+
+fn recording(ledger: &Ledger, text: &mut Text) {
+    let record = &ledger.record;
+    text.counter("record_frames_total", "Frames recorded.", record.frames);
+    text.counter("record_bytes_total", "Bytes of the recorded files.", record.bytes);
+    text.counter("record_files_total", "Recorded files closed.", record.files);
+    text.reasons("record_dropped_total", "Frames that were to be recorded and were not.", &record.dropped);
 }
 
 fn latency(ledger: &Ledger, text: &mut Text) {
