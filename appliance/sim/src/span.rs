@@ -44,12 +44,46 @@ pub struct Tag {
     pub len: u64,
 }
 
-/// Both directions' first sequence numbers.
-#[derive(Clone, Copy, Debug, Default)]
+/// The connections on one pair of addresses and ports.
+#[derive(Debug, Default)]
 struct Flow {
+    /// The session whose SYN comes next.
+    expected: usize,
+    connections: Vec<Opened>,
+}
+
+/// A connection whose SYN has passed, with both directions' first sequence numbers.
+#[derive(Debug)]
+struct Opened {
     session: usize,
     client_first: u32,
-    origin_first: u32,
+    origin_first: Option<u32>,
+}
+
+/// More than any stream of a run is long.
+const STREAM_MAX: u32 = 1 << 26;
+
+impl Flow {
+    /// The connection of a segment. What was on its way when the addresses were taken again belongs to the one before: the
+    /// sequence numbers tell.
+    fn connection_of(&mut self, segment: &Segment, from_client: bool) -> Option<&mut Opened> {
+        let opens = from_client && segment.flags & flag::SYN != 0;
+        if opens && !self.connections.iter().any(|opened| opened.client_first == segment.seq) {
+            self.connections.push(Opened { session: self.expected, client_first: segment.seq, origin_first: None });
+        }
+        self.connections.iter_mut().rev().find(|opened| opened.has(segment, from_client))
+    }
+}
+
+impl Opened {
+    fn has(&self, segment: &Segment, from_client: bool) -> bool {
+        let (own, other) = match from_client {
+            true => (Some(self.client_first), self.origin_first),
+            false => (self.origin_first, Some(self.client_first)),
+        };
+        let near = |number: u32, first: Option<u32>| first.is_some_and(|first| number.wrapping_sub(first) < STREAM_MAX);
+        near(segment.seq, own) || segment.flags & flag::ACK != 0 && near(segment.ack, other)
+    }
 }
 
 /// The mirror port.
@@ -78,8 +112,7 @@ impl Span {
 
     /// A session begins on these addresses.
     pub fn expect(&mut self, client: SocketAddr, origin: SocketAddr, session: usize) {
-        let flow = self.flows.entry((client, origin)).or_default();
-        flow.session = session;
+        self.flows.entry((client, origin)).or_default().expected = session;
     }
 
     /// A packet passes the switch: the frames that the mirror shows of it, at their times.
@@ -147,15 +180,15 @@ impl Span {
     fn tag(&mut self, packet: &[u8], from_client: bool) -> Option<Tag> {
         let segment = Segment::parse(packet)?;
         let key = if from_client { (segment.src, segment.dst) } else { (segment.dst, segment.src) };
-        let flow = self.flows.get_mut(&key)?;
-        let first = if from_client { &mut flow.client_first } else { &mut flow.origin_first };
+        let opened = self.flows.get_mut(&key)?.connection_of(&segment, from_client)?;
         let opens = segment.flags & flag::SYN != 0;
-        if opens {
-            *first = segment.seq;
-        }
-        let offset = u64::from(segment.seq.wrapping_sub(*first).wrapping_sub(1));
+        let first = match from_client {
+            true => opened.client_first,
+            false => *opened.origin_first.get_or_insert(segment.seq),
+        };
+        let offset = u64::from(segment.seq.wrapping_sub(first).wrapping_sub(1));
         Some(Tag {
-            session: flow.session,
+            session: opened.session,
             from_client,
             opens: opens && from_client,
             closes: segment.flags & flag::FIN != 0,
