@@ -13,6 +13,20 @@ pub fn alteration<'p>(plan: &'p Plan, truth: &Truth, request: usize) -> Option<&
     plan.requests[request].alteration.as_ref().filter(|_| answered)
 }
 
+/// Whether, on a connection to a target, the answer in a request's place was another's: a target that has swallowed a request
+/// and goes on to answer the next has, by the order of HTTP/1.1 (RFC 9112, section 9.3.2), answered the swallowed one with it.
+pub fn is_answered_by_another(plan: &Plan, truth: &Truth, request: usize) -> bool {
+    let session = &plan.sessions[plan.requests[request].session];
+    let on_connection = |connection: usize| {
+        let read_on = |id: &usize| truth.requests[*id].reads.iter().find(|read| read.connection == connection);
+        let read = session.requests.clone().filter(|id| read_on(id).is_some());
+        let answered = read.clone().filter(|id| read_on(id).is_some_and(|read| read.answer_bytes > 0));
+        read.zip(answered).any(|(asked, answering)| asked == request && answering != request)
+    };
+    let framed = plan.topology.services[session.service].kind == Kind::Http;
+    framed && truth.requests[request].reads.iter().any(|read| on_connection(read.connection))
+}
+
 /// Without a framer one exchange is a turn: it may hold several requests, or parts of them, and answers to earlier ones.
 pub struct Turn {
     session: usize,

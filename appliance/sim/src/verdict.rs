@@ -2,7 +2,7 @@
 
 use crate::plan::{Kind, Plan, SessionPlan};
 use crate::truth::{RequestTruth, Truth};
-use crate::turn::{Turn, alteration};
+use crate::turn::{Turn, alteration, is_answered_by_another};
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -134,7 +134,9 @@ fn check_difference(
     let turn = Turn::of(plan, truth, records, record);
     let told_within =
         |turn: &Turn| turn.requests.iter().any(|request| turn.tells(plan, truth, *request, found, extent));
-    if !candidates.iter().any(told) && !turn.as_ref().is_some_and(told_within) {
+    let by_another = |request: &usize| is_answered_by_another(plan, truth, *request);
+    if !candidates.iter().any(|request| told(request) || by_another(request)) && !turn.as_ref().is_some_and(told_within)
+    {
         let within = turn.as_ref().map(|turn| turn.requests.as_slice()).unwrap_or_default();
         let planned: Vec<_> = candidates
             .iter()
