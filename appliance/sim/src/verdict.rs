@@ -199,8 +199,10 @@ fn check_request(plan: &Plan, truth: &mut Truth, request: usize, record: Option<
         truth.violate("a record's exchange, length and service are the request's", details);
     }
     check_latency(plan, truth, request, record, extent);
-    truth.judged += usize::from(extent.answered);
-    if extent.answered {
+    // A client that has its answer early and resets takes back what its stack has not sent yet.
+    let taken_back = early && truth.requests[request].last_shown.is_none();
+    truth.judged += usize::from(extent.answered && !taken_back);
+    if extent.answered && !taken_back {
         check_answer(plan, truth, request, record, extent);
     }
 }
