@@ -6,6 +6,7 @@ use crate::plan::{Kind, Plan};
 use crate::report::Violation;
 use core::ops::Range;
 use core::time::Duration;
+use shown::Coverage;
 use tapcopy_engine::Time;
 use tapcopy_engine::config::{Pacing, Speed};
 
@@ -61,6 +62,8 @@ pub struct SessionTruth {
     pub client_frames: Vec<(Time, Range<u64>)>,
     /// The origin's bytes as the mirror showed them.
     pub origin_frames: Vec<Range<u64>>,
+    /// How far each side's bytes were shown without a hole: the client's, the origin's.
+    coverage: [Coverage; 2],
     /// Segments with bytes, shown so long after the end that the engine may have forgotten the session: a peer that missed
     /// the end sends again, or probes, and the engine must take that for a session whose beginning it did not see.
     pub late: u64,
@@ -81,6 +84,10 @@ pub struct RequestTruth {
     pub last_shown: Option<Time>,
     /// Stamps of the first frames with the answer's first and last byte, as shown.
     pub answer_shown: (Option<Time>, Option<Time>),
+    /// When the mirror had shown every byte up to its end, on the engine's clock.
+    pub whole_at: Option<Time>,
+    /// When the mirror had shown every byte up to the answer's first, on the engine's clock.
+    pub answer_begun_at: Option<Time>,
     /// When targets' applications read it.
     pub reads: Vec<Read>,
 }
@@ -248,15 +255,16 @@ impl Truth {
         if request > first {
             let before = &self.requests[request - 1];
             let gap = now_or(truth.shown_at, now).since(before.shown_at.unwrap_or_default());
-            let answered_at = before.reads.last().and_then(|read| read.answered_at).unwrap_or(now);
-            latest = latest.max(answered_at + gap);
+            // An answer may come before the end of its request, behind which the next one must stay.
+            let done = before.reads.last().and_then(|read| Some(read.answered_at?.max(read.whole_at?)));
+            latest = latest.max(done.unwrap_or(now) + gap);
         }
         // A request is released when it is whole, and a turn without framer may be known to be whole by its answer only.
-        let whole = [truth.last_shown, truth.answer_shown.1].into_iter().flatten().count() == 2;
-        if whole
-            && now > latest + PROMPT
-            && now > now_or(truth.shown_at, now) + PROMPT + plan.requests[request].answer.delay
-        {
+        let framed = plan.topology.services[plan.sessions[plan.requests[request].session].service].kind == Kind::Http;
+        let answer_begun = if framed { Some(Time::ZERO) } else { truth.answer_begun_at };
+        let Some(known_at) = truth.whole_at.zip(answer_begun).map(|(one, other)| one.max(other)) else { return };
+        let latest = latest.max(known_at);
+        if now > latest + PROMPT {
             let details =
                 format!("request {request} arrived at {now:?}, later than {latest:?} by more than {PROMPT:?}");
             self.violate("a request is released when its turn has come", details);

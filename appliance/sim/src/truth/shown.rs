@@ -5,6 +5,7 @@ use crate::plan::Plan;
 use crate::span::Tag;
 use core::ops::Range;
 use core::time::Duration;
+use std::collections::BTreeMap;
 use tapcopy_engine::Time;
 
 /// How long after a session's end the engine must still know it.
@@ -13,7 +14,7 @@ const AFTERLIFE: Duration = Duration::from_secs(15);
 impl Truth {
     /// A frame of a session is shown to the engine: stamped `captured_at`, at `now` on the engine's clock.
     pub fn show(&mut self, plan: &Plan, tag: Tag, captured_at: Time, now: Time) {
-        self.sessions[tag.session].show(tag, captured_at, now);
+        let covered = self.sessions[tag.session].show(tag, captured_at, now);
         let range = tag.offset..tag.offset + tag.len;
         let mut begins = 0;
         for request in plan.sessions[tag.session].requests.clone() {
@@ -21,11 +22,33 @@ impl Truth {
             let truth = &mut self.requests[request];
             if tag.from_client {
                 truth.show_request(&range, begins, ends, captured_at, now);
+                truth.whole_at = truth.whole_at.or((ends <= covered).then_some(now));
             } else {
                 truth.show_answer(&range, captured_at);
+                let begun = truth.answer.as_ref().is_some_and(|answer| answer.start < covered);
+                truth.answer_begun_at = truth.answer_begun_at.or(begun.then_some(now));
             }
             begins = ends;
         }
+    }
+}
+
+/// How far a stream was shown without a hole, and what was shown beyond.
+#[derive(Clone, Debug, Default)]
+pub struct Coverage {
+    end: u64,
+    beyond: BTreeMap<u64, u64>,
+}
+
+impl Coverage {
+    /// Adds what a frame shows; returns up to where there is no hole now.
+    fn add(&mut self, from: u64, to: u64) -> u64 {
+        let known = self.beyond.entry(from).or_default();
+        *known = to.max(*known);
+        while let Some(next) = self.beyond.first_entry().filter(|next| *next.key() <= self.end) {
+            self.end = next.remove().max(self.end);
+        }
+        self.end
     }
 }
 
@@ -42,7 +65,8 @@ impl SessionTruth {
         })
     }
 
-    fn show(&mut self, tag: Tag, captured_at: Time, now: Time) {
+    /// Up to where the sender's bytes were shown without a hole, with this frame.
+    fn show(&mut self, tag: Tag, captured_at: Time, now: Time) -> u64 {
         self.shown |= tag.opens;
         let [client, origin, reset] = self.ends;
         let ended_at = reset.or(client.zip(origin).map(|(one, other)| one.max(other)));
@@ -59,6 +83,7 @@ impl SessionTruth {
             true => self.client_frames.push((captured_at, range)),
             false => self.origin_frames.push(range),
         }
+        self.coverage[usize::from(!tag.from_client)].add(tag.offset, tag.offset + tag.len)
     }
 }
 
