@@ -84,6 +84,8 @@ pub struct RequestTruth {
     pub last_shown: Option<Time>,
     /// Stamps of the first frames with the answer's first and last byte, as shown.
     pub answer_shown: (Option<Time>, Option<Time>),
+    /// Whether the mirror showed every byte up to its first.
+    pub begun: bool,
     /// When the mirror had shown every byte up to its end, on the engine's clock.
     pub whole_at: Option<Time>,
     /// When the mirror had shown every byte up to the answer's first, on the engine's clock.

@@ -22,6 +22,7 @@ impl Truth {
             let truth = &mut self.requests[request];
             if tag.from_client {
                 truth.show_request(&range, begins, ends, captured_at, now);
+                truth.begun |= begins < covered;
                 truth.whole_at = truth.whole_at.or((ends <= covered).then_some(now));
             } else {
                 truth.show_answer(&range, captured_at);
@@ -53,18 +54,6 @@ impl Coverage {
 }
 
 impl SessionTruth {
-    /// Whether bytes of the client were never shown though later ones were.
-    pub fn has_hole(&self) -> bool {
-        let mut frames: Vec<&Range<u64>> = self.client_frames.iter().map(|(_, range)| range).collect();
-        frames.sort_by_key(|range| range.start);
-        let mut end = 0;
-        frames.into_iter().any(|range| {
-            let is_behind_hole = range.start > end;
-            end = end.max(range.end);
-            is_behind_hole
-        })
-    }
-
     /// Up to where the sender's bytes were shown without a hole, with this frame.
     fn show(&mut self, tag: Tag, captured_at: Time, now: Time) -> u64 {
         self.shown |= tag.opens;
