@@ -199,8 +199,12 @@ impl Truth {
 
     fn check_retry(&mut self, plan: &Plan, connection: usize, request: usize) {
         for read in &self.requests[request].reads {
-            let before = &self.connections[read.connection];
-            let unanswered = before.closed_by_target && (read.answer_bytes == 0 || before.reset_by_target);
+            // What was on its way to a connection when the target closed it may be read after what was sent again on the next.
+            let (before, answer_bytes) = match read.connection < connection {
+                true => (&self.connections[read.connection], read.answer_bytes),
+                false => (&self.connections[connection], 0),
+            };
+            let unanswered = before.closed_by_target && (answer_bytes == 0 || before.reset_by_target);
             let permitted = plan.requests[request].idempotent && unanswered && read.connection != connection;
             if !permitted {
                 let details = format!(

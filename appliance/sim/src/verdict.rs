@@ -177,7 +177,10 @@ fn check_one_way(plan: &Plan, truth: &mut Truth, records: &[Record], clients: bo
 /// With everything seen, every record is about one request.
 fn check_known(plan: &Plan, truth: &mut Truth, record: &Record, candidates: &[usize], extent: Extent) {
     let of_client = |session: &usize| plan.sessions[*session].client == record.client;
-    if (0..plan.sessions.len()).filter(of_client).all(|session| is_certain(plan, session, extent)) {
+    let known = |session: usize| {
+        is_certain(plan, session, extent) && !truth.sessions[session].is_beyond_hole(record.captured_at)
+    };
+    if (0..plan.sessions.len()).filter(of_client).all(known) {
         let details = format!("{record:?} may be about the requests {candidates:?}");
         truth.violate("with everything seen, a record is about one request", details);
     }

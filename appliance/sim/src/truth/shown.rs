@@ -54,6 +54,12 @@ impl Coverage {
 }
 
 impl SessionTruth {
+    /// Whether a frame of the client with this stamp was shown behind a hole that nothing has filled: what it begins is unknown.
+    pub fn is_beyond_hole(&self, stamp: Time) -> bool {
+        let covered = self.coverage[0].end;
+        self.client_frames.iter().any(|(shown, range)| *shown == stamp && range.start > covered)
+    }
+
     /// Up to where the sender's bytes were shown without a hole, with this frame.
     fn show(&mut self, tag: Tag, captured_at: Time, now: Time) -> u64 {
         self.shown |= tag.opens;
