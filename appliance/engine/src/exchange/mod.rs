@@ -180,6 +180,8 @@ pub struct Exchanges {
     target_at: u64,
     /// First exchange that is a turn.
     turns_from: u64,
+    /// The target let a turn's time limit pass and has said nothing since.
+    target_silent: bool,
     /// The turn that was sent last.
     turn_sent: Option<u64>,
     requests: Step,
@@ -251,6 +253,7 @@ impl Exchanges {
             begun: 0,
             target_at: 0,
             turns_from: 0,
+            target_silent: false,
             turn_sent: None,
             requests: if midstream { Step::Out } else { Step::In },
             answers: if midstream { Step::Out } else { Step::In },

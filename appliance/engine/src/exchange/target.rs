@@ -202,6 +202,7 @@ impl Exchanges {
     }
 
     fn take_target_turn(&mut self, bytes: &[u8], now: Time, books: &mut Books) {
+        self.target_silent = false;
         let sent = self.turn_sent;
         match sent.and_then(|id| self.get_mut(id)).filter(|exchange| exchange.is_under_way()) {
             Some(exchange) => {
@@ -270,7 +271,7 @@ impl Exchanges {
 
     /// Ends the answer to turn `id`: it begins as the origin's and is as long, or has fallen quiet, or has not come in time.
     fn turn_passage(&mut self, id: u64, now: Time, books: &mut Books) -> Passage {
-        let limits = books.limits;
+        let (limits, silent) = (books.limits, self.target_silent);
         let Some(exchange) = self.get_mut(id).filter(|exchange| !exchange.is_target_done()) else {
             return Passage::Open;
         };
@@ -280,6 +281,8 @@ impl Exchanges {
         let is_certain = have == want && exchange.target.body == exchange.origin.body;
         if !is_certain {
             let patience = match have {
+                // A turn cut too early is answered with a later one only: it need not be waited for in full each time.
+                0 if silent => sent_at + limits.quiet,
                 0 => sent_at.max(exchange.origin_done_at.unwrap_or(sent_at)) + limits.answer_timeout,
                 _ => exchange.target.last_at + limits.quiet,
             };
@@ -291,7 +294,10 @@ impl Exchanges {
         let whole_at = if have > 0 { exchange.target.last_at } else { now };
         self.align(id, have == want);
         match have {
-            0 if want > 0 => self.lose(id, NotReplayed::TargetTimeout, books),
+            0 if want > 0 => {
+                self.target_silent = true;
+                self.lose(id, NotReplayed::TargetTimeout, books);
+            }
             _ => self.finish_target(id, whole_at),
         }
         self.target_moved_at = whole_at;
