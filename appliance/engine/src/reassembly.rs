@@ -23,6 +23,10 @@ const WINDOW_MAX: i64 = 1 << 30;
 /// How far beyond what was seen of a stream a reset may lie: a window that the mirror lost.
 const RESET_SLACK: i64 = 1 << 18;
 
+/// Farther than this from everything seen of a stream, a segment lies in another: no outage of a mirror loses so much both ways
+/// of one session and nothing of its end.
+const FAR: i64 = 1 << 24;
+
 /// Holes after which a direction that never showed a byte is taken for one that the mirror does not have.
 const ONE_WAY_HOLES: u32 = 2;
 
@@ -141,6 +145,8 @@ struct Stream {
     begun: bool,
     /// Whether anything was ever seen.
     seen: bool,
+    /// Its FIN was handed on: nothing follows it.
+    closed: bool,
     holes: u32,
 }
 
@@ -148,6 +154,16 @@ impl Stream {
     fn offset_of(&self, seq: u32) -> Option<i64> {
         let near = self.base?.wrapping_add(self.next as u32);
         Some(self.next as i64 + i64::from(seq.wrapping_sub(near) as i32))
+    }
+
+    /// Up to where anything is known to have been sent.
+    fn end(&self) -> u64 {
+        self.held.last_key_value().map_or(self.next, |(offset, held)| offset + held.span()).max(self.acked)
+    }
+
+    /// Whether `seq` lies where no loss can have taken this stream; not before anything is known of it.
+    fn is_far(&self, seq: u32) -> bool {
+        self.offset_of(seq).is_some_and(|offset| offset < self.next as i64 - FAR || offset > self.end() as i64 + FAR)
     }
 
     fn is_one_way(&self) -> bool {
@@ -200,6 +216,14 @@ impl Stream {
         let Some(mut first) = self.held.first_entry() else { return false };
         first.get_mut().after = 0;
         true
+    }
+
+    /// The FIN is handed on: what is held or acknowledged beyond it was never of this stream.
+    fn close(&mut self) {
+        self.closed = true;
+        self.held.clear();
+        self.held_bytes = 0;
+        self.acked = self.acked.min(self.next);
     }
 
     /// Notes since when the stream, handed on up to `next`, has been waiting.
@@ -268,6 +292,23 @@ impl Streams {
         self.origin.seen
     }
 
+    /// Whether anything tells where `side`'s bytes are counted from.
+    pub fn knows(&self, side: Side) -> bool {
+        match side {
+            Side::Client => self.client.base.is_some(),
+            Side::Origin => self.origin.base.is_some(),
+        }
+    }
+
+    /// Whether a segment of `side` with these numbers lies in another session on the same flow: both are far from its streams.
+    pub fn is_elsewhere(&self, side: Side, seq: u32, ack: u32) -> bool {
+        let (own, other) = match side {
+            Side::Client => (&self.client, &self.origin),
+            Side::Origin => (&self.origin, &self.client),
+        };
+        own.is_far(seq) && other.is_far(ack)
+    }
+
     /// Whether a reset with the sequence number `seq` can be `side`'s own: a late one of an earlier session on the same
     /// flow, or a forged one, lies elsewhere (RFC 5961, section 3.2, but for the mirror's losses).
     pub fn may_reset(&self, side: Side, seq: u32) -> bool {
@@ -275,9 +316,7 @@ impl Streams {
             Side::Client => &self.client,
             Side::Origin => &self.origin,
         };
-        let end =
-            stream.held.last_key_value().map_or(stream.next, |(offset, held)| offset + held.span()).max(stream.acked);
-        stream.offset_of(seq).is_none_or(|offset| offset >= -1 && offset <= end as i64 + RESET_SLACK)
+        stream.offset_of(seq).is_none_or(|offset| offset >= -1 && offset <= stream.end() as i64 + RESET_SLACK)
     }
 
     /// Takes a segment, and hands on what has become ready. `budget` is of the bytes held in all sessions.
@@ -304,7 +343,8 @@ impl Streams {
         let other = self.of(content.side.other());
         other.base.get_or_insert(ack);
         let offset = other.offset_of(ack).unwrap_or(0);
-        if offset < 0 || offset - other.next as i64 > WINDOW_MAX {
+        let beyond = offset - other.next as i64;
+        if offset < 0 || beyond > WINDOW_MAX || other.closed && beyond > 0 {
             return 0;
         }
         if offset as u64 > other.acked {
@@ -327,7 +367,7 @@ impl Streams {
         let Some(offset) = stream.offset_of(content.seq) else { return Arrival::Duplicate };
         let tail = Tail { missing: content.missing.into(), fin: content.fin };
         let end = offset + content.payload.len() as i64 + tail.span() as i64;
-        if end <= stream.next as i64 || offset - stream.next as i64 > WINDOW_MAX {
+        if end <= stream.next as i64 || offset - stream.next as i64 > WINDOW_MAX || stream.closed {
             return if end == offset { Arrival::InOrder } else { Arrival::Duplicate };
         }
         stream.seen = true;
@@ -462,6 +502,7 @@ fn hand_on(
     }
     if tail.fin {
         stream.next += 1;
+        stream.close();
         sink(Delivery { side, piece: Piece::Fin, captured_at, one_way: false });
     }
 }

@@ -15,6 +15,10 @@ use core::time::Duration;
 /// How long after an established session's last segment its own SYN may still turn up on a mirror.
 const SYN_ECHO: Duration = Duration::from_secs(10);
 
+/// How long a session must have been silent before a segment that lies elsewhere begins another, whose SYN the mirror lost:
+/// what comes sooner is of an earlier one on the same flow, shown late.
+const STRAY_SILENCE: Duration = Duration::from_secs(1);
+
 /// Most that a client sends before it has the origin's answer to its SYN, the SYN included (RFC 7413).
 const SYN_DATA_MAX: u32 = 1 << 16;
 
@@ -51,6 +55,8 @@ pub struct Session {
     state: State,
     streams: Streams,
     client_isn: Option<u32>,
+    /// The same of the session before it on the same flow.
+    earlier_isn: Option<u32>,
     closed: Closed,
     /// A reset that waits until what was sent before it has been handed on.
     reset: Option<(Side, Time)>,
@@ -68,8 +74,9 @@ pub struct Shared<'a> {
 
 impl Session {
     /// The session that `segment` of `sender` begins, or into which it falls. `None` where it can begin none: it carries
-    /// neither a client's SYN, nor an origin's SYN-ACK, nor content.
-    pub fn begin(now: Time, sender: Side, segment: &Segment<'_>) -> Option<Self> {
+    /// neither a client's SYN, nor an origin's SYN-ACK, nor content. `earlier_isn` is the [`Session::client_isn`] of the one that
+    /// it replaces.
+    pub fn begin(now: Time, sender: Side, segment: &Segment<'_>, earlier_isn: Option<u32>) -> Option<Self> {
         let syn = segment.flags.syn();
         let begins = syn && segment.flags.ack() == (sender == Side::Origin);
         let falls_into = !syn && !segment.flags.rst() && !segment.payload.is_empty();
@@ -77,6 +84,7 @@ impl Session {
             state: if begins { State::Opening } else { State::Open },
             streams: Streams::default(),
             client_isn: None,
+            earlier_isn,
             closed: Closed::default(),
             reset: None,
             last_seen: now,
@@ -84,9 +92,16 @@ impl Session {
     }
 
     /// Whether `segment`, captured after so much silence, begins another session on the same flow: a SYN that is not this
-    /// session's own sent again, or an answer to such a one (the mirror may show the directions out of order). The same number can only come back after the handshake where a capture is replayed in
-    /// rounds.
+    /// session's own sent again, or an answer to such a one (the mirror may show the directions out of order), or what a
+    /// client says far from this session's streams. The same number can only come back after the handshake where a capture is
+    /// replayed in rounds.
     pub fn is_replaced_by(&self, sender: Side, segment: &Segment<'_>, silence: Duration) -> bool {
+        if silence < SYN_ECHO && self.is_answer_to_earlier(sender, segment) {
+            return false;
+        }
+        if self.is_elsewhere(sender, segment) {
+            return sender == Side::Client && !segment.payload.is_empty() && silence >= STRAY_SILENCE;
+        }
         // An answer may acknowledge data on the SYN with it (RFC 7413).
         let (client_isn, slack) = match (sender, segment.flags.ack()) {
             (Side::Client, false) => (segment.seq, 0),
@@ -111,7 +126,7 @@ impl Session {
         if let State::Ended(_) = self.state {
             return if segment.payload.is_empty() { Arrival::InOrder } else { Arrival::Duplicate };
         }
-        if self.is_stale(sender, segment) {
+        if self.is_stray(sender, segment) {
             return Arrival::Duplicate;
         }
         self.last_seen = now;
@@ -137,11 +152,34 @@ impl Session {
         arrival
     }
 
-    /// Whether an origin's segment acknowledges what the client cannot have sent yet: it belongs to an earlier session on the
-    /// same flow, shown late.
-    fn is_stale(&self, sender: Side, segment: &Segment<'_>) -> bool {
-        let opening = self.state == State::Opening && sender == Side::Origin && segment.flags.ack();
-        opening && self.client_isn.is_some_and(|isn| segment.ack.wrapping_sub(isn) > SYN_DATA_MAX)
+    /// Whether a segment belongs to another session on the same flow: it lies elsewhere, or an origin acknowledges what the
+    /// client cannot have sent yet.
+    pub fn is_stray(&self, sender: Side, segment: &Segment<'_>) -> bool {
+        let too_much = |isn| segment.ack.wrapping_sub(isn) > SYN_DATA_MAX;
+        let foreign = match segment.flags.ack() {
+            true => self.client_isn.is_some_and(too_much),
+            // What resets a SYN acknowledges it (RFC 9293, section 3.5.2).
+            false => !self.streams.knows(Side::Origin),
+        };
+        let opening = self.state == State::Opening && sender == Side::Origin;
+        opening && foreign || self.is_elsewhere(sender, segment) || self.is_answer_to_earlier(sender, segment)
+    }
+
+    /// Whether an origin's SYN-ACK answers the session before this one on the same flow: its direction is shown late.
+    fn is_answer_to_earlier(&self, sender: Side, segment: &Segment<'_>) -> bool {
+        let answers = sender == Side::Origin && segment.flags.syn() && segment.flags.ack();
+        let acknowledged = segment.ack.wrapping_sub(1);
+        answers && self.earlier_isn.is_some_and(|isn| acknowledged.wrapping_sub(isn) <= SYN_DATA_MAX)
+    }
+
+    /// The client's first sequence number, if its SYN or the answer to it was seen.
+    pub fn client_isn(&self) -> Option<u32> {
+        self.client_isn
+    }
+
+    fn is_elsewhere(&self, sender: Side, segment: &Segment<'_>) -> bool {
+        let numbered = segment.flags.ack() && !segment.flags.syn() && !segment.flags.rst();
+        numbered && self.streams.is_elsewhere(sender, segment.seq, segment.ack)
     }
 
     /// Learns where the streams begin; returns the sequence number of the first payload byte.

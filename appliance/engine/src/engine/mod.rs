@@ -168,11 +168,14 @@ impl Engine {
     }
 
     fn handle_placed(&mut self, frame: &MirrorFrame<'_>, segment: &Segment<'_>, place: &Place) -> Result<(), Ignored> {
-        let known = self.flows.get(&place.key).copied();
-        let known = known.filter(|id| !self.is_replaced(*id, frame, place.sender, segment));
+        let before = self.flows.get(&place.key).copied();
+        let known = before.filter(|id| !self.is_replaced(*id, frame, place.sender, segment));
         let id = match known {
             Some(id) => id,
-            None => self.begin(frame, segment, place)?,
+            None => {
+                let earlier_isn = before.and_then(|id| self.slots.get(id)?.client_isn());
+                self.begin(frame, segment, place, earlier_isn)?
+            }
         };
         self.guard(id, |engine| {
             if let Some(slot) = engine.slots.get_mut(id) {
@@ -192,8 +195,14 @@ impl Engine {
         replaced
     }
 
-    fn begin(&mut self, frame: &MirrorFrame<'_>, segment: &Segment<'_>, place: &Place) -> Result<SlotId, Ignored> {
-        let session = Session::begin(self.now, place.sender, segment).ok_or(Ignored::NoSession)?;
+    fn begin(
+        &mut self,
+        frame: &MirrorFrame<'_>,
+        segment: &Segment<'_>,
+        place: &Place,
+        earlier_isn: Option<u32>,
+    ) -> Result<SlotId, Ignored> {
+        let session = Session::begin(self.now, place.sender, segment, earlier_isn).ok_or(Ignored::NoSession)?;
         if self.slots.len() >= self.books.limits.sessions && !self.forget_oldest() {
             return Err(Ignored::SessionLimit);
         }

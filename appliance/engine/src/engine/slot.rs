@@ -75,7 +75,9 @@ impl Slot {
         books: &mut Books,
         ahead: &mut Budget,
     ) {
-        self.last_captured_at = frame.captured_at;
+        if !self.session.is_stray(sender, segment) {
+            self.last_captured_at = frame.captured_at;
+        }
         let limits = books.limits;
         let (work, captured_at) = (&mut self.work, frame.captured_at);
         let mut shared = Shared { limits: &limits, ahead };
@@ -190,6 +192,11 @@ impl Slot {
     pub fn is_replaced_by(&self, frame: &MirrorFrame<'_>, sender: Side, segment: &Segment<'_>) -> bool {
         let silence = frame.captured_at.since(self.last_captured_at);
         self.session.is_replaced_by(sender, segment, silence)
+    }
+
+    /// The client's first sequence number, if it is known.
+    pub fn client_isn(&self) -> Option<u32> {
+        self.session.client_isn()
     }
 
     /// What a rehearsal's target plays by.
