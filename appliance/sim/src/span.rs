@@ -103,11 +103,12 @@ impl Span {
         Self { faults, rng, shaper, flows: BTreeMap::new(), burst: 0 }
     }
 
-    /// From now on it shows everything of the directions that it has.
+    /// From now on it shows everything of the directions that it has. One that is late stays so: what comes must not overtake
+    /// what is under way.
     pub fn heal(&mut self) {
         let good = MirrorFaults::default();
-        let MirrorFaults { bursts, double, skew, snaplen, starts_at, .. } = good;
-        self.faults = MirrorFaults { bursts, double, skew, snaplen, starts_at, ..self.faults.clone() };
+        let MirrorFaults { bursts, double, snaplen, starts_at, .. } = good;
+        self.faults = MirrorFaults { bursts, double, snaplen, starts_at, ..self.faults.clone() };
     }
 
     /// A session begins on these addresses.
