@@ -23,9 +23,10 @@ const WINDOW_MAX: i64 = 1 << 30;
 /// How far beyond what was seen of a stream a reset may lie: a window that the mirror lost.
 const RESET_SLACK: i64 = 1 << 18;
 
-/// Farther than this from everything seen of a stream, a segment lies in another: no outage of a mirror loses so much both ways
-/// of one session and nothing of its end.
+/// A segment lies in another session on the same flow if it is farther than `FAR` from everything seen of one direction, and
+/// farther than `NEAR` from the other: an outage of a mirror that loses as much of one session both ways leaves nothing of it to go on with.
 const FAR: i64 = 1 << 24;
+const NEAR: i64 = 1 << 18;
 
 /// Holes after which a direction that never showed a byte is taken for one that the mirror does not have.
 const ONE_WAY_HOLES: u32 = 2;
@@ -161,9 +162,10 @@ impl Stream {
         self.held.last_key_value().map_or(self.next, |(offset, held)| offset + held.span()).max(self.acked)
     }
 
-    /// Whether `seq` lies where no loss can have taken this stream; not before anything is known of it.
-    fn is_far(&self, seq: u32) -> bool {
-        self.offset_of(seq).is_some_and(|offset| offset < self.next as i64 - FAR || offset > self.end() as i64 + FAR)
+    /// Whether `seq` lies farther than `slack` from everything seen of the stream; not before anything is known of it.
+    fn is_off(&self, seq: u32, slack: i64) -> bool {
+        let lies_off = |offset| offset < self.next as i64 - slack || offset > self.end() as i64 + slack;
+        self.offset_of(seq).is_some_and(lies_off)
     }
 
     fn is_one_way(&self) -> bool {
@@ -300,13 +302,14 @@ impl Streams {
         }
     }
 
-    /// Whether a segment of `side` with these numbers lies in another session on the same flow: both are far from its streams.
+    /// Whether a segment of `side` with these numbers lies in another session on the same flow: one is far from its stream, and the
+    /// other not near.
     pub fn is_elsewhere(&self, side: Side, seq: u32, ack: u32) -> bool {
         let (own, other) = match side {
             Side::Client => (&self.client, &self.origin),
             Side::Origin => (&self.origin, &self.client),
         };
-        own.is_far(seq) && other.is_far(ack)
+        own.is_off(seq, FAR) && other.is_off(ack, NEAR) || own.is_off(seq, NEAR) && other.is_off(ack, FAR)
     }
 
     /// Whether a reset with the sequence number `seq` can be `side`'s own: a late one of an earlier session on the same

@@ -96,21 +96,16 @@ impl Session {
     /// client says far from this session's streams. The same number can only come back after the handshake where a capture is
     /// replayed in rounds.
     pub fn is_replaced_by(&self, sender: Side, segment: &Segment<'_>, silence: Duration) -> bool {
-        if silence < SYN_ECHO && self.is_answer_to_earlier(sender, segment) {
+        if silence < STRAY_SILENCE && self.is_opening_of_earlier(sender, segment) {
             return false;
         }
         if self.is_elsewhere(sender, segment) {
             return sender == Side::Client && !segment.payload.is_empty() && silence >= STRAY_SILENCE;
         }
-        // An answer may acknowledge data on the SYN with it (RFC 7413).
-        let (client_isn, slack) = match (sender, segment.flags.ack()) {
-            (Side::Client, false) => (segment.seq, 0),
-            (Side::Origin, true) => (segment.ack.wrapping_sub(1), SYN_DATA_MAX),
-            _ => return false,
-        };
+        let Some((client_isn, slack)) = opened_isn(sender, segment) else { return false };
         let is_same = self.client_isn.is_some_and(|isn| client_isn.wrapping_sub(isn) <= slack);
         let is_own = is_same && (self.state == State::Opening || silence < SYN_ECHO);
-        segment.flags.syn() && !is_own
+        !is_own
     }
 
     /// Takes a segment of this session.
@@ -162,14 +157,13 @@ impl Session {
             false => !self.streams.knows(Side::Origin),
         };
         let opening = self.state == State::Opening && sender == Side::Origin;
-        opening && foreign || self.is_elsewhere(sender, segment) || self.is_answer_to_earlier(sender, segment)
+        opening && foreign || self.is_elsewhere(sender, segment) || self.is_opening_of_earlier(sender, segment)
     }
 
-    /// Whether an origin's SYN-ACK answers the session before this one on the same flow: its direction is shown late.
-    fn is_answer_to_earlier(&self, sender: Side, segment: &Segment<'_>) -> bool {
-        let answers = sender == Side::Origin && segment.flags.syn() && segment.flags.ack();
-        let acknowledged = segment.ack.wrapping_sub(1);
-        answers && self.earlier_isn.is_some_and(|isn| acknowledged.wrapping_sub(isn) <= SYN_DATA_MAX)
+    /// Whether it is the SYN of the session before this one on the same flow, or the answer to it: its direction is shown late.
+    fn is_opening_of_earlier(&self, sender: Side, segment: &Segment<'_>) -> bool {
+        let opened = opened_isn(sender, segment).zip(self.earlier_isn);
+        opened.is_some_and(|((isn, slack), earlier)| isn.wrapping_sub(earlier) <= slack)
     }
 
     /// The client's first sequence number, if its SYN or the answer to it was seen.
@@ -268,6 +262,17 @@ impl Session {
     /// Bytes held back.
     pub fn held_bytes(&self) -> usize {
         self.streams.held_bytes()
+    }
+}
+
+/// The client's first sequence number that a SYN or the answer to it tells, and by how much more the answer may tell: it may
+/// acknowledge data on the SYN with it (RFC 7413).
+fn opened_isn(sender: Side, segment: &Segment<'_>) -> Option<(u32, u32)> {
+    match (sender, segment.flags.ack()) {
+        _ if !segment.flags.syn() => None,
+        (Side::Client, false) => Some((segment.seq, 0)),
+        (Side::Origin, true) => Some((segment.ack.wrapping_sub(1), SYN_DATA_MAX)),
+        _ => None,
     }
 }
 

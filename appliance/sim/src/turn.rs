@@ -4,8 +4,8 @@ use crate::alteration::Alteration;
 use crate::plan::{Kind, Plan};
 use crate::truth::Truth;
 use crate::verdict::Extent;
-use tapcopy_engine::Record;
 use tapcopy_engine::message::Difference;
+use tapcopy_engine::{Limits, Record};
 
 /// What a target was told to change, and did.
 pub fn alteration<'p>(plan: &'p Plan, truth: &Truth, request: usize) -> Option<&'p Alteration> {
@@ -62,12 +62,14 @@ impl Turn {
     /// turn's answer begins with a frame of the origin.
     pub fn tells(&self, plan: &Plan, truth: &Truth, request: usize, found: &Difference, extent: Extent) -> bool {
         let Some(alteration) = alteration(plan, truth, request) else { return false };
+        let frames = &truth.sessions[self.session].origin_frames;
         let (Some(answer), Some(offset)) = (&truth.requests[request].answer, found.offset) else {
-            return !extent.seen && alteration.accepts_hash(found);
+            // Of a turn's answer that is longer than what is kept of it, the rest is known by its hash only.
+            let is_long = frames.iter().any(|frame| frame.end > Limits::default().body_bytes as u64);
+            return (is_long || !extent.seen) && alteration.accepts_hash(found);
         };
         // What follows a missing byte may be equal to it by chance.
         let slack = if alteration.may_be_unaligned { 2 } else { 0 };
-        let frames = &truth.sessions[self.session].origin_frames;
         let begins = |place: u64| frames.iter().any(|frame| frame.start == place || frame.end == place);
         let mut places = alteration.accepted.iter().filter_map(|difference| difference.offset);
         places.any(|place| {
