@@ -90,9 +90,16 @@ impl Far {
     /// Lets a rehearsal's target say what it may on `connection`; it leaves where the session is gone.
     pub fn play(&mut self, now: Time, connection: ConnectionId, slot: Option<&mut Slot>) {
         let Self::Rehearsal(rehearsal) = self else { return };
-        match slot.and_then(Slot::performance) {
+        let Some(slot) = slot else { return rehearsal.leave(now, connection) };
+        match slot.performance() {
             Some((stage, exchanges)) => rehearsal.play(now, connection, stage, exchanges),
-            None => rehearsal.leave(now, connection),
+            None => {
+                // The session may be known for longer than the connection.
+                if slot.stage.connection() == Some(connection) {
+                    slot.stage = Stage::default();
+                }
+                rehearsal.leave(now, connection);
+            }
         }
     }
 
