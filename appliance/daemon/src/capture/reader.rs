@@ -67,11 +67,21 @@ impl CaptureFile {
     /// The file cannot be opened, is not a capture, or has no frame that can be understood.
     pub fn open(path: &Path) -> Result<Option<Self>, CaptureFault> {
         let io = |source| CaptureFault::Io { path: path.to_owned(), source };
-        let mut file = open_file(path).map_err(io)?;
+        let file = open_file(path).map_err(io)?;
         let metadata = file.metadata().map_err(io)?;
         if metadata.is_dir() {
             return Err(io(ErrorKind::IsADirectory.into()));
         }
+        let length = metadata.is_file().then_some(metadata.len());
+        Ok(Self::read(path, file)?.map(|capture| Self { length, ..capture }))
+    }
+
+    /// The same of any bytes; `path` is only what they are called in faults.
+    ///
+    /// # Errors
+    /// As of [`CaptureFile::open`].
+    pub fn read(path: &Path, mut file: impl Read + Send + 'static) -> Result<Option<Self>, CaptureFault> {
+        let io = |source| CaptureFault::Io { path: path.to_owned(), source };
         // The head is read whole before the parser looks at it, so that a pipe works as well as a file.
         let mut head = Vec::new();
         file.by_ref().take(WINDOW_BYTES as u64).read_to_end(&mut head).map_err(io)?;
@@ -84,7 +94,7 @@ impl CaptureFile {
         })?;
         let mut capture = Self {
             path: path.to_owned(),
-            length: metadata.is_file().then_some(metadata.len()),
+            length: None,
             blocks,
             window_bytes: WINDOW_BYTES,
             interfaces: Vec::new(),
