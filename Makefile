@@ -5,16 +5,17 @@ SHELL := /bin/bash
 export PATH := $(PATH):/usr/sbin:/sbin
 
 ARCH := $(shell uname -m)
-TARGET := $(ARCH)-unknown-linux-gnu
+TRIPLE := $(ARCH)-unknown-linux-gnu
 VENV := target/venv
 PYTHON := $(VENV)/bin/python
 PYTEST := $(PYTHON) -m pytest -c tests/pyproject.toml --rootdir tests
 PROGRAM := dist/tapcopy
 PORT ?= 8080
 RATE ?= 500
+FUZZ_FOUND = target/fuzz/$(TARGET)
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: demo test build lint setup cargo format
+.PHONY: demo test build lint fuzz setup cargo format
 
 demo: build
 	@exec $(AS_ROOT) env PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 python3 -m lab.demo \
@@ -30,8 +31,8 @@ build: setup
 	@libraries=$$(dpkg -L libpcap0.8-dev | sed -n 's|/libpcap\.a$$||p'); \
 	version=$$(dpkg-query -W -f '$${Version}' libpcap0.8-dev | sed 's/-.*//'); \
 	LIBPCAP_LIBDIR=$$libraries LIBPCAP_VER=$$version RUSTFLAGS="-C target-feature=+crt-static" \
-	    cargo build --release --locked -j2 --target $(TARGET) -p tapcopy-daemon
-	@install -D -m 755 "$${CARGO_TARGET_DIR:-target}/$(TARGET)/release/tapcopy" $(PROGRAM)
+	    cargo build --release --locked -j2 --target $(TRIPLE) -p tapcopy-daemon
+	@install -D -m 755 "$${CARGO_TARGET_DIR:-target}/$(TRIPLE)/release/tapcopy" $(PROGRAM)
 	@ldd $(PROGRAM) 2>&1 | grep -qE 'statically linked|not a dynamic executable' || \
 	    { echo "$(PROGRAM) is not statically linked:"; ldd $(PROGRAM); exit 1; }
 	@$(PROGRAM) generate man > dist/tapcopy.1
@@ -47,6 +48,17 @@ lint: setup $(VENV)/ready
 	$(VENV)/bin/ruff check --config tests/pyproject.toml tests
 	cd tests && ../$(VENV)/bin/mypy .
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" tests/licences
+
+# What is found beyond the corpus in the tree goes to $(FUZZ_FOUND), and the input of a crash to appliance/fuzz/artifacts. No
+# sanitizer: what the targets call is safe Rust, and without one they are faster.
+fuzz: setup
+	@cargo +nightly fuzz --version >/dev/null 2>&1 || { echo "cargo-fuzz is missing: install the nightly compiler with" \
+	    "'rustup toolchain install nightly', then cargo-fuzz with 'cargo install cargo-fuzz', and try again." >&2; exit 1; }
+	@test -f appliance/fuzz/fuzz_targets/$(TARGET).rs || { echo "TARGET is none of:" \
+	    $(notdir $(basename $(wildcard appliance/fuzz/fuzz_targets/*.rs))) >&2; exit 1; }
+	@mkdir -p $(FUZZ_FOUND)
+	cargo +nightly fuzz run --fuzz-dir appliance/fuzz --sanitizer none $(TARGET) $(FUZZ_FOUND) appliance/fuzz/corpus/$(TARGET) -- \
+	    -max_total_time=$(or $(SECONDS),300) -max_len=8192 -rss_limit_mb=2048 -timeout=20
 
 format: $(VENV)/ready
 	cargo fmt --all

@@ -1,7 +1,8 @@
 //! Comparison: the target's answer held against the origin's.
 
-use crate::exchange::Alignment;
-use crate::exchange::answer::Answer;
+pub use crate::exchange::Alignment;
+pub use crate::exchange::answer::Answer;
+
 use crate::ledger::Incomparable;
 use crate::message::{Difference, Verdict};
 

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod books;
-mod compare;
+pub mod compare;
 pub mod config;
 pub mod doctor;
 pub mod engine;
@@ -23,6 +23,7 @@ mod stack;
 pub mod time;
 mod timers;
 
+pub use books::Books;
 pub use config::Config;
 pub use engine::{Backlog, Engine};
 pub use ledger::Ledger;

@@ -1,0 +1,219 @@
+//! The whole engine: a mirror that shows anything, a target that says anything, orders at any time.
+//!
+//! An input is read as two bytes of settings and then step by step, so that most inputs are conversations that go wrong
+//! somewhere rather than noise.
+
+mod packet;
+mod production;
+mod target;
+
+use crate::shown::Shown;
+use arbitrary::{Result, Unstructured};
+use core::time::Duration;
+use production::Production;
+use tapcopy_engine::config::{FarEnd, Origin, Pacing, PoolRange, Protocol, Service, Speed};
+use tapcopy_engine::ledger::Ended;
+use tapcopy_engine::{Command, Config, Engine, Input, Limits, Output, Time};
+use target::Target;
+
+/// Outputs after one input beyond which the engine runs in a circle.
+const OUTPUTS_MAX: usize = 10_000;
+/// Ticks that one pause, or the end, may take.
+const TICKS_MAX: usize = 20_000;
+/// What a finish waits for at most.
+const FINISH: Duration = Duration::from_secs(3);
+/// Contents of segments: what makes the framers and gates turn.
+const WORDS: [&[u8]; 20] = [
+    b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+    b"HEAD /a HTTP/1.1\r\n\r\n",
+    b"POST /b HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello",
+    b"POST /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b"POST /d HTTP/1.1\r\nContent-Length: 900\r\nExpect: 100-continue\r\n\r\n",
+    b"5\r\nhello\r\n",
+    b"0\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nworld\r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\n",
+    b"HTTP/1.1 204 No Content\r\n\r\n",
+    b"HTTP/1.0 200 OK\r\n\r\nuntil the end",
+    b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+    b"GET /up HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+    b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
+    b"CONNECT a:1 HTTP/1.1\r\n\r\n",
+    b"GET /half HTTP/1.1\r\nHo",
+    b"st: a\r\n\r\n",
+    b"hello\r\n",
+    &[b'x'; 1_400],
+];
+
+/// Drives an engine through the input.
+pub fn check(bytes: &[u8]) {
+    let Some((settings, steps)) = bytes.split_first_chunk() else { return };
+    let mut world = World::new(*settings);
+    let mut input = Unstructured::new(steps);
+    while !input.is_empty() && world.step(&mut input).is_ok() {}
+    world.finish();
+}
+
+/// The engine and what it is between.
+struct World {
+    engine: Engine,
+    now: Time,
+    is_rehearsal: bool,
+    production: Production,
+    target: Target,
+}
+
+impl World {
+    fn new(settings: [u8; 2]) -> Self {
+        let now = Time::from_millis(1_000);
+        let engine = Engine::new(now, config(settings), 7);
+        let is_rehearsal = settings[0] & 1 == 1;
+        Self { engine, now, is_rehearsal, production: Production::default(), target: Target::default() }
+    }
+
+    fn step(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
+        match input.arbitrary::<u8>()? % 16 {
+            0..6 => {
+                let frame = self.production.frame(input)?;
+                self.handle(Input::Mirror(Shown { bytes: &frame.bytes, ..frame.shown() }.at(self.now)));
+            }
+            6..9 => {
+                if let Some(frame) = self.target.frame(input)? {
+                    self.handle(Input::Target(&frame));
+                }
+            }
+            9..12 => {
+                let shift: u8 = input.arbitrary()?;
+                self.pause(Duration::from_millis(1 << (shift % 18)));
+            }
+            12 => {
+                let shown = Shown::take(input)?;
+                self.handle(Input::Mirror(shown.at(self.now)));
+            }
+            13 => {
+                let len: u8 = input.arbitrary()?;
+                let frame = input.bytes(usize::from(len).min(input.len()))?;
+                self.handle(Input::Target(frame));
+            }
+            14 => self.handle(Input::Tick),
+            _ => {
+                let command = self.command(input)?;
+                self.handle(Input::Command(command));
+            }
+        }
+        Ok(())
+    }
+
+    fn command(&mut self, input: &mut Unstructured<'_>) -> Result<Command> {
+        Ok(match input.arbitrary::<u8>()? % 8 {
+            0 | 1 => Command::StopReplay,
+            2..5 => Command::StartReplay,
+            5 | 6 => {
+                // The kind of the far end stays.
+                let settings = input.arbitrary::<u8>()? & !1 | u8::from(self.is_rehearsal);
+                Command::Configure(Box::new(config([settings, input.arbitrary()?])))
+            }
+            _ => Command::Finish { limit: FINISH },
+        })
+    }
+
+    fn handle(&mut self, input: Input<'_>) {
+        self.engine.handle_input(self.now, input);
+        let outputs = (0..OUTPUTS_MAX).take_while(|_| match self.engine.poll_output() {
+            Some(Output::Transmit(frame)) => self.target.see(frame),
+            Some(Output::Record(_)) => true,
+            None => false,
+        });
+        assert!(outputs.count() < OUTPUTS_MAX, "outputs without end");
+        while let Some(frame) = self.target.reply() {
+            self.handle(Input::Target(&frame));
+        }
+        self.check_laws();
+    }
+
+    fn check_laws(&self) {
+        let ledger = self.engine.ledger();
+        assert_eq!(ledger.broken_law(), None);
+        assert_eq!(ledger.sessions.ended.of(Ended::Fault), 0, "a session ended by a fault of the box");
+        if self.is_rehearsal {
+            assert_eq!(ledger.verdicts.differ, 0, "a rehearsal plays the origin's own answers");
+        }
+        assert!(ledger.target.connections_opened <= ledger.requests.captured * 2 + ledger.sessions.opened);
+    }
+
+    /// Lets time pass, with each timer at its time.
+    fn pause(&mut self, pause: Duration) {
+        let end = self.now + pause;
+        for _ in 0..TICKS_MAX {
+            let Some(due) = self.engine.poll_timeout().filter(|due| *due <= end) else {
+                self.now = end;
+                return;
+            };
+            self.now = self.now.max(due);
+            self.handle(Input::Tick);
+        }
+        panic!("the engine wants a tick at {:?} for ever, at {:?}", self.engine.poll_timeout(), self.now);
+    }
+
+    /// Everything ends in time, with an outcome.
+    fn finish(&mut self) {
+        self.handle(Input::Command(Command::Finish { limit: FINISH }));
+        self.pause(FINISH);
+        assert!(self.engine.is_idle(), "sessions are live after the finish");
+        assert_eq!(self.engine.ledger().requests.in_progress, 0, "requests without an outcome");
+        assert_eq!(self.engine.poll_timeout(), None, "something is still to come");
+    }
+}
+
+/// Settings out of two bytes: the lowest bit chooses a rehearsal, the second byte the protocol.
+fn config([settings, protocol]: [u8; 2]) -> Config {
+    let bit = |number: u8| settings >> number & 1 == 1;
+    let names: Vec<&str> = Protocol::names().collect();
+    let protocol = Protocol::named(names[usize::from(protocol) % names.len()]).expect("a name from the list");
+    let service = |name: &str, origin, target: &str| Service {
+        name: name.to_owned(),
+        origins: vec![origin],
+        targets: vec![target.parse().expect("a constant address")],
+        protocol,
+        pacing: if bit(3) { Pacing::Immediate } else { Pacing::Turns },
+        sample: if bit(2) { 5_000 } else { 10_000 },
+    };
+    let origin = Origin::Address((packet::ORIGIN, packet::ORIGIN_PORT).into());
+    Config {
+        services: vec![
+            service("one", origin, "10.9.0.1:8080"),
+            service("any", Origin::AnyAddress(81), "10.9.0.2:8081"),
+        ],
+        pool: vec![PoolRange { first: packet::POOL.into(), last: packet::POOL.into(), prefix_len: 24 }],
+        gateway: None,
+        far_end: if bit(0) {
+            FarEnd::Rehearsal
+        } else {
+            FarEnd::Wire { mac: packet::BOX_MAC, mtu: if bit(1) { 576 } else { 1_500 } }
+        },
+        speed: if bit(4) { Speed::Max } else { Speed::Times(1.0) },
+        replay: true,
+        limits: if bit(5) { narrow() } else { Limits::default() },
+    }
+}
+
+/// Bounds that a short input meets.
+fn narrow() -> Limits {
+    Limits {
+        sessions: 2,
+        stream_ahead_bytes: 2_000,
+        ahead_bytes: 3_000,
+        outbox_bytes: 2_000,
+        outboxes_bytes: 3_000,
+        request_held_bytes: 500,
+        exchanges: 4,
+        head_bytes: 100,
+        body_bytes: 64,
+        bodies_bytes: 200,
+        socket_bytes: 600,
+        transmit_frames: 4,
+        fragment_bytes: 2_000,
+        ..Limits::default()
+    }
+}
