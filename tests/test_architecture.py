@@ -30,9 +30,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "exchange": VOCABULARY | {"books", "config", "flow", "frame", "protocol", "reassembly"},
     "compare": VOCABULARY | {"exchange", "protocol"},
     "stack": VOCABULARY | {"flow", "frame", "timers"},
-    "link": VOCABULARY | {"config", "timers"},
-    "pool": VOCABULARY | {"config", "flow", "frame"},
-    "replay": VOCABULARY | {"books", "config", "exchange", "frame", "pool", "stack", "timers"},
+    "local": VOCABULARY | {"config", "flow", "frame"},
+    "link": VOCABULARY | {"config", "local", "timers"},
+    "replay": VOCABULARY | {"books", "config", "exchange", "frame", "local", "stack", "timers"},
     "rehearsal": VOCABULARY | {"exchange", "frame", "stack"},
 }
 """The engine's modules and what of ours each may name; `engine` and `lib` may name all."""

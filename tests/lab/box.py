@@ -26,7 +26,7 @@ def binary() -> Path:
 
 
 class Box:
-    """One run of `tapcopy run`, from start to summary."""
+    """One run of `tapcopy run`, from start to summary: on a settings file or, without one, on the lab's own flags."""
 
     def __init__(self, namespace: Namespace, folder: Path, settings: Path | None = None) -> None:
         self.namespace = namespace
@@ -51,14 +51,19 @@ class Box:
                     raise StartError(f"tapcopy did not come up ({fault}): {self.process.last_words()}") from None
                 time.sleep(0.05)
 
-    def get(self, path: str) -> bytes:
+    def health(self) -> dict[str, object]:
+        """What it says of itself, be it well or not."""
+        health: dict[str, object] = json.loads(self.get("/api/v1/health", accepted=(200, 503)))
+        return health
+
+    def get(self, path: str, accepted: tuple[int, ...] = (200,)) -> bytes:
         """What its page answers to a GET from inside its own namespace."""
         with contextlib.closing(http.client.HTTPConnection(*PAGE)) as connection:
             connection.sock = self.namespace.connect(PAGE)
             connection.request("GET", path)
             answer = connection.getresponse()
             body = answer.read()
-            if answer.status != 200:
+            if answer.status not in accepted:
                 raise http.client.HTTPException(f"{path}: {answer.status}")
             return body
 

@@ -97,14 +97,28 @@ class Nginx:
         self.namespace = namespace
         self.address = address
         self.folder = folder
+        self._root, self._keepalive_requests = root, keepalive_requests
         self._process: Process | None = None
         self._collected: list[Served] = []
         self._read = 0
         folder.mkdir()
+        self._configure()
+
+    def _configure(self) -> None:
         text = CONFIGURATION.format(
-            folder=folder, address=address, root=root, sink=SINK, keepalive_requests=keepalive_requests
+            folder=self.folder,
+            address=self.address,
+            root=self._root,
+            sink=SINK,
+            keepalive_requests=self._keepalive_requests,
         )
-        (folder / "nginx.conf").write_text(text)
+        (self.folder / "nginx.conf").write_text(text)
+
+    def move(self, address: str) -> None:
+        """Starts it again, after its end, on another address."""
+        self.address = address
+        self._configure()
+        self.start()
 
     def start(self) -> None:
         """Starts it and waits until it listens."""
@@ -114,7 +128,7 @@ class Nginx:
         (self.folder / "error.log").touch()
         for _ in range(500):
             try:
-                self.namespace.connect((host, int(port)), 1.0).close()
+                self.namespace.connect((host.strip("[]"), int(port)), 1.0).close()
                 return
             except ConnectionRefusedError:
                 if self._process.running():

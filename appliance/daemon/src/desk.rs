@@ -1,7 +1,8 @@
 //! The settings of a run while it runs: who may see and change them, and what a change reaches.
 
-use crate::nic::interface::refuse_local_pool;
+use crate::nic::interface::{kernel_addresses, refuse_kernel_addresses};
 use crate::nic::mirror::check_filter;
+use crate::settings::document::Nics;
 use crate::settings::{Document, FieldFault, Format, Purpose, Settings};
 use crate::shard::{Handle, Order};
 use crate::store::Store;
@@ -24,7 +25,7 @@ pub struct Desk {
 pub enum Applied {
     /// Sessions that open from now on follow it.
     Now,
-    /// It is stored, and needs a restart, because it names other interfaces or records otherwise.
+    /// It is stored, and needs a restart: it names other interfaces, changes whose addresses are used, or records otherwise.
     AtNextStart,
 }
 
@@ -73,12 +74,10 @@ impl Desk {
         // Held throughout, so that two changes are applied in the order in which they are stored.
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         store.put(&settings.document).map_err(|fault| Refusal::Store(fault.to_string()))?;
-        let is_same = |a: &Document, b: &Document| {
-            let nics = |document: &Document| {
-                (document.nics.mirror.clone(), document.nics.target.clone(), document.nics.buffer_mib)
-            };
-            nics(a) == nics(b) && a.record == b.record
-        };
+        let nics = |document: &Document| Nics { filter: None, ..document.nics.clone() };
+        let starting =
+            |document: &Document| (nics(document), document.addressing.mode.clone(), document.record.clone());
+        let is_same = |a: &Document, b: &Document| starting(a) == starting(b);
         let applied = if is_same(&current, &settings.document) { Applied::Now } else { Applied::AtNextStart };
         if applied == Applied::Now {
             self.apply(&settings);
@@ -88,8 +87,9 @@ impl Desk {
     }
 
     fn apply(&self, settings: &Settings) {
+        let kernel = kernel_addresses().unwrap_or_default();
         for shard in &self.shards {
-            let config = Box::new(settings.config(self.far_end, Speed::Times(1.0)));
+            let config = Box::new(settings.config(self.far_end, &kernel, Speed::Times(1.0)));
             shard.order(Order::Configure { config, filter: settings.filter.clone() });
         }
         log::info!("new settings: {} services", settings.services.len());
@@ -103,6 +103,6 @@ fn parse(text: &str, format: Format) -> Result<Settings, Vec<FieldFault>> {
     if let Some(filter) = &settings.filter {
         check_filter(filter).map_err(|fault| of("nics.filter", fault.to_string()))?;
     }
-    refuse_local_pool(&settings.pool).map_err(|fault| of("addressing.pool", fault.to_string()))?;
+    refuse_kernel_addresses(&settings.addressing).map_err(|fault| of("addressing", fault.to_string()))?;
     Ok(settings)
 }

@@ -4,6 +4,7 @@ use crate::cli::{Origin, ReplayArgs, RunArgs};
 use crate::clock::Clock;
 use crate::desk::Desk;
 use crate::fault::Fault;
+use crate::nic::interface::kernel_addresses;
 use crate::nic::mirror::MirrorNic;
 use crate::nic::target::TargetNic;
 use crate::playback::Playback;
@@ -72,7 +73,7 @@ pub fn run(args: &RunArgs) -> Result<(), Fault> {
     // Only a box that can start leaves anything in a data folder.
     let store = store_of_run(args, store)?;
     let token = claim(args, store.is_some())?;
-    let far_end = far_end(&target);
+    let far_end = far_end(&target, &settings);
     let recording = settings.record.as_ref().map(|recording| {
         // All of them are open: they have just been.
         record::start(recording, mirrors.iter().filter_map(MirrorNic::interface).collect())
@@ -148,11 +149,11 @@ fn claim(args: &RunArgs, has_store: bool) -> Result<Option<String>, Fault> {
 
 fn open_target(settings: &Settings) -> Result<TargetNic, Fault> {
     // Settings for a run or a replay name one.
-    Ok(TargetNic::open(settings.target.as_deref().unwrap_or_default(), &settings.pool)?)
+    Ok(TargetNic::open(settings.target.as_deref().unwrap_or_default(), &settings.addressing)?)
 }
 
-fn far_end(target: &TargetNic) -> FarEnd {
-    FarEnd::Wire { mac: target.mac(), mtu: target.mtu() }
+fn far_end(target: &TargetNic, settings: &Settings) -> FarEnd {
+    FarEnd::Wire { mac: target.mac(), mtu: target.mtu(), vlan: settings.target_vlan }
 }
 
 /// The shards of a run. There is one now; a further one needs its share of the mirror (PACKET_FANOUT) and of the pool.
@@ -177,7 +178,7 @@ impl Shards {
         let ended = Arc::new(EventFd::from_value_and_flags(0, flags).map_err(no_descriptor)?);
         let seed =
             getrandom::u64().map_err(|fault| Fault::system("draw a random seed", std::io::Error::other(fault)))?;
-        let config = settings.config(far_end(&target), speed);
+        let config = settings.config(far_end(&target, settings), &kernel_addresses()?, speed);
         let (recorder, recorders) = recording.unzip();
         let recorder = recorder.map(|mut recorder| {
             recorder.configure(&settings.services);

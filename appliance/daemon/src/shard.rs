@@ -16,6 +16,8 @@ use crate::source::Source;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use nix::sys::time::TimeSpec;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -51,6 +53,23 @@ pub struct Snapshot {
     pub loop_alarm: bool,
     /// How much of the captures has been read, where there are any.
     pub progress: Option<Progress>,
+    /// Addresses that the box may not use because somebody else on the targets' link has them.
+    pub address_conflicts: BTreeMap<IpAddr, [u8; 6]>,
+}
+
+impl Snapshot {
+    /// The conflicts, one sentence each with the mend.
+    pub fn conflict_sentences(&self) -> Vec<String> {
+        self.address_conflicts.iter().map(|(address, mac)| conflict(*address, *mac)).collect()
+    }
+}
+
+fn conflict(address: IpAddr, mac: [u8; 6]) -> String {
+    let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
+    format!(
+        "{address} is held by {mac} on the target NIC's link, and no session can use it; take it out of the settings' \
+         [addressing], or take that machine off the link"
+    )
 }
 
 /// What a shard is told.
@@ -104,6 +123,7 @@ pub fn total(shards: &[Handle]) -> Snapshot {
         total.target.frames_dropped_kernel += snapshot.target.frames_dropped_kernel;
         total.loop_alarm |= snapshot.loop_alarm;
         total.progress = total.progress.or(snapshot.progress);
+        total.address_conflicts.extend(snapshot.address_conflicts);
     }
     total
 }
@@ -182,6 +202,8 @@ struct Shard {
     phase: Phase,
     publish_at: Time,
     has_alarmed: bool,
+    /// Conflicts that the log has named.
+    conflicts: BTreeMap<IpAddr, [u8; 6]>,
 }
 
 impl Shard {
@@ -199,6 +221,7 @@ impl Shard {
             phase: Phase::Running,
             publish_at: now + PUBLISH_EVERY,
             has_alarmed: false,
+            conflicts: BTreeMap::new(),
         }
     }
 
@@ -351,7 +374,13 @@ impl Shard {
         }
         self.has_alarmed = loop_alarm;
         let progress = self.source.progress();
-        let snapshot = Snapshot { ledger, at: now, target: self.target.counters(), loop_alarm, progress };
+        let address_conflicts: BTreeMap<_, _> = self.engine.address_conflicts().collect();
+        for (address, mac) in address_conflicts.iter().filter(|(address, _)| !self.conflicts.contains_key(*address)) {
+            log::error!("{}", conflict(*address, *mac));
+        }
+        self.conflicts.clone_from(&address_conflicts);
+        let target = self.target.counters();
+        let snapshot = Snapshot { ledger, at: now, target, loop_alarm, progress, address_conflicts };
         *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
     }
 

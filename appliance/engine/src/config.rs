@@ -9,10 +9,8 @@ use core::net::{IpAddr, SocketAddr};
 pub struct Config {
     /// Set of origins mapped to targets, in the order of the settings; the first that claims an address has it.
     pub services: Vec<Service>,
-    /// Addresses that the box owns on the target NIC.
-    pub pool: Vec<PoolRange>,
-    /// Next hop for targets that lie in no pool range's subnet.
-    pub gateway: Option<IpAddr>,
+    /// Which addresses sessions come from, and how the targets' answers find the box.
+    pub addressing: Addressing,
     /// The other end of the replay.
     pub far_end: FarEnd,
     /// How fast captured time passes.
@@ -32,6 +30,8 @@ pub enum FarEnd {
         mac: [u8; 6],
         /// Largest IP packet that the target NIC takes.
         mtu: u16,
+        /// Frames are sent with this VLAN tag (IEEE 802.1Q, 1 to 4094), and only such are taken; `None`: without a tag.
+        vlan: Option<u16>,
     },
     /// No server: the origin's own captured answers are played back in-process.
     Rehearsal,
@@ -46,6 +46,43 @@ pub enum Speed {
     Max,
 }
 
+/// Which addresses sessions come from, and how the targets' answers find the box.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Addressing {
+    /// Whose addresses sessions come from.
+    pub mode: Mode,
+    /// Addresses that the box owns on the target NIC's link.
+    pub pool: Vec<PoolRange>,
+    /// Subnets of the target NIC's link, beside those of the pool. For clients in them the box answers ARP and NDP while it
+    /// replays them.
+    pub link: Vec<Subnet>,
+    /// Addresses on the link to which targets send what is for other networks, and for which the box answers.
+    pub emulated_gateways: Vec<IpAddr>,
+    /// Next hop for targets that are not on the link.
+    pub gateway: Option<IpAddr>,
+    /// Addresses of others, beside targets and gateway, that no session may come from: those of the box's own kernel.
+    pub foreign: Vec<IpAddr>,
+}
+
+/// Whose addresses sessions come from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// The pool's, in turn.
+    #[default]
+    Pool,
+    /// The client's own.
+    Preserve,
+}
+
+/// A set of addresses with the same first bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subnet {
+    /// An address in it.
+    pub address: IpAddr,
+    /// How many bits are the same.
+    pub prefix_len: u8,
+}
+
 /// A range of addresses within one subnet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolRange {
@@ -55,6 +92,46 @@ pub struct PoolRange {
     pub last: IpAddr,
     /// Length of the subnet's prefix in bits.
     pub prefix_len: u8,
+}
+
+impl Addressing {
+    /// Whether `address` can be reached without a gateway.
+    pub fn is_on_link(&self, address: IpAddr) -> bool {
+        self.subnets().any(|subnet| subnet.contains(address))
+    }
+
+    /// Whether both addresses lie in one subnet of the link.
+    pub fn share_subnet(&self, one: IpAddr, other: IpAddr) -> bool {
+        self.subnets().any(|subnet| subnet.contains(one) && subnet.contains(other))
+    }
+
+    fn subnets(&self) -> impl Iterator<Item = Subnet> + '_ {
+        self.link.iter().copied().chain(self.pool.iter().map(PoolRange::subnet))
+    }
+}
+
+impl Subnet {
+    /// Whether `address` lies in it.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        let same_bits = match (self.address, address) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
+            (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
+            _ => return false,
+        };
+        same_bits >= u32::from(self.prefix_len)
+    }
+}
+
+impl PoolRange {
+    /// Whether `address` lies between the first and the last.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.first.is_ipv4() == address.is_ipv4() && (self.first..=self.last).contains(&address)
+    }
+
+    /// The subnet that it is a part of.
+    pub fn subnet(&self) -> Subnet {
+        Subnet { address: self.first, prefix_len: self.prefix_len }
+    }
 }
 
 /// A set of origins mapped to one or more targets.

@@ -24,6 +24,11 @@ impl<K: Eq + Hash, V> Table<K, V> {
         self.0.get(key)
     }
 
+    /// The value of `key`, to change it.
+    pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.0.get_mut(key)
+    }
+
     /// Sets the value of `key`; returns the one it had.
     pub fn insert(&mut self, key: K, value: V) -> Option<V> {
         self.0.insert(key, value)

@@ -47,8 +47,11 @@ pub struct Limits {
     pub idle_timeout: Duration,
     /// How long a session may stay half-open or half-closed on the mirror without a frame.
     pub closing_timeout: Duration,
-    /// How long an address and port of the pool rest after use: the target may hold the 4-tuple in TIME-WAIT.
+    /// How long an address and port rest after use: the target may hold the 4-tuple in TIME-WAIT.
     pub port_rest: Duration,
+    /// Addresses claimed on the targets' link. Of a larger pool the first are used: they carry a million new connections
+    /// a second. A further client on the link is not replayed from its own address (`limit`).
+    pub addresses: usize,
     /// Fragments of IP packets held for reassembly, in bytes.
     pub fragment_bytes: usize,
     /// How long an incomplete IP packet is held (RFC 791 suggests 15 s).
@@ -81,6 +84,7 @@ impl Default for Limits {
             idle_timeout: Duration::from_secs(7_200),
             closing_timeout: Duration::from_secs(60),
             port_rest: Duration::from_secs(60),
+            addresses: 65_536,
             fragment_bytes: 4 << 20,
             fragment_timeout: Duration::from_secs(15),
             transmit_frames: 256,

@@ -1,23 +1,26 @@
-//! The link layer of the target NIC: Ethernet, ARP (RFC 826), neighbor discovery (RFC 4861).
+//! The link layer of the target NIC: Ethernet with or without a VLAN tag, ARP (RFC 826), neighbor discovery (RFC 4861).
 //!
-//! Inward, it owns the pool's addresses: it answers who asks for one of them, and hands on the IP packets that are for one of
-//! them. Outward, it finds the next hop of a packet: the target itself where it lies in the subnet of the pool range that the
-//! packet comes from, else the gateway. The next hops are known from the settings, so that the table of neighbors is made
-//! once, and what strangers claim never adds to it. All are asked for at the start, lest the first connection wait.
+//! Inward, it answers who asks for one of the box's addresses, tells [`crate::local`] who else claims one, and hands on the
+//! IP packets that are for a replay. Outward, it finds the next hop of a packet: the target itself where it lies on the link,
+//! else the gateway. The next hops are known from the settings, so that the table of neighbors is made once, and what
+//! strangers claim never adds to it. All are asked for as soon as the box has an address to ask from, lest the first
+//! connection wait.
 
 mod arp;
 mod ethernet;
 mod ndp;
 mod neighbor;
 mod queue;
+mod send;
 
 pub use queue::TransmitQueue;
 
-use crate::config::{Config, FarEnd, PoolRange};
+use crate::config::{Addressing, Config, FarEnd};
+use crate::local::{Announcement, Locals};
 use crate::time::Time;
 use arp::{Arp, Operation};
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use ethernet::{Ethernet, Mac};
+use core::net::{IpAddr, Ipv6Addr};
+use ethernet::{Ethernet, Mac, Station};
 use ndp::Message;
 use neighbor::{Action, Claim, Neighbor, Use};
 use smoltcp::wire::{Ipv4Packet, Ipv6Packet};
@@ -26,7 +29,7 @@ use std::collections::BTreeMap;
 /// What became of a frame that arrived at the target NIC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Inbound<'a> {
-    /// An IP packet for one of the pool's addresses, without the frame's padding.
+    /// An IP packet for a replay, without the frame's padding.
     Packet(&'a [u8]),
     /// ARP or neighbor discovery that was for the box; dealt with.
     Handled,
@@ -37,59 +40,85 @@ pub enum Inbound<'a> {
 /// The box's end of the link to the targets.
 #[derive(Debug)]
 pub struct Link {
-    mac: Mac,
-    pool: Vec<PoolRange>,
-    gateway: Option<IpAddr>,
+    station: Station,
+    addressing: Addressing,
     neighbors: BTreeMap<IpAddr, Neighbor>,
     packets_unresolved: u64,
 }
 
 impl Link {
-    /// A link on which all next hops that `config` names are asked for at `now`. In a rehearsal there is none.
-    pub fn new(config: &Config, now: Time) -> Self {
-        let (mac, neighbors) = match config.far_end {
-            FarEnd::Wire { mac, .. } => (mac, neighbors(config, now)),
-            FarEnd::Rehearsal => ([0; 6], BTreeMap::new()),
+    /// A link to all next hops that `config` names. In a rehearsal there is none.
+    pub fn new(config: &Config, locals: &Locals, now: Time) -> Self {
+        let (station, neighbors) = match config.far_end {
+            FarEnd::Wire { mac, vlan, .. } => (Station { mac, vlan }, neighbors(config)),
+            FarEnd::Rehearsal => (Station { mac: [0; 6], vlan: None }, BTreeMap::new()),
         };
-        Self { mac, pool: config.pool.clone(), gateway: config.gateway, neighbors, packets_unresolved: 0 }
+        let mut link = Self { station, addressing: config.addressing.clone(), neighbors, packets_unresolved: 0 };
+        link.ask_for_new_neighbors(now, locals);
+        link
     }
 
     /// Takes a frame from the target NIC; what it calls for goes to `out`.
-    pub fn handle_frame<'a>(&mut self, now: Time, frame: &'a [u8], out: &mut TransmitQueue) -> Inbound<'a> {
+    pub fn handle_frame<'a>(
+        &mut self,
+        now: Time,
+        frame: &'a [u8],
+        locals: &mut Locals,
+        out: &mut TransmitQueue,
+    ) -> Inbound<'a> {
         let Some(frame) = Ethernet::parse(frame) else { return Inbound::Ignored };
-        let is_ours = frame.destination == self.mac || ethernet::is_multicast(frame.destination);
-        if !is_ours || !self.is_other(frame.source) {
+        let is_ours = frame.destination == self.station.mac || ethernet::is_multicast(frame.destination);
+        if !is_ours || frame.vlan != self.station.vlan || !self.is_other(frame.source) {
             return Inbound::Ignored;
         }
-        match frame.kind {
-            ethernet::ARP => self.handle_arp(now, frame.payload, out),
-            ethernet::IPV4 => self.handle_ipv4(frame.payload),
-            ethernet::IPV6 => self.handle_ipv6(now, &frame, out),
+        let inbound = match frame.kind {
+            ethernet::ARP => self.handle_arp(now, frame.payload, locals, out),
+            ethernet::IPV4 => handle_ipv4(frame.payload, locals),
+            ethernet::IPV6 => self.handle_ipv6(now, &frame, locals, out),
             _ => Inbound::Ignored,
+        };
+        if let Inbound::Packet(packet) = inbound
+            && let Some((source, _)) = addresses(packet)
+            && let Some(neighbor) = self.hop_to(source).and_then(|hop| self.neighbors.get_mut(&hop))
+        {
+            neighbor.on_heard(frame.source);
         }
+        inbound
     }
 
-    /// Sends an IP packet from an address of the pool. While its next hop is not resolved it waits, within a bound.
-    pub fn send(&mut self, now: Time, packet: &[u8], out: &mut TransmitQueue) {
-        let mac = self.mac;
-        let Some((source, neighbor)) = self.next_hop(packet) else {
+    /// Sends an IP packet from an address of the box. While its next hop is not resolved it waits, within a bound.
+    pub fn send(&mut self, now: Time, packet: &[u8], locals: &Locals, out: &mut TransmitQueue) {
+        let station = self.station;
+        let Some((asker, neighbor)) = self.next_hop(packet, locals) else {
             self.packets_unresolved += 1;
             return;
         };
-        match neighbor.on_use(now, source) {
-            Use::Send(to) => return send_ip(mac, to, packet, out),
+        match neighbor.on_use(now, asker) {
+            Use::Send(to) => return send::packet(station, to, packet, out),
             Use::Wait => {}
-            Use::ProbeAndWait => send_probe(mac, None, neighbor, out),
+            Use::ProbeAndWait => send::question(station, None, (asker, neighbor.address()), out),
         }
         let waits = neighbor.wait(packet);
         self.packets_unresolved += u64::from(!waits);
     }
 
-    /// Asks again for the neighbors that have not answered, and whether those in use are still there.
-    pub fn handle_timeout(&mut self, now: Time, out: &mut TransmitQueue) {
+    /// Asks again for the neighbors that have not answered, and whether those in use are still there; says what is to be
+    /// said of the box's own addresses.
+    pub fn handle_timeout(&mut self, now: Time, locals: &mut Locals, out: &mut TransmitQueue) {
+        while let Some(announcement) = locals.poll_announcement(now) {
+            match announcement {
+                Announcement::Probe(address) => send::probe(self.station, address, out),
+                Announcement::Held(address) => {
+                    send::announcement(self.station, address, locals.is_gateway(address), out);
+                    self.ask_for_new_neighbors(now, locals);
+                }
+            }
+        }
         for neighbor in self.neighbors.values_mut() {
             match neighbor.on_timeout(now) {
-                Some(Action::Probe(known)) => send_probe(self.mac, known, neighbor, out),
+                Some(Action::Ask { known, source }) => {
+                    send::question(self.station, known, (source, neighbor.address()), out);
+                }
                 Some(Action::GiveUp) => self.packets_unresolved += neighbor.take_waiting().len() as u64,
                 None => {}
             }
@@ -97,8 +126,8 @@ impl Link {
     }
 
     /// When [`Link::handle_timeout`] is due.
-    pub fn poll_timeout(&self) -> Option<Time> {
-        self.neighbors.values().filter_map(Neighbor::due).min()
+    pub fn poll_timeout(&self, locals: &Locals) -> Option<Time> {
+        self.neighbors.values().filter_map(Neighbor::due).chain(locals.poll_timeout()).min()
     }
 
     /// Packets dropped because they had no next hop, or it did not answer, or too many waited for it to answer.
@@ -106,32 +135,48 @@ impl Link {
         self.packets_unresolved
     }
 
-    fn handle_arp(&mut self, now: Time, payload: &[u8], out: &mut TransmitQueue) -> Inbound<'static> {
+    fn ask_for_new_neighbors(&mut self, now: Time, locals: &Locals) {
+        for neighbor in self.neighbors.values_mut().filter(|neighbor| neighbor.is_new()) {
+            if let Some(source) = locals.asker(neighbor.address()) {
+                neighbor.ask_at(now, source);
+            }
+        }
+    }
+
+    fn handle_arp(
+        &mut self,
+        now: Time,
+        payload: &[u8],
+        locals: &mut Locals,
+        out: &mut TransmitQueue,
+    ) -> Inbound<'static> {
         let Some(arp) = Arp::parse(payload).filter(|arp| self.is_other(arp.sender_mac)) else {
             return Inbound::Ignored;
         };
+        if locals.contest(now, arp.sender.into(), arp.sender_mac) {
+            return Inbound::Handled;
+        }
         // Requests tell of their sender as replies do (RFC 826, packet reception).
-        let known = self.handle_claim(now, arp.sender.into(), Claim::overriding(arp.sender_mac), out);
-        let asked = arp.operation == Operation::Request && self.owns(arp.target.into());
-        // Somebody who announces a pool address as his own does not ask.
-        if asked && !self.owns(arp.sender.into()) {
-            let (to, to_mac) = (arp.sender, arp.sender_mac);
-            send_arp(Operation::Reply, (self.mac, arp.target), (to_mac, to), to_mac, out);
+        let known = self.handle_claim(arp.sender.into(), Claim::overriding(arp.sender_mac), out);
+        let is_request = arp.operation == Operation::Request;
+        if is_request && arp.sender.is_unspecified() {
+            locals.rival(now, arp.target.into(), arp.sender_mac);
+        }
+        if is_request && locals.answers_for(arp.target.into()) {
+            let asker = (arp.sender_mac, arp.sender);
+            send::arp(self.station, Operation::Reply, arp.target, asker, arp.sender_mac, out);
             return Inbound::Handled;
         }
         if known { Inbound::Handled } else { Inbound::Ignored }
     }
 
-    fn handle_ipv4<'a>(&self, payload: &'a [u8]) -> Inbound<'a> {
-        match Ipv4Packet::new_checked(payload) {
-            Ok(packet) if packet.version() == 4 && self.owns(packet.dst_addr().into()) => {
-                Inbound::Packet(&payload[..usize::from(packet.total_len())])
-            }
-            _ => Inbound::Ignored,
-        }
-    }
-
-    fn handle_ipv6<'a>(&mut self, now: Time, frame: &Ethernet<'a>, out: &mut TransmitQueue) -> Inbound<'a> {
+    fn handle_ipv6<'a>(
+        &mut self,
+        now: Time,
+        frame: &Ethernet<'a>,
+        locals: &mut Locals,
+        out: &mut TransmitQueue,
+    ) -> Inbound<'a> {
         let (source, destination, bytes) = match Ipv6Packet::new_checked(frame.payload) {
             Ok(packet) if packet.version() == 6 => {
                 (packet.src_addr(), packet.dst_addr(), &frame.payload[..packet.total_len()])
@@ -139,12 +184,12 @@ impl Link {
             _ => return Inbound::Ignored,
         };
         if ndp::is_ndp(bytes) {
-            return match Message::parse(bytes) {
-                Some(message) => self.handle_ndp(now, message, (source, destination), frame.source, out),
+            return match Message::parse(bytes).filter(|message| message.mac().is_none_or(|mac| self.is_other(mac))) {
+                Some(message) => self.handle_ndp(now, message, (source, destination), frame.source, locals, out),
                 None => Inbound::Ignored,
             };
         }
-        if self.owns(destination.into()) { Inbound::Packet(bytes) } else { Inbound::Ignored }
+        if locals.carries(destination.into()) { Inbound::Packet(bytes) } else { Inbound::Ignored }
     }
 
     fn handle_ndp(
@@ -153,87 +198,84 @@ impl Link {
         message: Message,
         (source, destination): (Ipv6Addr, Ipv6Addr),
         frame_source: Mac,
+        locals: &mut Locals,
         out: &mut TransmitQueue,
     ) -> Inbound<'static> {
         let mac = message.mac();
-        if mac.is_some_and(|mac| !self.is_other(mac)) {
+        let (target, known) = match message {
+            Message::Advertisement { target, flags, .. } => {
+                if locals.contest(now, target.into(), mac.unwrap_or(frame_source)) {
+                    return Inbound::Handled;
+                }
+                let claim = Claim { mac, overrides: flags.overrides };
+                let known = self.handle_claim(target.into(), claim, out);
+                return if known { Inbound::Handled } else { Inbound::Ignored };
+            }
+            Message::Solicitation { target, .. } => (target, mac),
+        };
+        if locals.contest(now, source.into(), known.unwrap_or(frame_source)) {
+            return Inbound::Handled;
+        }
+        let is_asked = destination == target || destination == ndp::solicited_node(target);
+        if is_asked && source.is_unspecified() {
+            locals.rival(now, target.into(), frame_source);
+        }
+        if !is_asked || !locals.answers_for(target.into()) {
             return Inbound::Ignored;
         }
-        match message {
-            Message::Advertisement { target, overrides, .. } => {
-                let known = self.handle_claim(now, target.into(), Claim { mac, overrides }, out);
-                if known { Inbound::Handled } else { Inbound::Ignored }
-            }
-            Message::Solicitation { target, .. } => {
-                let is_asked = destination == target || destination == ndp::solicited_node(target);
-                if !is_asked || !self.owns(target.into()) || self.owns(source.into()) {
-                    return Inbound::Ignored;
-                }
-                if let Some(mac) = mac {
-                    self.handle_claim(now, source.into(), Claim::overriding(mac), out);
-                }
-                send_advertisement((self.mac, target), (mac.unwrap_or(frame_source), source), out);
-                Inbound::Handled
-            }
+        if let Some(mac) = known {
+            self.handle_claim(source.into(), Claim::overriding(mac), out);
         }
+        let asker = (!source.is_unspecified()).then_some((known.unwrap_or(frame_source), source));
+        send::advertisement(self.station, target, locals.is_gateway(target.into()), asker, out);
+        Inbound::Handled
     }
 
     /// Whether the claim is of a neighbor, and was believed.
-    fn handle_claim(&mut self, now: Time, address: IpAddr, claim: Claim, out: &mut TransmitQueue) -> bool {
+    fn handle_claim(&mut self, address: IpAddr, claim: Claim, out: &mut TransmitQueue) -> bool {
         let Some(neighbor) = self.neighbors.get_mut(&address) else { return false };
-        let Some(mac) = neighbor.on_claim(now, claim) else { return false };
+        let Some(mac) = neighbor.on_claim(claim) else { return false };
         for packet in neighbor.take_waiting() {
-            send_ip(self.mac, mac, &packet, out);
+            send::packet(self.station, mac, &packet, out);
         }
         true
     }
 
-    /// The packet's source, and whom to give it to.
-    fn next_hop(&mut self, packet: &[u8]) -> Option<(IpAddr, &mut Neighbor)> {
+    /// Whom to give a packet to, and the address from which to ask for him.
+    fn next_hop(&mut self, packet: &[u8], locals: &Locals) -> Option<(IpAddr, &mut Neighbor)> {
         let (source, destination) = addresses(packet)?;
-        let range = self.pool.iter().find(|range| holds(range, source))?;
-        let hop = if is_in_subnet(range, destination) {
-            destination
-        } else {
-            self.gateway.filter(|gateway| gateway.is_ipv4() == source.is_ipv4())?
-        };
-        Some((source, self.neighbors.get_mut(&hop)?))
+        if !locals.carries(source) {
+            return None;
+        }
+        let hop = self.hop_to(destination).filter(|hop| hop.is_ipv4() == source.is_ipv4())?;
+        let asker = if locals.answers_for(source) { source } else { locals.asker(hop)? };
+        Some((asker, self.neighbors.get_mut(&hop)?))
     }
 
-    fn owns(&self, address: IpAddr) -> bool {
-        self.pool.iter().any(|range| holds(range, address))
+    fn hop_to(&self, destination: IpAddr) -> Option<IpAddr> {
+        if self.addressing.is_on_link(destination) { Some(destination) } else { self.addressing.gateway }
     }
 
     /// Whether a station other than the box can have this address.
     fn is_other(&self, mac: Mac) -> bool {
-        mac != self.mac && mac != [0; 6] && !ethernet::is_multicast(mac)
+        mac != self.station.mac && mac != [0; 6] && !ethernet::is_multicast(mac)
     }
 }
 
-/// The next hops that the settings name, each with an address of the pool from which to ask for it.
-fn neighbors(config: &Config, now: Time) -> BTreeMap<IpAddr, Neighbor> {
-    let near = |hop: IpAddr| config.pool.iter().find(|range| is_in_subnet(range, hop));
-    let targets = config.services.iter().flat_map(|service| &service.targets);
-    let on_link = targets.filter_map(|target| Some((target.ip(), near(target.ip())?)));
-    // The gateway may lie in no range's subnet: in IPv6 it is most often a link-local address.
-    let gateway = config.gateway.and_then(|gateway| {
-        let of_family = || config.pool.iter().find(|range| range.first.is_ipv4() == gateway.is_ipv4());
-        Some((gateway, near(gateway).or_else(of_family)?))
-    });
-    on_link.chain(gateway).map(|(hop, range)| (hop, Neighbor::new(hop, range.first, now))).collect()
+/// The next hops that the settings name.
+fn neighbors(config: &Config) -> BTreeMap<IpAddr, Neighbor> {
+    let targets = config.services.iter().flat_map(|service| &service.targets).map(|target| target.ip());
+    let on_link = targets.filter(|target| config.addressing.is_on_link(*target));
+    on_link.chain(config.addressing.gateway).map(|hop| (hop, Neighbor::new(hop))).collect()
 }
 
-fn holds(range: &PoolRange, address: IpAddr) -> bool {
-    (range.first..=range.last).contains(&address)
-}
-
-fn is_in_subnet(range: &PoolRange, address: IpAddr) -> bool {
-    let same_bits = match (range.first, address) {
-        (IpAddr::V4(a), IpAddr::V4(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
-        (IpAddr::V6(a), IpAddr::V6(b)) => (a.to_bits() ^ b.to_bits()).leading_zeros(),
-        _ => return false,
-    };
-    same_bits >= u32::from(range.prefix_len)
+fn handle_ipv4<'a>(payload: &'a [u8], locals: &Locals) -> Inbound<'a> {
+    match Ipv4Packet::new_checked(payload) {
+        Ok(packet) if packet.version() == 4 && locals.carries(packet.dst_addr().into()) => {
+            Inbound::Packet(&payload[..usize::from(packet.total_len())])
+        }
+        _ => Inbound::Ignored,
+    }
 }
 
 /// Source and destination of an IP packet.
@@ -243,62 +285,4 @@ fn addresses(packet: &[u8]) -> Option<(IpAddr, IpAddr)> {
         6 => Ipv6Packet::new_checked(packet).ok().map(|ip| (ip.src_addr().into(), ip.dst_addr().into())),
         _ => None,
     }
-}
-
-fn send_ip(from: Mac, to: Mac, packet: &[u8], out: &mut TransmitQueue) {
-    let kind = if packet.first().is_some_and(|byte| byte >> 4 == 6) { ethernet::IPV6 } else { ethernet::IPV4 };
-    out.push(ethernet::HEADER_LEN + packet.len(), |frame| {
-        ethernet::write_header(frame, to, from, kind).copy_from_slice(packet);
-    });
-}
-
-/// Asks for a neighbor: the station where it was `known` to be, or all.
-fn send_probe(mac: Mac, known: Option<Mac>, neighbor: &Neighbor, out: &mut TransmitQueue) {
-    match (neighbor.source(), neighbor.address()) {
-        (IpAddr::V4(source), IpAddr::V4(hop)) => {
-            let to = known.unwrap_or(ethernet::BROADCAST);
-            send_arp(Operation::Request, (mac, source), ([0; 6], hop), to, out);
-        }
-        (IpAddr::V6(source), IpAddr::V6(hop)) => send_solicitation((mac, source), (known, hop), out),
-        _ => {}
-    }
-}
-
-fn send_arp(
-    operation: Operation,
-    (sender_mac, sender): (Mac, Ipv4Addr),
-    (target_mac, target): (Mac, Ipv4Addr),
-    to: Mac,
-    out: &mut TransmitQueue,
-) {
-    let arp = Arp { operation, sender_mac, sender, target_mac, target };
-    out.push(ethernet::HEADER_LEN + arp::LEN, |frame| {
-        arp.write(ethernet::write_header(frame, to, sender_mac, ethernet::ARP));
-    });
-}
-
-fn send_solicitation((mac, source): (Mac, Ipv6Addr), (known, hop): (Option<Mac>, Ipv6Addr), out: &mut TransmitQueue) {
-    let message = Message::Solicitation { target: hop, mac: Some(mac) };
-    let group = ndp::solicited_node(hop);
-    let (to, destination) = known.map_or((ethernet::multicast(group), group), |known| (known, hop));
-    send_ndp(&message, (mac, source), (to, destination), out);
-}
-
-/// Answers a solicitation; one from no address is a test for duplicates and is answered to all (RFC 4861, section 7.2.4).
-fn send_advertisement((mac, target): (Mac, Ipv6Addr), (to, asker): (Mac, Ipv6Addr), out: &mut TransmitQueue) {
-    let solicited = !asker.is_unspecified();
-    let message = Message::Advertisement { target, solicited, overrides: true, mac: Some(mac) };
-    let to = if solicited { (to, asker) } else { (ethernet::multicast(ndp::ALL_NODES), ndp::ALL_NODES) };
-    send_ndp(&message, (mac, target), to, out);
-}
-
-fn send_ndp(
-    message: &Message,
-    (mac, source): (Mac, Ipv6Addr),
-    (to, destination): (Mac, Ipv6Addr),
-    out: &mut TransmitQueue,
-) {
-    out.push(ethernet::HEADER_LEN + ndp::LEN, |frame| {
-        message.write(ethernet::write_header(frame, to, mac, ethernet::IPV6), source, destination);
-    });
 }

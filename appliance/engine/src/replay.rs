@@ -15,7 +15,7 @@ use crate::exchange::outbox::{Farewell, Gate};
 use crate::exchange::target::{Connection, Passage};
 use crate::frame::Endpoint;
 use crate::ledger::{NotReplayed, Reconnect};
-use crate::pool::Pool;
+use crate::local::{Locals, Refusal};
 use crate::stack::{ConnectionId, Phase, Stack};
 use crate::time::Time;
 use core::time::Duration;
@@ -30,6 +30,8 @@ const FRUITLESS_MAX: u32 = 2;
 /// How a session is to be replayed.
 #[derive(Clone, Copy, Debug)]
 pub struct Manner {
+    /// The real client.
+    pub client: Endpoint,
     /// The server under test.
     pub target: Endpoint,
     /// When requests are released.
@@ -45,7 +47,7 @@ pub struct Means<'a, O> {
     /// The TCP stack.
     pub stack: &'a mut Stack<O>,
     /// The local addresses.
-    pub pool: &'a mut Pool,
+    pub locals: &'a mut Locals,
     /// The accounts.
     pub books: &'a mut Books,
 }
@@ -161,13 +163,17 @@ impl Replay {
     }
 
     fn connect<O: Copy>(&mut self, owner: O, exchanges: &mut Exchanges, means: &mut Means<'_, O>) -> Look {
-        self.is_wanted = false;
-        let target = self.manner.target;
-        let Some(local) = means.pool.take(means.now, target.ip()) else {
-            exchanges.drop_waiting(NotReplayed::PoolExhausted, means.books);
-            self.state = State::Idle { not_before: means.now + BACKOFF };
-            return Look::Again;
+        let Manner { client, target, .. } = self.manner;
+        let local = match means.locals.take(means.now, client, target) {
+            Ok(local) => local,
+            Err(Refusal::Wait(until)) => return Look::Wait(Some(until)),
+            Err(Refusal::For(cause)) => {
+                self.is_wanted = false;
+                self.give_up_waiting(cause, exchanges, means);
+                return Look::Again;
+            }
         };
+        self.is_wanted = false;
         let counts = &mut means.books.ledger.target;
         counts.connections_opened += 1;
         if let Some(cause) = self.reconnect {
@@ -210,6 +216,11 @@ impl Replay {
         means.stack.reset(id);
         means.stack.release(means.now, id);
         self.reconnect = Some(Reconnect::TargetRefused);
+        self.give_up_waiting(cause, exchanges, means);
+    }
+
+    /// Gives up what waits for a connection. Without a framer what follows makes no sense without it.
+    fn give_up_waiting<O: Copy>(&mut self, cause: NotReplayed, exchanges: &mut Exchanges, means: &mut Means<'_, O>) {
         self.state = State::Idle { not_before: means.now + BACKOFF };
         exchanges.drop_waiting(cause, means.books);
         if !exchanges.may_be_framed() {

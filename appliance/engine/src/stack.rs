@@ -35,7 +35,7 @@ const SPARE_MAX: usize = 4_096;
 const LINGER: Duration = Duration::from_secs(10);
 
 /// How long a released connection that is closed on both sides stays, to acknowledge the last of the peer's segments. The
-/// pool keeps the 4-tuple from being used again for as long as TIME-WAIT wants.
+/// 4-tuple is not used again for as long as TIME-WAIT wants.
 const TIME_WAIT: Duration = Duration::from_millis(100);
 
 /// How long an acknowledgement may wait for something to be sent with it, while the connection is held.
@@ -101,7 +101,7 @@ pub struct Stack<O> {
     due: VecDeque<ConnectionId>,
     events: VecDeque<ConnectionId>,
     timers: Timers<ConnectionId>,
-    ended: VecDeque<Endpoint>,
+    ended: VecDeque<(Endpoint, Endpoint)>,
     mtu: usize,
     socket_bytes: usize,
     answer: Vec<u8>,
@@ -296,7 +296,7 @@ impl<O: Copy> Stack<O> {
         if self.by_tuple.get(&tuple) == Some(&id) {
             self.by_tuple.remove(&tuple);
         }
-        self.ended.push_back(connection.local);
+        self.ended.push_back(tuple);
         connection.socket().abort();
         if self.spare.len() < SPARE_MAX {
             self.spare.push((connection.sockets, connection.handle));
@@ -333,8 +333,14 @@ impl<O: Copy> Stack<O> {
         }
     }
 
-    /// The local endpoint of the next connection that the stack has forgotten.
-    pub fn poll_ended(&mut self) -> Option<Endpoint> {
+    /// The local and the remote end of a connection.
+    pub fn ends(&self, id: ConnectionId) -> (Endpoint, Endpoint) {
+        let connection = &self.connections[id];
+        (connection.local, connection.remote)
+    }
+
+    /// The ends of the next connection that the stack has forgotten.
+    pub fn poll_ended(&mut self) -> Option<(Endpoint, Endpoint)> {
         self.ended.pop_front()
     }
 

@@ -11,7 +11,7 @@ use crate::shown::Shown;
 use arbitrary::{Result, Unstructured};
 use core::time::Duration;
 use production::Production;
-use tapcopy_engine::config::{FarEnd, Origin, Pacing, PoolRange, Protocol, Service, Speed};
+use tapcopy_engine::config::{Addressing, FarEnd, Origin, Pacing, PoolRange, Protocol, Service, Speed};
 use tapcopy_engine::ledger::Ended;
 use tapcopy_engine::{Command, Config, Engine, Input, Limits, Output, Time};
 use target::Target;
@@ -185,12 +185,14 @@ fn config([settings, protocol]: [u8; 2]) -> Config {
             service("one", origin, "10.9.0.1:8080"),
             service("any", Origin::AnyAddress(81), "10.9.0.2:8081"),
         ],
-        pool: vec![PoolRange { first: packet::POOL.into(), last: packet::POOL.into(), prefix_len: 24 }],
-        gateway: None,
+        addressing: Addressing {
+            pool: vec![PoolRange { first: packet::POOL.into(), last: packet::POOL.into(), prefix_len: 24 }],
+            ..Addressing::default()
+        },
         far_end: if bit(0) {
             FarEnd::Rehearsal
         } else {
-            FarEnd::Wire { mac: packet::BOX_MAC, mtu: if bit(1) { 576 } else { 1_500 } }
+            FarEnd::Wire { mac: packet::BOX_MAC, mtu: if bit(1) { 576 } else { 1_500 }, vlan: None }
         },
         speed: if bit(4) { Speed::Max } else { Speed::Times(1.0) },
         replay: true,

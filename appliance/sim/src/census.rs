@@ -4,7 +4,7 @@ use crate::fault::{Faults, Order};
 use crate::link::Netem;
 use crate::plan::{Kind, Plan, Start, Step};
 use core::time::Duration;
-use tapcopy_engine::config::{Pacing, Speed};
+use tapcopy_engine::config::{Mode, Pacing, Speed};
 use tapcopy_engine::ledger::{Reason, Tally};
 use tapcopy_engine::{Ledger, Limits};
 
@@ -114,7 +114,8 @@ fn topology(plan: &Plan) -> Found {
         (service(|service| service.kind == Kind::Raw), "turns"),
         (service(|service| !service.greeting.is_empty()), "greeting"),
         (service(|service| service.pacing == Pacing::Immediate), "immediate"),
-        (topology.gateway.is_some(), "gateway"),
+        (topology.addressing.gateway.is_some(), "gateway"),
+        (topology.addressing.mode == Mode::Preserve, "clients keep their addresses"),
         (topology.clients.iter().any(|client| client.is_ipv6()), "ipv6"),
         (topology.targets.iter().any(|t| t.address.is_ipv6() != topology.clients[0].is_ipv6()), "families crossed"),
         (topology.speed == Some(Speed::Max), "as fast as possible"),

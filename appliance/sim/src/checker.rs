@@ -1,13 +1,15 @@
 //! The engine with a checker around it: rules that must hold after every single input.
 
 use crate::host::instant;
-use crate::packet::{self, Mac, Segment, ethertype};
+use crate::packet::{self, Mac, Segment, ethertype, flag};
 use crate::report::Hash;
 use crate::sabotage::Saboteur;
+use crate::topology::is_client;
 use crate::truth::Truth;
-use core::net::SocketAddr;
-use std::collections::BTreeSet;
-use tapcopy_engine::config::{Config, PoolRange};
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
+use tapcopy_engine::config::{Addressing, Config, Mode};
 use tapcopy_engine::engine::Holdings;
 use tapcopy_engine::ledger::{Ended, NotAnswered, NotReplayed};
 use tapcopy_engine::{Engine, Input, Ledger, Output, Record, Time};
@@ -25,7 +27,10 @@ pub const BOX_MAC: Mac = [2, 0, 0, 0, 9, 9];
 pub struct Checked {
     engine: Engine,
     sessions_max: usize,
-    pool: Vec<PoolRange>,
+    addressing: Addressing,
+    port_rest: Duration,
+    /// Of each 4-tuple the first sequence number and the time of the last segment.
+    tuples: BTreeMap<(SocketAddr, SocketAddr), (u32, Time)>,
     targets: BTreeSet<SocketAddr>,
     records: Vec<Record>,
     known: BTreeSet<(u64, u64)>,
@@ -40,7 +45,9 @@ impl Checked {
     pub fn new(config: Config, seed: u64, saboteur: Saboteur) -> Self {
         Self {
             sessions_max: config.limits.sessions,
-            pool: config.pool.clone(),
+            addressing: config.addressing.clone(),
+            port_rest: config.limits.port_rest,
+            tuples: BTreeMap::new(),
             targets: config.services.iter().flat_map(|service| service.targets.iter().copied()).collect(),
             records: Vec::new(),
             known: BTreeSet::new(),
@@ -74,7 +81,7 @@ impl Checked {
 
     /// From now on, what these settings permit is permitted too.
     pub fn allow(&mut self, config: &Config) {
-        self.pool.extend(config.pool.iter().copied());
+        self.addressing.pool.extend(config.addressing.pool.iter().copied());
     }
 
     /// Gives the engine one input; gives back the frames that it sends.
@@ -138,7 +145,10 @@ impl Checked {
             self.hash.add(&now.as_nanos().to_be_bytes());
             self.hash.add(frame);
             if let Some(fault) = self.fault_of(frame) {
-                truth.violate("the box sends to its targets only, from addresses of its pool", fault);
+                truth.violate("the box sends to its targets only, and from its own addresses", fault);
+            }
+            if let Some(fault) = self.returned_tuple(now, frame) {
+                truth.violate("no 4-tuple returns while the target may hold it in TIME-WAIT", fault);
             }
         }
         self.frames = frames;
@@ -149,16 +159,45 @@ impl Checked {
             return Some(format!("a frame of {} bytes from {:02x?}", frame.len(), frame.get(6..12)));
         }
         if packet::u16_at(frame, 12) == ethertype::ARP {
-            return None;
+            let sender = frame.get(28..32).and_then(|octets| <[u8; 4]>::try_from(octets).ok());
+            let sender = sender.map_or(Ipv4Addr::UNSPECIFIED, Ipv4Addr::from);
+            let is_own = sender.is_unspecified() || self.may_claim(sender.into());
+            return (!is_own).then(|| format!("ARP from {sender}"));
         }
         let Some(segment) = Segment::parse(&frame[14..]) else {
             let is_ndp = frame.get(20) == Some(&58);
             return (!is_ndp)
                 .then(|| format!("a frame that is neither ARP, NDP nor TCP: {:02x?}", &frame[..frame.len().min(60)]));
         };
-        let from_pool = self.pool.iter().any(|range| (range.first..=range.last).contains(&segment.src.ip()));
-        (!from_pool || !self.targets.contains(&segment.dst))
+        let source = segment.src.ip();
+        let keeps_clients = self.addressing.mode == Mode::Preserve && is_client(source);
+        let is_own = keeps_clients || self.addressing.pool.iter().any(|range| range.contains(source));
+        (!is_own || !self.targets.contains(&segment.dst))
             .then(|| format!("a segment from {} to {}", segment.src, segment.dst))
+    }
+
+    /// Whether the box may say on the link that `address` is its own.
+    fn may_claim(&self, address: IpAddr) -> bool {
+        let Addressing { mode, pool, emulated_gateways, .. } = &self.addressing;
+        let is_near_client = is_client(address) && self.addressing.is_on_link(address);
+        pool.iter().any(|range| range.contains(address))
+            || emulated_gateways.contains(&address)
+            || (*mode == Mode::Preserve && is_near_client)
+    }
+
+    fn returned_tuple(&mut self, now: Time, frame: &[u8]) -> Option<String> {
+        let segment = frame.get(14..).and_then(Segment::parse)?;
+        let pair = (segment.src, segment.dst);
+        let before = self.tuples.get_mut(&pair);
+        if segment.flags & flag::SYN == 0 {
+            // A reset may be for a segment of a connection that is long gone.
+            before.into_iter().filter(|_| segment.flags & flag::RST == 0).for_each(|(_, last)| *last = now);
+            return None;
+        }
+        let returns = before.filter(|(seq, last)| *seq != segment.seq && now < *last + self.port_rest);
+        let fault = returns.map(|(_, last)| format!("{pair:?} at {now:?} and at {last:?}"));
+        self.tuples.insert(pair, (segment.seq, now));
+        fault
     }
 
     fn check_ledger(&self, truth: &mut Truth) {

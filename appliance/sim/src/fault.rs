@@ -1,6 +1,7 @@
 //! Which kinds of fault exist in a run.
 
 use crate::link::Netem;
+use crate::plan::BEGIN;
 use crate::seed::Rng;
 use crate::shape::Shape;
 use core::time::Duration;
@@ -233,7 +234,7 @@ impl MirrorFaults {
                 3 => self.skew = Some((rng.percent(50), rng.micros(10, 60_000))),
                 4 => self.snaplen = Some(rng.size(60, 1_400)),
                 5 => self.one_way = Some(rng.percent(80)),
-                6 => self.starts_at = Some(Time::from_millis(rng.between(10, 2_500))),
+                6 => self.starts_at = Some(Time::from_millis(rng.between(10, 2_500)) + BEGIN),
                 _ => {
                     self.bad_checksums = rng.percent(50);
                     self.vlan =
@@ -254,7 +255,8 @@ impl TargetFaults {
 
     fn draw(&mut self, rng: &mut Rng) {
         for _ in 0..rng.size(1, 2) {
-            let window = (Time::from_millis(rng.below(1_500)), Time::from_millis(rng.between(1_500, 9_000)));
+            let window =
+                (Time::from_millis(rng.below(1_500)) + BEGIN, Time::from_millis(rng.between(1_500, 9_000)) + BEGIN);
             match rng.below(12) {
                 0..=2 => self.alters = rng.between(5, 60),
                 3 => self.early_close = rng.between(10, 80),
@@ -284,9 +286,9 @@ impl BoxFaults {
         }
         if rng.percent(50) {
             let order = rng.pick(&[Order::Stop, Order::ConfigureSame, Order::ConfigureSame, Order::ConfigureOther]);
-            self.orders.push((Time::from_millis(rng.between(1, 2_500)), order));
+            self.orders.push((Time::from_millis(rng.between(1, 2_500)) + BEGIN, order));
             if order == Order::Stop && rng.percent(70) {
-                self.orders.push((Time::from_millis(rng.between(2_500, 4_000)), Order::Start));
+                self.orders.push((Time::from_millis(rng.between(2_500, 4_000)) + BEGIN, Order::Start));
             }
         }
     }
@@ -298,8 +300,8 @@ impl BoxFaults {
             0 => self.barren = true,
             1 => self.limits.transmit_frames = rng.size(1, 4),
             2 => self.limits.socket_bytes = rng.size(256, 4_000),
-            3 => self.orders.push((Time::from_millis(rng.between(1, 2_500)), Order::ConfigurePool)),
-            _ => self.orders.push((Time::from_millis(rng.between(1, 2_500)), Order::ConfigureServices)),
+            3 => self.orders.push((Time::from_millis(rng.between(1, 2_500)) + BEGIN, Order::ConfigurePool)),
+            _ => self.orders.push((Time::from_millis(rng.between(1, 2_500)) + BEGIN, Order::ConfigureServices)),
         }
     }
 }

@@ -5,6 +5,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 use std::collections::BTreeMap;
 use tapcopy_engine::Time;
+use tapcopy_engine::config::Subnet;
 
 /// How often an unanswered question is asked again.
 const RETRY: Duration = Duration::from_millis(500);
@@ -23,6 +24,8 @@ enum Entry {
 pub struct Neighbors {
     mac: Mac,
     addresses: Vec<IpAddr>,
+    /// Next hop to other networks than its own.
+    gateway: Option<IpAddr>,
     entries: BTreeMap<IpAddr, Entry>,
     frames: Vec<Vec<u8>>,
 }
@@ -30,7 +33,20 @@ pub struct Neighbors {
 impl Neighbors {
     /// The link layer of a host with these addresses, the first being the one it asks from.
     pub fn new(mac: Mac, addresses: Vec<IpAddr>) -> Self {
-        Self { mac, addresses, entries: BTreeMap::new(), frames: Vec::new() }
+        Self { mac, addresses, gateway: None, entries: BTreeMap::new(), frames: Vec::new() }
+    }
+
+    /// The same with a gateway of the host's family.
+    pub fn with_gateway(mut self, gateways: &[IpAddr]) -> Self {
+        let of_family = |gateway: &&IpAddr| gateway.is_ipv4() == self.addresses[0].is_ipv4();
+        self.gateway = gateways.iter().find(of_family).copied();
+        self
+    }
+
+    fn next_hop(&self, destination: IpAddr) -> IpAddr {
+        let prefix_len = if destination.is_ipv4() { 24 } else { 64 };
+        let own = Subnet { address: self.addresses[0], prefix_len };
+        self.gateway.filter(|_| !own.contains(destination)).unwrap_or(destination)
     }
 
     /// Takes a frame from the wire; gives the IP packet in it for the host's stack, if there is one.
@@ -51,6 +67,7 @@ impl Neighbors {
     /// Sends an IP packet, now or when its receiver is known.
     pub fn send(&mut self, now: Time, packet: Vec<u8>) {
         let Some((_, dst)) = packet::ip_addresses(&packet) else { return };
+        let dst = self.next_hop(dst);
         match self.entries.get_mut(&dst) {
             Some(Entry::Known(mac)) => self.frames.push(packet::ethernet_ip(*mac, self.mac, &packet)),
             Some(Entry::Asked { held, .. }) => {

@@ -8,7 +8,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::ops::Range;
 use core::time::Duration;
 use tapcopy_engine::Time;
-use tapcopy_engine::config::{Pacing, PoolRange, Protocol, Speed};
+use tapcopy_engine::config::{Addressing, Pacing, Protocol, Speed};
 
 /// Length of a request's mark.
 pub const MARK: usize = 10;
@@ -35,6 +35,9 @@ pub struct Plan {
     pub requests: Vec<RequestPlan>,
 }
 
+/// When production begins: the box, started at 0, has claimed its addresses by then.
+pub const BEGIN: Duration = Duration::from_secs(1);
+
 /// Who is there.
 #[derive(Clone, Debug, Default)]
 pub struct Topology {
@@ -46,10 +49,8 @@ pub struct Topology {
     pub targets: Vec<TargetPlan>,
     /// Sets of origins mapped to targets.
     pub services: Vec<ServicePlan>,
-    /// Addresses of the box.
-    pub pool: Vec<PoolRange>,
-    /// Next hop to targets off the link, for which the first target host of the family answers.
-    pub gateway: Option<IpAddr>,
+    /// Addresses of the box. For the next hop to targets off the link the first target host of the family answers.
+    pub addressing: Addressing,
     /// Clients that are replayed, in hundredths of a percent.
     pub sample: u16,
     /// How fast captured time passes.

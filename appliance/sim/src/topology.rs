@@ -3,7 +3,7 @@
 use crate::plan::{Kind, OriginPlan, ServicePlan, TargetPlan, Topology};
 use crate::seed::Rng;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use tapcopy_engine::config::{Pacing, PoolRange, Protocol, Speed};
+use tapcopy_engine::config::{Mode, Pacing, PoolRange, Protocol, Speed, Subnet};
 use tapcopy_engine::protocol::http1;
 
 /// Draws the machines and services of a run.
@@ -19,7 +19,31 @@ pub fn draw(rng: &mut Rng) -> Topology {
         add_service(&mut topology, service, v6, rng);
     }
     add_pool(&mut topology, rng);
+    // Drawn aside, so that it is a matter of addresses only.
+    preserve_some(&mut topology, v6, &mut rng.clone());
     topology
+}
+
+/// Clients keep their addresses in some worlds: on the link of the targets, or behind a gateway that the box stands in for.
+fn preserve_some(topology: &mut Topology, v6: bool, rng: &mut Rng) {
+    if topology.addressing.gateway.is_some() || !rng.percent(25) {
+        return;
+    }
+    let subnet = |v6, network| Subnet { address: address(v6, network, 1), prefix_len: if v6 { 64 } else { 24 } };
+    topology.addressing.mode = Mode::Preserve;
+    topology.addressing.link = vec![subnet(false, 20), subnet(true, 20)];
+    match rng.percent(50) {
+        true => topology.addressing.link.push(subnet(v6, 1)),
+        false => topology.addressing.emulated_gateways = vec![address(v6, 20, 254)],
+    }
+}
+
+/// Whether a client may have this address.
+pub fn is_client(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => v4.octets()[..3] == [10, 100, 1],
+        IpAddr::V6(v6) => v6.segments()[..2] == [0xFD00, 1],
+    }
 }
 
 fn client(v6: bool, number: usize) -> IpAddr {
@@ -67,8 +91,8 @@ fn add_pool(topology: &mut Topology, rng: &mut Rng) {
         if topology.targets.iter().any(|target| target.address.is_ipv6() == v6) {
             let last = if rng.percent(20) { 100 } else { 120 };
             let (first, last) = (address(v6, network, 100), address(v6, network, last));
-            topology.pool.push(PoolRange { first, last, prefix_len: if v6 { 64 } else { 24 } });
+            topology.addressing.pool.push(PoolRange { first, last, prefix_len: if v6 { 64 } else { 24 } });
         }
     }
-    topology.gateway = behind_gateway.then(|| address(false, 21, 1));
+    topology.addressing.gateway = behind_gateway.then(|| address(false, 21, 1));
 }

@@ -23,10 +23,9 @@ pub struct Rules {
     pub disordered: bool,
     /// How far a session may fall behind before think times are shortened.
     pub lag: Duration,
+    /// How much later than possible a request may reach a healthy target.
+    pub prompt: Duration,
 }
-
-/// How much later than possible a request may reach a healthy target.
-const PROMPT: Duration = Duration::from_secs(1);
 
 /// The log of all applications.
 #[derive(Debug, Default)]
@@ -270,9 +269,10 @@ impl Truth {
         let answer_begun = if framed { Some(Time::ZERO) } else { truth.answer_begun_at };
         let Some(known_at) = truth.whole_at.zip(answer_begun).map(|(one, other)| one.max(other)) else { return };
         let latest = latest.max(known_at);
-        if now > latest + PROMPT {
+        let prompt = self.rules.prompt;
+        if now > latest + prompt {
             let details =
-                format!("request {request} arrived at {now:?}, later than {latest:?} by more than {PROMPT:?}");
+                format!("request {request} arrived at {now:?}, later than {latest:?} by more than {prompt:?}");
             self.violate("a request is released when its turn has come", details);
         }
     }

@@ -3,7 +3,7 @@
 use crate::alteration;
 use crate::fault::TargetFaults;
 use crate::message::{self, Framing};
-use crate::plan::{AnswerPlan, INTERIM, Kind, Plan, RequestPlan, SessionPlan, Start, Step, mark};
+use crate::plan::{AnswerPlan, BEGIN, INTERIM, Kind, Plan, RequestPlan, SessionPlan, Start, Step, mark};
 use crate::seed::Rng;
 use crate::topology;
 use core::net::SocketAddr;
@@ -31,7 +31,7 @@ fn add_session(plan: &mut Plan, target: &TargetFaults, rng: &mut Rng) {
         machine,
         origin,
         service,
-        start: Start::At(Time::from_micros(rng.below(2_000_000))),
+        start: Start::At(Time::from_micros(rng.below(2_000_000)) + BEGIN),
         steps: Vec::new(),
         requests: plan.requests.len()..plan.requests.len(),
         receive_buffer: rng.pick(&[16 << 10, 16 << 10, 64 << 10, 2_048]),

@@ -187,8 +187,10 @@ impl World {
             let server = Server::new(host, target.address.port(), target.service, buffers, Some(under_test));
             let mac = [2, 0, 0, 0, 20, number as u8];
             let mut addresses = vec![target.address.ip()];
-            addresses.extend(self.plan.topology.gateway.filter(|_| number == 0));
-            self.targets.push(Target { server, neighbors: Neighbors::new(mac, addresses), mac });
+            addresses.extend(self.plan.topology.addressing.gateway.filter(|_| number == 0));
+            let neighbors = Neighbors::new(mac, addresses);
+            let neighbors = neighbors.with_gateway(&self.plan.topology.addressing.emulated_gateways);
+            self.targets.push(Target { server, neighbors, mac });
             self.place(Machine::Target(number), target.address.ip(), rng);
         }
         for (number, session) in self.plan.sessions.iter().enumerate() {

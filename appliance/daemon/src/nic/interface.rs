@@ -5,7 +5,7 @@ use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use tapcopy_engine::config::PoolRange;
+use tapcopy_engine::config::Addressing;
 
 /// One interface.
 #[derive(Clone, Debug, Default)]
@@ -80,16 +80,29 @@ pub fn bits_per_second(name: &str) -> Option<u64> {
     megabits.trim().parse::<u64>().ok().map(|megabits| megabits * 1_000_000)
 }
 
-/// Holds the pool against the kernel's own addresses: for an address that both have, the kernel would answer the target's
+/// Every IP address of the machine's own kernel.
+///
+/// # Errors
+/// The kernel does not tell.
+pub fn kernel_addresses() -> Result<Vec<IpAddr>, NicFault> {
+    Ok(all()?.into_values().flat_map(|interface| interface.addresses).collect())
+}
+
+/// Holds the box's addresses against the kernel's own: for an address that both have, the kernel would answer the target's
 /// segments with resets.
 ///
 /// # Errors
 /// The first address that both have.
-pub fn refuse_local_pool(pool: &[PoolRange]) -> Result<(), NicFault> {
+pub fn refuse_kernel_addresses(addressing: &Addressing) -> Result<(), NicFault> {
+    let field_of = |address: &IpAddr| {
+        let in_pool = addressing.pool.iter().any(|range| range.contains(*address));
+        let emulated = addressing.emulated_gateways.contains(address);
+        in_pool.then_some("addressing.pool").or(emulated.then_some("addressing.emulate_gateway"))
+    };
     for (name, interface) in all()? {
-        let owned = |address: &IpAddr| pool.iter().any(|range| (range.first..=range.last).contains(address));
-        if let Some(address) = interface.addresses.iter().find(|address| owned(address)) {
-            return Err(NicFault::PoolAddressIsLocal { address: *address, interface: name });
+        let found = interface.addresses.iter().find_map(|address| Some((*address, field_of(address)?)));
+        if let Some((address, field)) = found {
+            return Err(NicFault::AddressOfKernel { field, address, interface: name });
         }
     }
     Ok(())

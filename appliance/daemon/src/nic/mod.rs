@@ -41,16 +41,28 @@ pub enum NicFault {
         /// As in the registry of tcpdump.org.
         linktype: i32,
     },
-    /// The kernel holds an address of the pool.
+    /// The kernel holds an address that the box is to own.
     #[error(
-        "addressing.pool: {address} is an address of this machine's own {interface}, whose kernel would answer for it; \
-         take it out of the pool, or remove it with `ip address del`"
+        "{field}: {address} is an address of this machine's own {interface}, whose kernel would answer for it; \
+         take it out of the settings, or remove it with `ip address del`"
     )]
-    PoolAddressIsLocal {
+    AddressOfKernel {
+        /// Where the settings name it.
+        field: &'static str,
         /// The address.
         address: IpAddr,
         /// Where the kernel has it.
         interface: String,
+    },
+    /// The kernel would pass on what the targets send to clients.
+    #[error(
+        "{name}: the kernel forwards here, and would send the targets' answers on to real clients; `echo 0 > {path}`"
+    )]
+    Forwards {
+        /// The interface.
+        name: String,
+        /// The kernel's switch.
+        path: String,
     },
     /// The filter does not compile.
     #[error("nics.filter (-F): `{filter}` is no pcap filter ({message}); see `man pcap-filter`")]
@@ -86,9 +98,6 @@ pub enum NicFault {
 impl NicFault {
     /// Whether the settings are to blame, not the state of the machine.
     pub fn is_bad_setting(&self) -> bool {
-        matches!(
-            self,
-            Self::Unknown { .. } | Self::Filter { .. } | Self::PoolAddressIsLocal { .. } | Self::NotEthernet(_)
-        )
+        matches!(self, Self::Unknown { .. } | Self::Filter { .. } | Self::AddressOfKernel { .. } | Self::NotEthernet(_))
     }
 }

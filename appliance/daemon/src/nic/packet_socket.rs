@@ -13,6 +13,11 @@ use std::ptr::{from_mut, from_ref, null_mut};
 pub const BATCH: usize = 64;
 /// Room for one received frame: the kernel joins segments up to 64 KiB (GRO), and a link header comes before them.
 const FRAME_BYTES: usize = 65_536 + 64;
+/// Length of a VLAN tag. The kernel takes it out of a frame and tells it beside; each frame is received so far behind the
+/// beginning of its room that it can be put back.
+const TAG_BYTES: usize = 4;
+/// Where the tag belongs: behind the two Ethernet addresses.
+const TAG_AT: usize = 12;
 /// Room that the kernel is asked for, in both directions.
 const KERNEL_BYTES: c_int = 32 << 20;
 /// Not in the libc crate: `PACKET_IGNORE_OUTGOING` of linux/if_packet.h.
@@ -31,21 +36,22 @@ struct Control([u8; 64]);
 /// Frames as they were received last.
 pub struct Received {
     bytes: Vec<u8>,
-    lengths: [usize; BATCH],
+    /// Where each frame begins in its room, and where it ends.
+    places: [(usize, usize); BATCH],
     count: usize,
 }
 
 impl Default for Received {
     fn default() -> Self {
-        Self { bytes: vec![0; BATCH * FRAME_BYTES], lengths: [0; BATCH], count: 0 }
+        Self { bytes: vec![0; BATCH * FRAME_BYTES], places: [(0, 0); BATCH], count: 0 }
     }
 }
 
 impl Received {
     /// One of the frames.
     pub fn frame(&self, index: usize) -> Option<&[u8]> {
-        let length = self.lengths[..self.count].get(index)?;
-        Some(&self.bytes[index * FRAME_BYTES..][..*length])
+        let (from, to) = *self.places[..self.count].get(index)?;
+        Some(&self.bytes[index * FRAME_BYTES..][from..to])
     }
 }
 
@@ -114,8 +120,9 @@ impl PacketSocket {
         let mut controls = [Control([0; 64]); BATCH];
         let slots = received.bytes.chunks_exact_mut(FRAME_BYTES);
         for (((slot, vector), header), control) in slots.zip(&mut vectors).zip(&mut headers).zip(&mut controls) {
-            vector.iov_base = slot.as_mut_ptr().cast();
-            vector.iov_len = slot.len();
+            let room = &mut slot[TAG_BYTES..];
+            vector.iov_base = room.as_mut_ptr().cast();
+            vector.iov_len = room.len();
             header.msg_hdr.msg_iov = from_mut(vector);
             header.msg_hdr.msg_iovlen = 1;
             header.msg_hdr.msg_control = from_mut(control).cast();
@@ -127,11 +134,21 @@ impl PacketSocket {
         let count = unsafe { libc::recvmmsg(fd, headers.as_mut_ptr(), BATCH as u32, flags, null_mut()) };
         received.count = usize::try_from(count).map_err(|_| Error::last_os_error())?;
         let slots = received.bytes.chunks_exact_mut(FRAME_BYTES);
-        for ((length, header), slot) in received.lengths.iter_mut().zip(&headers).zip(slots).take(received.count) {
-            *length = (header.msg_len as usize).min(FRAME_BYTES);
-            if lacks_checksum(&header.msg_hdr) {
-                checksum::complete(&mut slot[..*length]);
+        for ((place, header), slot) in received.places.iter_mut().zip(&headers).zip(slots).take(received.count) {
+            let to = TAG_BYTES + (header.msg_len as usize).min(FRAME_BYTES - TAG_BYTES);
+            let auxiliary = auxiliary(&header.msg_hdr);
+            if auxiliary.is_some_and(|auxiliary| auxiliary.tp_status & libc::TP_STATUS_CSUMNOTREADY != 0) {
+                checksum::complete(&mut slot[TAG_BYTES..to]);
             }
+            let tag = auxiliary.filter(|auxiliary| auxiliary.tp_status & libc::TP_STATUS_VLAN_VALID != 0);
+            let from = match tag {
+                Some(auxiliary) if to >= TAG_BYTES + TAG_AT => {
+                    put_tag_back(slot, auxiliary.tp_vlan_tpid, auxiliary.tp_vlan_tci);
+                    0
+                }
+                _ => TAG_BYTES,
+            };
+            *place = (from, to);
         }
         Ok(received.count)
     }
@@ -173,17 +190,22 @@ impl PacketSocket {
     }
 }
 
-/// Whether the kernel says of a frame that its checksum was left to the hardware.
-fn lacks_checksum(header: &libc::msghdr) -> bool {
+/// Puts a VLAN tag back into the frame that begins behind room for it.
+fn put_tag_back(slot: &mut [u8], kind: u16, tag: u16) {
+    slot.copy_within(TAG_BYTES..TAG_BYTES + TAG_AT, 0);
+    slot[TAG_AT..TAG_AT + 2].copy_from_slice(&kind.to_be_bytes());
+    slot[TAG_AT + 2..TAG_AT + TAG_BYTES].copy_from_slice(&tag.to_be_bytes());
+}
+
+/// What the kernel says of a frame beside its bytes: whether its checksum was left to the hardware, and its VLAN tag.
+fn auxiliary(header: &libc::msghdr) -> Option<libc::tpacket_auxdata> {
     // SAFETY: the kernel has filled in the header's control buffer and its length, and the buffer is still there.
     let message = unsafe { libc::CMSG_FIRSTHDR(header).as_ref() };
     let wanted =
         |message: &&libc::cmsghdr| (message.cmsg_level, message.cmsg_type) == (libc::SOL_PACKET, libc::PACKET_AUXDATA);
-    message.filter(wanted).is_some_and(|message| {
-        // SAFETY: a message of this type holds a tpacket_auxdata, of which any bit pattern is valid.
-        let auxiliary = unsafe { libc::CMSG_DATA(message).cast::<libc::tpacket_auxdata>().read_unaligned() };
-        auxiliary.tp_status & libc::TP_STATUS_CSUMNOTREADY != 0
-    })
+    // SAFETY: a message of this type holds a tpacket_auxdata, of which any bit pattern is valid.
+    let read = |message| unsafe { libc::CMSG_DATA(message).cast::<libc::tpacket_auxdata>().read_unaligned() };
+    message.filter(wanted).map(|message| read(message))
 }
 
 /// A packet socket that receives nothing until it is bound.

@@ -11,7 +11,7 @@ use std::io::{Error, ErrorKind};
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 use tapcopy_engine::Time;
-use tapcopy_engine::config::PoolRange;
+use tapcopy_engine::config::{Addressing, Mode};
 
 /// Waiting frames at which no further input is taken. One input makes few frames, so the queue grows little beyond it.
 const BACKED_UP_FRAMES: usize = 4_096;
@@ -41,20 +41,20 @@ pub struct TargetCounters {
 }
 
 impl TargetNic {
-    /// Opens an interface, which must be up, and holds the pool against the machine's own addresses.
+    /// Opens an interface, which must be up, and holds the box's addresses against the machine's own.
     ///
     /// # Errors
-    /// The interface or the pool cannot be used.
-    pub fn open(name: &str, pool: &[PoolRange]) -> Result<Self, NicFault> {
+    /// The interface or the addresses cannot be used.
+    pub fn open(name: &str, addressing: &Addressing) -> Result<Self, NicFault> {
         let interface = interface::named(name)?;
         let mac = interface.mac.filter(|_| !interface.is_loopback);
         let mac = mac.ok_or_else(|| NicFault::NotEthernet(name.to_owned()))?;
-        interface::refuse_local_pool(pool)?;
+        interface::refuse_kernel_addresses(addressing)?;
         packet_socket::probe(name)?;
         let fault = |what| move |source| NicFault::Socket { name: name.to_owned(), what, source };
         let socket = PacketSocket::open(interface.index).map_err(fault("send and receive frames"))?;
         let mtu = socket.mtu(name).map_err(fault("read the MTU"))?;
-        warn_if_forwarding(name);
+        refuse_forwarding(name, addressing)?;
         Ok(Self {
             name: name.to_owned(),
             socket,
@@ -167,10 +167,17 @@ fn has_no_room(fault: &Error) -> bool {
     matches!(fault.raw_os_error(), Some(libc::EAGAIN | libc::ENOBUFS | libc::ENOMEM))
 }
 
-/// A kernel that forwards would answer for the pool with ICMP redirects and unreachables.
-fn warn_if_forwarding(name: &str) {
-    let path = format!("/proc/sys/net/ipv4/conf/{name}/forwarding");
-    if std::fs::read_to_string(&path).is_ok_and(|text| text.trim() == "1") {
-        log::warn!("{name}: the kernel forwards here and may interfere with the pool; `echo 0 > {path}`");
+/// A kernel that forwards would answer for the pool with ICMP redirects and unreachables; what is for a client's own address
+/// it would send to the client.
+fn refuse_forwarding(name: &str, addressing: &Addressing) -> Result<(), NicFault> {
+    for family in ["ipv4", "ipv6"] {
+        let path = format!("/proc/sys/net/{family}/conf/{name}/forwarding");
+        if std::fs::read_to_string(&path).is_ok_and(|text| text.trim() == "1") {
+            if addressing.mode == Mode::Preserve {
+                return Err(NicFault::Forwards { name: name.to_owned(), path });
+            }
+            log::warn!("{name}: the kernel forwards here and may interfere with the pool; `echo 0 > {path}`");
+        }
     }
+    Ok(())
 }

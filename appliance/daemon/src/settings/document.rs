@@ -47,6 +47,9 @@ pub struct Nics {
     /// A pcap filter, ANDed with the one that the services give.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filter: Option<String>,
+    /// VLAN whose tag the frames of the target NIC carry (default: none).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target_vlan: Option<u16>,
     /// Ring of each mirror NIC in MiB (default 64): at 10 Gbit/s some 50 ms.
     pub buffer_mib: u32,
 }
@@ -54,10 +57,17 @@ pub struct Nics {
 /// The section `[addressing]`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Addressing {
-    /// `pool`.
+    /// `pool` (default) or `preserve`.
     pub mode: String,
-    /// Ranges, `FIRST-LAST/PREFIX`, which the box owns on the target NIC's network.
+    /// Ranges, `FIRST-LAST/PREFIX`, which the box owns on the target NIC's network. With `preserve` they are for sessions
+    /// whose client and target are of different families.
     pub pool: Vec<String>,
+    /// Subnets of the target NIC's network, `ADDRESS/PREFIX` (default: those of the pool).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub link: Vec<String>,
+    /// Addresses on that network to which targets send what is for other networks, and for which the box answers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub emulate_gateway: Vec<String>,
     /// Next hop, only where a target is off the link.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gateway: Option<String>,
@@ -108,13 +118,14 @@ impl Default for Document {
 
 impl Default for Nics {
     fn default() -> Self {
-        Self { mirror: Vec::new(), target: None, filter: None, buffer_mib: 64 }
+        Self { mirror: Vec::new(), target: None, target_vlan: None, filter: None, buffer_mib: 64 }
     }
 }
 
 impl Default for Addressing {
     fn default() -> Self {
-        Self { mode: "pool".to_owned(), pool: Vec::new(), gateway: None }
+        let (pool, link, emulate_gateway) = (Vec::new(), Vec::new(), Vec::new());
+        Self { mode: "pool".to_owned(), pool, link, emulate_gateway, gateway: None }
     }
 }
 
@@ -185,6 +196,7 @@ impl Nics {
         Self {
             mirror: section.list("mirror"),
             target: section.optional("target"),
+            target_vlan: section.optional("target_vlan"),
             filter: section.optional("filter"),
             buffer_mib: section.optional("buffer_mib").unwrap_or(default.buffer_mib),
         }
@@ -197,6 +209,8 @@ impl Addressing {
         Self {
             mode: section.optional("mode").unwrap_or(default.mode),
             pool: section.list("pool"),
+            link: section.list("link"),
+            emulate_gateway: section.list("emulate_gateway"),
             gateway: section.optional("gateway"),
         }
     }

@@ -4,6 +4,7 @@
 //! document into [`Settings`], which cannot be wrong, and says of every field what is wrong with its value. Both collect
 //! faults instead of ending at the first one, so that a person mends a file once.
 
+mod addressing;
 pub mod document;
 mod pool;
 mod record;
@@ -13,7 +14,8 @@ pub use document::{Document, Format};
 
 use crate::record::Recording;
 use std::fmt;
-use tapcopy_engine::config::{FarEnd, PoolRange, Service, Speed};
+use std::net::IpAddr;
+use tapcopy_engine::config::{Addressing, FarEnd, Service, Speed};
 use tapcopy_engine::{Config, Limits};
 use thiserror::Error;
 
@@ -41,10 +43,10 @@ pub struct Settings {
     pub buffer_bytes: u32,
     /// Not empty.
     pub services: Vec<Service>,
-    /// Not empty for [`Purpose::Run`] and [`Purpose::Replay`].
-    pub pool: Vec<PoolRange>,
-    /// Next hop for targets outside the pool's subnets.
-    pub gateway: Option<std::net::IpAddr>,
+    /// Without the addresses of the machine's own kernel, which a text does not tell.
+    pub addressing: Addressing,
+    /// VLAN on the target NIC.
+    pub target_vlan: Option<u16>,
     /// What [`Purpose::Run`] records.
     pub record: Option<Recording>,
     /// Where all this was parsed from.
@@ -78,12 +80,11 @@ impl Settings {
         validate::validate(document, purpose)
     }
 
-    /// What an engine is told.
-    pub fn config(&self, far_end: FarEnd, speed: Speed) -> Config {
+    /// What an engine is told; `kernel`: the addresses of the machine's own kernel.
+    pub fn config(&self, far_end: FarEnd, kernel: &[IpAddr], speed: Speed) -> Config {
         Config {
             services: self.services.clone(),
-            pool: self.pool.clone(),
-            gateway: self.gateway,
+            addressing: Addressing { foreign: kernel.to_vec(), ..self.addressing.clone() },
             far_end,
             speed,
             replay: true,

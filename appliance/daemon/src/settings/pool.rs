@@ -1,7 +1,7 @@
-//! Ranges of addresses, `FIRST-LAST/PREFIX`.
+//! Ranges of addresses, `FIRST-LAST/PREFIX`, and subnets, `ADDRESS/PREFIX`.
 
 use std::net::IpAddr;
-use tapcopy_engine::config::PoolRange;
+use tapcopy_engine::config::{PoolRange, Subnet};
 
 /// An address as a number, to compare and mask it; IPv4 and IPv6 are never mixed by the callers.
 fn number(address: IpAddr) -> u128 {
@@ -22,26 +22,28 @@ fn host_mask(range: &PoolRange) -> u128 {
     }
 }
 
-/// Whether `address` lies between the first and the last address of the range.
-pub fn contains(range: &PoolRange, address: IpAddr) -> bool {
-    range.first.is_ipv4() == address.is_ipv4() && (range.first..=range.last).contains(&address)
-}
-
-/// Whether `address` lies in the subnet that the range is a part of.
-pub fn in_subnet(range: &PoolRange, address: IpAddr) -> bool {
-    let same_family = range.first.is_ipv4() == address.is_ipv4();
-    same_family && number(range.first) & !host_mask(range) == number(address) & !host_mask(range)
-}
-
 /// Whether two ranges have an address in common.
 pub fn overlap(a: &PoolRange, b: &PoolRange) -> bool {
-    contains(a, b.first) || contains(b, a.first)
+    a.contains(b.first) || b.contains(a.first)
 }
 
 /// Whether a packet can come from, or go to, this address on a network.
 pub fn is_host_address(address: IpAddr) -> bool {
     let is_broadcast = matches!(address, IpAddr::V4(v4) if v4.is_broadcast());
     !(address.is_unspecified() || address.is_multicast() || address.is_loopback() || is_broadcast)
+}
+
+/// Parses a subnet.
+///
+/// # Errors
+/// What is wrong with it, with the mend.
+pub fn parse_subnet(text: &str) -> Result<Subnet, String> {
+    let shape = "write ADDRESS/PREFIX, as in 10.0.0.0/24";
+    let (address, prefix) = text.split_once('/').ok_or(format!("`{text}` has no prefix length; {shape}"))?;
+    let address: IpAddr = address.trim().parse().map_err(|_| format!("`{address}` is no IP address; {shape}"))?;
+    let prefix_len = prefix.trim().parse().ok().filter(|prefix| *prefix <= width(address));
+    let prefix_len = prefix_len.ok_or(format!("/{prefix} is no prefix length; write 0 to {}", width(address)))?;
+    Ok(Subnet { address, prefix_len })
 }
 
 /// Parses a range; `ADDRESS/PREFIX` is a range of one.
@@ -70,7 +72,7 @@ fn check(range: PoolRange) -> Result<PoolRange, String> {
     if !is_host_address(first) || !is_host_address(last) {
         return Err(format!("{first}-{last} has addresses that no host can have; take them from the target's subnet"));
     }
-    if !in_subnet(&range, last) {
+    if !range.subnet().contains(last) {
         return Err(format!("{first} and {last} are not in one /{prefix_len}; give each subnet a range of its own"));
     }
     let host_bits = width(first) - prefix_len;

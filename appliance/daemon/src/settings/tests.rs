@@ -47,7 +47,7 @@ fn the_reference_is_valid_and_means_what_it_says() {
     assert_eq!(settings.buffer_bytes, 64 << 20);
     assert_eq!(settings.services[0].sample, 10_000);
     assert_eq!(settings.services[0].origins.len(), 2);
-    assert_eq!(settings.pool[0].prefix_len, 24);
+    assert_eq!(settings.addressing.pool[0].prefix_len, 24);
     let again = parse(&settings.document.to_json(), Format::Json, Purpose::Run).unwrap();
     assert_eq!(again.document, settings.document);
 }
@@ -108,12 +108,14 @@ fn nics() {
         "[\"mirror0\"]",
         "['a', 'a', 'target0', '', '0123456789abcdef']",
         &[
+            "nics.target: target0 is also a mirror NIC; the box never sends on a mirror NIC",
             "nics.mirror[1]: a is named twice",
             "nics.mirror[3]: `` is no name",
             "nics.mirror[4]: `0123456789abcdef` is no name",
-            "nics.target: target0 is named twice",
         ],
     );
+    check_line("[addressing]", "target_vlan = 100\n[addressing]", &[]);
+    check_line("[addressing]", "target_vlan = 4095\n[addressing]", &["nics.target_vlan: 4095 is outside 1 to 4094"]);
     check_line("[addressing]", "buffer_mib = 0\n[addressing]", &["nics.buffer_mib: 0 is outside"]);
 }
 
@@ -156,16 +158,62 @@ fn pools() {
 #[test]
 fn modes_and_gateways() {
     let mode = "mode = \"pool\"";
-    check_line(
-        mode,
-        "mode = 'preserve'",
-        &["addressing.mode: `preserve` is not available in this version yet; use `pool`"],
-    );
     check_line(mode, "mode = 'x'", &["addressing.mode: `x` is no way"]);
     check_line(mode, "gateway = '10.100.20.1'", &[]);
     check_line(mode, "gateway = 'x'", &["addressing.gateway: `x` is no IP address"]);
     check_line(mode, "gateway = '10.100.20.100'", &["addressing.gateway: 10.100.20.100 lies in the pool"]);
-    check_line(mode, "gateway = '10.100.21.1'", &["addressing.gateway: 10.100.21.1 is in no pool range's subnet"]);
+    check_line(mode, "gateway = '10.100.21.1'", &["addressing.gateway: 10.100.21.1 is in no subnet of pool or link"]);
+    check_line(mode, "link = ['10.100.21.0/24']\ngateway = '10.100.21.1'", &[]);
+    check_line(mode, "gateway = 'fe80::1'", &[]);
+    check_line(mode, "emulate_gateway = ['10.100.20.1']", &["addressing.emulate_gateway: has no use with mode `pool`"]);
+}
+
+#[test]
+fn preserved_addresses() {
+    let pool = "mode = \"pool\"\npool = [\"10.100.20.100-10.100.20.200/24\"]";
+    let preserve = |rest: &str| format!("mode = 'preserve'\n{rest}");
+    check_line(pool, &preserve("link = ['10.100.20.0/24']"), &[]);
+    check_line(
+        pool,
+        &preserve("link = ['10.100.20.0/24', 'fd00::/64']\nemulate_gateway = ['10.100.20.1', 'fe80::1']"),
+        &[],
+    );
+    check_line(pool, &preserve(""), &["addressing.link: is missing, though `preserve` needs it"]);
+    check_line(
+        pool,
+        &preserve("link = ['10.100.20.0', 'x/24', '10.100.20.0/33']"),
+        &[
+            "addressing.link[0]: `10.100.20.0` has no prefix length",
+            "addressing.link[1]: `x` is no IP address",
+            "addressing.link[2]: /33 is no prefix length",
+        ],
+    );
+    check_line(
+        pool,
+        &preserve("link = ['10.100.21.0/24']"),
+        &["service[0].targets[0]: 10.100.20.31:11511 is in no subnet of pool or link and there is no gateway"],
+    );
+    let gateways = |list: &str| {
+        let rest = "link = ['10.100.20.0/24']\npool = ['10.100.20.9/24']\ngateway = '10.100.20.1'\n";
+        preserve(&format!("{rest}emulate_gateway = [{list}]"))
+    };
+    check_line(
+        pool,
+        &gateways("'x', '0.0.0.0', '10.100.20.1', '10.100.20.9', '10.100.21.1', '10.100.20.2', '10.100.20.2'"),
+        &[
+            "addressing.emulate_gateway[0]: `x` is no IP address",
+            "addressing.emulate_gateway[1]: 0.0.0.0 is an address that no router can have",
+            "addressing.emulate_gateway[2]: 10.100.20.1 is the real gateway too",
+            "addressing.emulate_gateway[3]: 10.100.20.9 lies in the pool",
+            "addressing.emulate_gateway[4]: 10.100.21.1 is in no subnet of addressing.link",
+            "addressing.emulate_gateway[6]: 10.100.20.2 is named twice",
+        ],
+    );
+    check_line(
+        pool,
+        &gateways("'10.100.20.31'"),
+        &["service[0].targets[0]: 10.100.20.31:11511 is also in addressing.emulate_gateway"],
+    );
 }
 
 #[test]
@@ -173,7 +221,7 @@ fn targets() {
     let target = "\"10.100.20.31:11511\"";
     let field = "service[0].targets[0]: ";
     for (text, message) in [
-        ("10.100.30.31:80", "10.100.30.31:80 is in no pool range's subnet and there is no gateway"),
+        ("10.100.30.31:80", "10.100.30.31:80 is in no subnet of pool or link and there is no gateway"),
         ("[fd00::1]:80", "[fd00::1]:80 has no pool of its family"),
         ("10.100.20.31", "`10.100.20.31` is no address and port"),
         ("*:80", "`*:80` is no address and port"),

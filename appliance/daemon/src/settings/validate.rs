@@ -2,15 +2,17 @@
 //! each other. A value that does not parse is left out of the second step, so that one mistake is one fault.
 
 use super::document::{Document, SCHEMA_VERSION};
-use super::{Faults, Purpose, Settings, SettingsFaults, document, pool, record};
+use super::{Faults, Purpose, Settings, SettingsFaults, addressing, document, pool, record};
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
-use tapcopy_engine::config::{Origin, Pacing, PoolRange, Protocol, Service};
+use std::net::SocketAddr;
+use tapcopy_engine::config::{Origin, Pacing, Protocol, Service};
 
 /// Names of pacings in the settings.
 const PACINGS: [(&str, Pacing); 2] = [("turns", Pacing::Turns), ("immediate", Pacing::Immediate)];
 /// Length of an interface's name in Linux (IFNAMSIZ less the ending zero).
 const NIC_NAME_BYTES: usize = 15;
+/// Numbers that a VLAN can have (IEEE 802.1Q).
+const VLANS: std::ops::RangeInclusive<u16> = 1..=4_094;
 /// The kernel takes ring sizes as a signed 32-bit number of bytes.
 const BUFFER_MIB: std::ops::RangeInclusive<u32> = 1..=2_047;
 
@@ -18,13 +20,14 @@ pub(super) fn validate(document: Document, purpose: Purpose) -> Result<Settings,
     debug_assert_eq!(document.schema_version, SCHEMA_VERSION);
     let mut faults = Faults::default();
     nics(&document, purpose, &mut faults);
-    let (pool, gateway) = addressing(&document, purpose, &mut faults);
+    let addressing = addressing::parse(&document.addressing, purpose, &mut faults);
     let services = services(&document, &mut faults);
     let recorded = document.record.as_ref().map(|written| record::validate(written, &services, &mut faults));
     origins_once(&document, &services, &mut faults);
-    targets_apart(&services, &pool, &mut faults);
+    targets_apart(&services, &mut faults);
+    addressing::hold_against(&addressing, &services, &mut faults);
     if purpose != Purpose::Rehearse {
-        targets_reachable(&services, &pool, gateway, &mut faults);
+        addressing::reach(&addressing, &services, &mut faults);
     }
     let settings = Settings {
         mirror: document.nics.mirror.clone(),
@@ -32,8 +35,8 @@ pub(super) fn validate(document: Document, purpose: Purpose) -> Result<Settings,
         filter: document.nics.filter.clone().filter(|filter| !filter.trim().is_empty()),
         buffer_bytes: document.nics.buffer_mib.saturating_mul(1 << 20),
         services,
-        pool,
-        gateway,
+        addressing,
+        target_vlan: document.nics.target_vlan,
         record: recorded,
         document,
     };
@@ -50,64 +53,25 @@ fn nics(document: &Document, purpose: Purpose, faults: &mut Faults) {
     }
     let mirror = nics.mirror.iter().enumerate().map(|(index, name)| (format!("nics.mirror[{index}]"), name));
     let target = nics.target.iter().map(|name| ("nics.target".to_owned(), name));
+    if let Some(name) = nics.target.as_ref().filter(|name| nics.mirror.contains(name)) {
+        let why = "the box never sends on a mirror NIC, and would take its own replay for production there";
+        faults.add("nics.target", format!("{name} is also a mirror NIC; {why}: give the targets another one"));
+    }
     let mut seen = BTreeSet::new();
-    for (field, name) in mirror.chain(target) {
+    for (field, name) in mirror.chain(target.filter(|(_, name)| !nics.mirror.contains(name))) {
         if name.is_empty() || name.len() > NIC_NAME_BYTES || name.contains(['/', ' ']) {
             faults.add(&field, format!("`{name}` is no name of an interface; list them with `ip link`"));
         } else if !seen.insert(name) {
-            faults
-                .add(&field, format!("{name} is named twice; every mirror NIC and the target NIC are different ones"));
+            faults.add(&field, format!("{name} is named twice; name each mirror NIC once"));
         }
+    }
+    if let Some(vlan) = nics.target_vlan.filter(|vlan| !VLANS.contains(vlan)) {
+        faults.add("nics.target_vlan", format!("{vlan} is outside 1 to 4094; leave it out where frames carry no tag"));
     }
     if !BUFFER_MIB.contains(&nics.buffer_mib) {
         faults
             .add("nics.buffer_mib", format!("{} is outside 1 to {}; 64 suits most", nics.buffer_mib, BUFFER_MIB.end()));
     }
-}
-
-fn addressing(document: &Document, purpose: Purpose, faults: &mut Faults) -> (Vec<PoolRange>, Option<IpAddr>) {
-    let addressing = &document.addressing;
-    match addressing.mode.as_str() {
-        "pool" => {}
-        "preserve" => faults.add("addressing.mode", "`preserve` is not available in this version yet; use `pool`"),
-        other => faults.add("addressing.mode", format!("`{other}` is no way of addressing; use `pool`")),
-    }
-    if purpose != Purpose::Rehearse && addressing.pool.is_empty() {
-        let mend = "name free addresses of the target's subnet, as in 10.0.0.100-10.0.0.200/24";
-        faults.add("addressing.pool", format!("is missing; {mend}"));
-    }
-    let pool = pool_ranges(&addressing.pool, faults);
-    let gateway = addressing.gateway.as_deref().and_then(|text| gateway(text, &pool, faults));
-    (pool, gateway)
-}
-
-fn pool_ranges(texts: &[String], faults: &mut Faults) -> Vec<PoolRange> {
-    let mut ranges: Vec<PoolRange> = Vec::new();
-    for (index, text) in texts.iter().enumerate() {
-        let field = format!("addressing.pool[{index}]");
-        match pool::parse(text) {
-            Ok(range) if ranges.iter().any(|earlier| pool::overlap(earlier, &range)) => {
-                faults.add(field, format!("`{text}` overlaps an earlier range; name each address once"));
-            }
-            Ok(range) => ranges.push(range),
-            Err(message) => faults.add(field, message),
-        }
-    }
-    ranges
-}
-
-fn gateway(text: &str, pool: &[PoolRange], faults: &mut Faults) -> Option<IpAddr> {
-    let field = "addressing.gateway";
-    let Ok(gateway) = text.trim().parse::<IpAddr>() else {
-        faults.add(field, format!("`{text}` is no IP address; name the router in the pool's subnet"));
-        return None;
-    };
-    if pool.iter().any(|range| pool::contains(range, gateway)) {
-        faults.add(field, format!("{gateway} lies in the pool; leave it out of the range, it belongs to the router"));
-    } else if !pool.is_empty() && !pool.iter().any(|range| pool::in_subnet(range, gateway)) {
-        faults.add(field, format!("{gateway} is in no pool range's subnet; name a router on the target NIC's network"));
-    }
-    Some(gateway)
 }
 
 fn services(document: &Document, faults: &mut Faults) -> Vec<Service> {
@@ -244,46 +208,15 @@ fn origin_keys(origin: Origin) -> (String, String) {
     }
 }
 
-/// Neither origins nor pool addresses may be targets: the box would replay its own replay, or talk to itself. `*:PORT`
-/// does not name a target's address: it is the port of every other address.
-fn targets_apart(services: &[Service], pool: &[PoolRange], faults: &mut Faults) {
+/// No origin may be a target: the box would replay its own replay. `*:PORT` does not name a target's address: it is the
+/// port of every other address.
+fn targets_apart(services: &[Service], faults: &mut Faults) {
     let origins: Vec<Origin> = services.iter().flat_map(|service| service.origins.iter().copied()).collect();
     for (index, service) in services.iter().enumerate() {
         for (place, target) in service.targets.iter().enumerate() {
-            let field = || format!("service[{index}].targets[{place}]");
             if origins.contains(&Origin::Address(*target)) {
-                faults.add(field(), format!("{target} is also an origin; never replay against production"));
-            }
-            if pool.iter().any(|range| pool::contains(range, target.ip())) {
-                faults.add(field(), format!("{target} lies in the pool; leave it out of the range"));
-            }
-        }
-        for (place, origin) in service.origins.iter().enumerate() {
-            let Origin::Address(origin) = origin else { continue };
-            if pool.iter().any(|range| pool::contains(range, origin.ip())) {
-                let message = format!("{origin} lies in the pool; the box may not take a server's address");
-                faults.add(format!("service[{index}].origins[{place}]"), message);
-            }
-        }
-    }
-}
-
-fn targets_reachable(services: &[Service], pool: &[PoolRange], gateway: Option<IpAddr>, faults: &mut Faults) {
-    if pool.is_empty() {
-        return;
-    }
-    for (index, service) in services.iter().enumerate() {
-        for (place, target) in service.targets.iter().enumerate() {
-            let ip = target.ip();
-            let on_link = pool.iter().any(|range| pool::in_subnet(range, ip));
-            let has_gateway = gateway.is_some_and(|gateway| gateway.is_ipv4() == ip.is_ipv4());
-            let has_family = pool.iter().any(|range| range.first.is_ipv4() == ip.is_ipv4());
-            let field = || format!("service[{index}].targets[{place}]");
-            if !has_family {
-                faults.add(field(), format!("{target} has no pool of its family; add a range to addressing.pool"));
-            } else if !on_link && !has_gateway {
-                let mend = "set addressing.gateway, or take the pool from its subnet";
-                faults.add(field(), format!("{target} is in no pool range's subnet and there is no gateway; {mend}"));
+                let field = format!("service[{index}].targets[{place}]");
+                faults.add(field, format!("{target} is also an origin; never replay against production"));
             }
         }
     }

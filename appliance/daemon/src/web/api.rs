@@ -34,16 +34,18 @@ pub(super) fn error(status: u16, code: &str, message: &str) -> Answer {
 fn health(state: &State) -> Answer {
     let total = shard::total(&state.shards);
     let age = state.clock.now().since(total.at);
-    let status = match (age > STALE, total.loop_alarm) {
-        (true, _) => "stuck",
-        (false, true) => "loop_alarm",
-        (false, false) => "ok",
+    let status = match () {
+        () if age > STALE => "stuck",
+        () if total.loop_alarm => "loop_alarm",
+        () if !total.address_conflicts.is_empty() => "address_conflict",
+        () => "ok",
     };
     let body = json!({
         "status": status,
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_seconds": state.clock.uptime().as_secs(),
         "shards": state.shards.len(),
+        "address_conflicts": total.conflict_sentences(),
         "snapshot_age_ms": u64::try_from(age.as_millis()).unwrap_or(u64::MAX),
     });
     Answer::new(if status == "ok" { 200 } else { 503 }, JSON, body.to_string())
@@ -89,7 +91,7 @@ pub(super) fn change(state: &State, body: &str, format: Format) -> Answer {
     match state.desk.change(body, format) {
         Ok(Applied::Now) => Answer::new(200, JSON, json!({ "applied": true }).to_string()),
         Ok(Applied::AtNextStart) => {
-            let message = "stored; other interfaces are opened at the next start";
+            let message = "stored; interfaces and the mode of addressing change at the next start";
             Answer::new(200, JSON, json!({ "applied": false, "message": message }).to_string())
         }
         Err(Refusal::ReadOnly) => {

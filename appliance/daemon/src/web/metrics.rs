@@ -88,6 +88,10 @@ fn target(snapshot: &Snapshot, text: &mut Text) {
     text.counter("target_connections_opened_total", "Connections begun.", target.connections_opened);
     text.reasons("target_reconnects_total", "Of these, beyond a session's first.", &target.reconnects);
     text.counter("target_retransmits_total", "Segments sent again.", target.retransmits);
+    text.counter("target_ports_exchanged_total", "Client ports that were not free.", target.ports_exchanged);
+    let conflicts = target.address_conflicts;
+    text.counter("target_address_conflicts_total", "Addresses found to be somebody else's.", conflicts);
+    text.gauge("address_conflicts", "Addresses that are somebody else's now.", snapshot.address_conflicts.len() as u64);
 }
 
 fn recording(ledger: &Ledger, text: &mut Text) {

@@ -4,6 +4,7 @@ use super::SlotId;
 use super::slot::Slot;
 use crate::config::{Config, FarEnd};
 use crate::link::{Inbound, Link, TransmitQueue};
+use crate::local::Locals;
 use crate::rehearsal::{Rehearsal, Stage};
 use crate::stack::ConnectionId;
 use crate::time::Time;
@@ -28,12 +29,12 @@ pub enum Far {
 
 impl Far {
     /// The far end that `config` names.
-    pub fn new(now: Time, config: &Config, seed: u64) -> Self {
+    pub fn new(now: Time, config: &Config, locals: &Locals, seed: u64) -> Self {
         let limits = &config.limits;
         match config.far_end {
             FarEnd::Wire { mtu, .. } => {
                 let queue = TransmitQueue::new(limits.transmit_frames, mtu);
-                Self::Wire { link: Box::new(Link::new(config, now)), queue, mtu }
+                Self::Wire { link: Box::new(Link::new(config, locals, now)), queue, mtu }
             }
             FarEnd::Rehearsal => {
                 Self::Rehearsal(Box::new(Rehearsal::new(now, REHEARSAL_MTU.into(), limits, seed.wrapping_add(1))))
@@ -42,9 +43,9 @@ impl Far {
     }
 
     /// Takes new settings; the kind of far end stays.
-    pub fn configure(&mut self, now: Time, config: &Config) {
+    pub fn configure(&mut self, now: Time, config: &Config, locals: &Locals) {
         if let Self::Wire { link, .. } = self {
-            **link = Link::new(config, now);
+            **link = Link::new(config, locals, now);
         }
     }
 
@@ -62,9 +63,15 @@ impl Far {
     }
 
     /// Takes a frame of the target NIC; `take` gets the packet in it and says whether it was of use.
-    pub fn handle_frame(&mut self, now: Time, frame: &[u8], take: impl FnOnce(&[u8]) -> bool) -> bool {
+    pub fn handle_frame(
+        &mut self,
+        now: Time,
+        frame: &[u8],
+        locals: &mut Locals,
+        take: impl FnOnce(&[u8]) -> bool,
+    ) -> bool {
         let Self::Wire { link, queue, .. } = self else { return false };
-        match link.handle_frame(now, frame, queue) {
+        match link.handle_frame(now, frame, locals, queue) {
             Inbound::Packet(packet) => take(packet),
             Inbound::Handled => true,
             Inbound::Ignored => false,
@@ -72,9 +79,9 @@ impl Far {
     }
 
     /// Sends a packet of the replay, of a connection of `owner`.
-    pub fn send(&mut self, now: Time, packet: &[u8], owner: Option<SlotId>) {
+    pub fn send(&mut self, now: Time, packet: &[u8], owner: Option<SlotId>, locals: &Locals) {
         match self {
-            Self::Wire { link, queue, .. } => link.send(now, packet, queue),
+            Self::Wire { link, queue, .. } => link.send(now, packet, locals, queue),
             Self::Rehearsal(rehearsal) => rehearsal.handle_packet(now, packet, owner),
         }
     }
@@ -140,10 +147,10 @@ impl Far {
     }
 
     /// Does what is due.
-    pub fn handle_timeout(&mut self, now: Time) {
+    pub fn handle_timeout(&mut self, now: Time, locals: &mut Locals) {
         match self {
-            Self::Wire { link, queue, .. } if link.poll_timeout().is_some_and(|at| at <= now) => {
-                link.handle_timeout(now, queue);
+            Self::Wire { link, queue, .. } if link.poll_timeout(locals).is_some_and(|at| at <= now) => {
+                link.handle_timeout(now, locals, queue);
             }
             Self::Wire { .. } => {}
             Self::Rehearsal(rehearsal) => rehearsal.handle_timeout(now),
@@ -151,9 +158,9 @@ impl Far {
     }
 
     /// When it has something to do.
-    pub fn poll_timeout(&self) -> Option<Time> {
+    pub fn poll_timeout(&self, locals: &Locals) -> Option<Time> {
         match self {
-            Self::Wire { link, .. } => link.poll_timeout(),
+            Self::Wire { link, .. } => link.poll_timeout(locals),
             Self::Rehearsal(rehearsal) => rehearsal.poll_timeout(),
         }
     }

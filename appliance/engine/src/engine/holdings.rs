@@ -22,7 +22,7 @@ impl Engine {
             ahead_bytes: self.ahead.used(),
             outbox_bytes: self.books.outboxes.used(),
             body_bytes: self.books.bodies.used(),
-            ports: self.pool.in_use(),
+            ports: self.locals.in_use(),
         }
     }
 }

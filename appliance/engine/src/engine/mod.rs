@@ -14,14 +14,15 @@ use crate::flow::{Directory, FlowKey, Place, Side, Table};
 use crate::frame::{Decoder, Endpoint, Segment};
 use crate::ledger::{Ended, Ignored, Ledger, NotReplayed};
 use crate::limits::Budget;
+use crate::local::Locals;
 use crate::message::{Command, Input, MirrorFrame, Output};
-use crate::pool::Pool;
 use crate::replay::{Manner, Means, Replay};
 use crate::session::Session;
 use crate::stack::Stack;
 use crate::time::Time;
 use crate::timers::Timers;
 use backlog::{Share, Sum};
+use core::net::IpAddr;
 use far::Far;
 pub use holdings::Holdings;
 use slot::{Slot, Work};
@@ -55,7 +56,7 @@ pub struct Engine {
     ended: VecDeque<SlotId>,
     timers: Timers<SlotId>,
     stack: Stack<SlotId>,
-    pool: Pool,
+    locals: Locals,
     far: Far,
     books: Books,
     ahead: Budget,
@@ -71,7 +72,8 @@ impl Engine {
     /// An engine with no session.
     pub fn new(now: Time, config: Config, seed: u64) -> Self {
         let limits = config.limits;
-        let far = Far::new(now, &config, seed);
+        let locals = Locals::new(&config, seed, now);
+        let far = Far::new(now, &config, &locals, seed);
         let mut engine = Self {
             services: config.services.clone().into(),
             seed,
@@ -83,7 +85,7 @@ impl Engine {
             ended: VecDeque::new(),
             timers: Timers::default(),
             stack: Stack::new(now, far.mtu(), &limits, seed),
-            pool: Pool::of(&config, seed),
+            locals,
             far,
             books: Books::new(limits),
             ahead: Budget::new(limits.ahead_bytes),
@@ -95,7 +97,7 @@ impl Engine {
             loop_alarm: false,
             config,
         };
-        engine.far.handle_timeout(now);
+        engine.far.handle_timeout(now, &mut engine.locals);
         engine
     }
 
@@ -144,6 +146,10 @@ impl Engine {
 
     /// The segment's place; an error where the box has no use for it.
     fn find(&mut self, segment: &Segment<'_>) -> Result<Place, Ignored> {
+        if self.is_own(segment) {
+            self.raise_loop_alarm();
+            return Err(Ignored::OwnFrame);
+        }
         let from_server = segment.flags.syn() && segment.flags.ack();
         let place = self.directory.place(segment.source, segment.destination, from_server).ok_or(Ignored::NoService)?;
         let is_target =
@@ -151,12 +157,15 @@ impl Engine {
         if self.directory.has_wildcards() && self.services.iter().any(is_target) {
             return Err(Ignored::TargetAsOrigin);
         }
-        if self.pool.owns(place.key.client.ip()) {
-            self.raise_loop_alarm();
-            return Err(Ignored::OwnFrame);
-        }
         self.mirrored_service = Some(place.service);
         Ok(place)
+    }
+
+    /// Whether the segment is of a replay: by an address of the pool or, where clients keep their addresses, by the ends of
+    /// a connection that is in use or was just now.
+    fn is_own(&self, segment: &Segment<'_>) -> bool {
+        let (source, destination) = (segment.source, segment.destination);
+        self.locals.is_own(source, destination) || self.locals.is_own(destination, source)
     }
 
     /// What the replay sends has come back as if it were production: to go on would multiply it without end.
@@ -234,16 +243,19 @@ impl Engine {
             exchanges.bar(NotReplayed::NotSampled, &mut self.books);
         }
         let target = service.targets[(hash / 10_000) as usize % service.targets.len()];
-        let manner = Manner { target: target.into(), pacing: service.pacing, speed: self.config.speed };
+        let manner = Manner { client, target: target.into(), pacing: service.pacing, speed: self.config.speed };
         Work { exchanges, replay: Replay::new(manner, self.now) }
     }
 
     fn handle_target(&mut self, frame: &[u8]) {
         let counts = &mut self.books.ledger.target;
-        let taken = self.far.handle_frame(self.now, frame, |packet| self.stack.handle_packet(self.now, packet));
-        match taken {
+        let take = |packet: &[u8]| self.stack.handle_packet(self.now, packet);
+        match self.far.handle_frame(self.now, frame, &mut self.locals, take) {
             true => counts.frames_received += 1,
             false => counts.frames_ignored += 1,
+        }
+        while self.locals.poll_ceded().is_some() {
+            self.stop_lost_replays();
         }
     }
 
@@ -267,25 +279,38 @@ impl Engine {
 
     fn bar_all(&mut self, cause: NotReplayed) {
         for id in self.slots.keys().collect::<Vec<_>>() {
-            self.guard(id, |engine| {
-                let mut means = means(engine.now, &mut engine.stack, &mut engine.pool, &mut engine.books);
-                if let Some(slot) = engine.slots.get_mut(id) {
-                    slot.bar(cause, &mut means);
-                }
-                engine.advance(id);
-            });
+            self.bar(id, cause);
+        }
+    }
+
+    fn bar(&mut self, id: SlotId, cause: NotReplayed) {
+        self.guard(id, |engine| {
+            let mut means = means(engine.now, &mut engine.stack, &mut engine.locals, &mut engine.books);
+            if let Some(slot) = engine.slots.get_mut(id) {
+                slot.bar(cause, &mut means);
+            }
+            engine.advance(id);
+        });
+    }
+
+    /// Stops the replays that use an address which somebody else has claimed: his must be the last word.
+    fn stop_lost_replays(&mut self) {
+        let (stack, locals) = (&self.stack, &self.locals);
+        let is_lost = |slot: &Slot| slot.connection().is_some_and(|id| locals.is_lost(stack.ends(id)));
+        let lost: Vec<SlotId> = self.slots.iter().filter(|(_, slot)| is_lost(slot)).map(|(id, _)| id).collect();
+        for id in lost {
+            self.bar(id, NotReplayed::AddressConflict);
         }
     }
 
     /// Takes new settings. Where they change the box's own addresses, open replays cannot go on.
     fn configure(&mut self, config: Config) {
-        let same_link = (&config.pool, config.gateway, config.far_end)
-            == (&self.config.pool, self.config.gateway, self.config.far_end);
+        let same_link = (&config.addressing, config.far_end) == (&self.config.addressing, self.config.far_end);
         if !same_link {
             self.bar_all(NotReplayed::Stopped);
-            self.pool.configure(&config);
         }
-        self.far.configure(self.now, &config);
+        self.locals.configure(&config, same_link, self.seed, self.now);
+        self.far.configure(self.now, &config, &self.locals);
         self.directory = Directory::new(&config.services, self.seed);
         self.services = config.services.clone().into();
         self.books.limits = config.limits;
@@ -312,7 +337,7 @@ impl Engine {
     }
 
     fn handle_timers(&mut self) {
-        self.far.handle_timeout(self.now);
+        self.far.handle_timeout(self.now, &mut self.locals);
         self.stack.handle_timeout(self.now);
         while let Some((at, id)) = self.timers.pop_due(self.now) {
             if let Some(slot) = self.slots.get_mut(id)
@@ -363,15 +388,15 @@ impl Engine {
         while let Some((_, id)) = self.stack.poll_event() {
             self.guard(id, |engine| engine.advance(id));
         }
-        while let Some(local) = self.stack.poll_ended() {
-            self.pool.give(self.now, local, &self.books.limits);
+        while let Some(pair) = self.stack.poll_ended() {
+            self.locals.give(self.now, pair);
         }
     }
 
     /// Lets a session's replay do what it can, and sees to its next wake-up or its end.
     fn advance(&mut self, id: SlotId) {
         let Some(slot) = self.slots.get_mut(id) else { return };
-        let mut means = means(self.now, &mut self.stack, &mut self.pool, &mut self.books);
+        let mut means = means(self.now, &mut self.stack, &mut self.locals, &mut self.books);
         if slot.advance(id, &mut means) {
             self.ended.push_back(id);
         }
@@ -427,6 +452,8 @@ impl Engine {
         let counts = self.stack.counts();
         (target.frames_sent_with_content, target.retransmits) = (counts.with_content, counts.retransmits);
         target.packets_unresolved = self.far.packets_unresolved();
+        target.ports_exchanged = self.locals.ports_exchanged();
+        target.address_conflicts = self.locals.conflicts_found();
         let frame = self.far.pop_frame()?;
         target.frames_sent += 1;
         Some(Output::Transmit(frame))
@@ -437,7 +464,7 @@ impl Engine {
     fn exchange_packet(&mut self) -> bool {
         let mut moved = false;
         if let Some((owner, packet)) = self.stack.poll_packet(self.now) {
-            self.far.send(self.now, packet, owner);
+            self.far.send(self.now, packet, owner, &self.locals);
             moved = true;
         }
         while let Some((connection, id)) = self.far.poll_event() {
@@ -457,7 +484,10 @@ impl Engine {
             return None;
         }
         let finish = self.finish_by.filter(|by| *by > self.now);
-        [self.timers.next_at(), self.stack.poll_timeout(), self.far.poll_timeout(), finish].into_iter().flatten().min()
+        [self.timers.next_at(), self.stack.poll_timeout(), self.far.poll_timeout(&self.locals), finish]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The counters as they stand.
@@ -474,12 +504,17 @@ impl Engine {
     pub fn backlog(&self) -> Backlog {
         let requests = &self.books.ledger.requests;
         let settled = requests.captured - requests.in_progress;
-        self.backlog.backlog(&self.books.limits, settled, self.pool.is_scarce())
+        self.backlog.backlog(&self.books.limits, settled, self.locals.is_scarce())
     }
 
     /// Whether no session is left; after `Command::Finish` this is the end.
     pub fn is_idle(&self) -> bool {
         self.books.ledger.sessions.live == 0
+    }
+
+    /// Addresses that the box may not use because somebody else on the targets' link has them, with his Ethernet address.
+    pub fn address_conflicts(&self) -> impl Iterator<Item = (IpAddr, [u8; 6])> + '_ {
+        self.locals.conflicts()
     }
 
     /// Whether replay was stopped because the box saw its own frames on the mirror.
@@ -488,14 +523,19 @@ impl Engine {
     }
 }
 
-fn means<'a>(now: Time, stack: &'a mut Stack<SlotId>, pool: &'a mut Pool, books: &'a mut Books) -> Means<'a, SlotId> {
-    Means { now, stack, pool, books }
+fn means<'a>(
+    now: Time,
+    stack: &'a mut Stack<SlotId>,
+    locals: &'a mut Locals,
+    books: &'a mut Books,
+) -> Means<'a, SlotId> {
+    Means { now, stack, locals, books }
 }
 
 /// The same for every session of a client, on every box, at every time.
 fn client_hash(client: Endpoint) -> u64 {
     match client.ip() {
-        core::net::IpAddr::V4(ip) => xxhash_rust::xxh3::xxh3_64(&ip.octets()),
-        core::net::IpAddr::V6(ip) => xxhash_rust::xxh3::xxh3_64(&ip.octets()),
+        IpAddr::V4(ip) => xxhash_rust::xxh3::xxh3_64(&ip.octets()),
+        IpAddr::V6(ip) => xxhash_rust::xxh3::xxh3_64(&ip.octets()),
     }
 }

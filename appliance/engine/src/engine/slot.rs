@@ -154,6 +154,11 @@ impl Slot {
         true
     }
 
+    /// Its connection, if it has one.
+    pub fn connection(&self) -> Option<ConnectionId> {
+        self.work.as_ref()?.replay.connection()
+    }
+
     /// Accounts for a session in whose state nothing can be trusted after a fault. Its connection, if it has one.
     pub fn write_off(&mut self, books: &mut Books, ahead: &mut Budget) -> Option<ConnectionId> {
         ahead.exchange(self.session.held_bytes(), 0);

@@ -1,7 +1,7 @@
 //! What cannot be seen from outside: that one session's fault stays in that session.
 
 use super::*;
-use crate::config::{FarEnd, Origin, Pacing, Protocol, Speed};
+use crate::config::{Addressing, FarEnd, Origin, Pacing, Protocol, Speed};
 use crate::limits::Limits;
 use crate::message::{LinkType, Outcome};
 use core::time::Duration;
@@ -19,8 +19,7 @@ fn engine() -> Engine {
     };
     let config = Config {
         services: vec![service],
-        pool: Vec::new(),
-        gateway: None,
+        addressing: Addressing::default(),
         far_end: FarEnd::Rehearsal,
         speed: Speed::Times(1.0),
         replay: true,

@@ -168,6 +168,10 @@ pub struct Target {
     pub reconnects: Tally<Reconnect>,
     /// Segments sent again.
     pub retransmits: u64,
+    /// Connections with another port than the client's own, where that was to be kept but was not free.
+    pub ports_exchanged: u64,
+    /// Addresses of the box that somebody else on the link was found to have.
+    pub address_conflicts: u64,
 }
 
 /// The recording of the mirror; filled in by the driver.
@@ -338,6 +342,8 @@ impl AddAssign<&Self> for Ledger {
         self.target.connections_opened += rhs.target.connections_opened;
         self.target.reconnects += &rhs.target.reconnects;
         self.target.retransmits += rhs.target.retransmits;
+        self.target.ports_exchanged += rhs.target.ports_exchanged;
+        self.target.address_conflicts += rhs.target.address_conflicts;
         self.record += &rhs.record;
         self.latency_us.origin.micros.add(&rhs.latency_us.origin.micros).expect("same bounds");
         self.latency_us.target.micros.add(&rhs.latency_us.target.micros).expect("same bounds");

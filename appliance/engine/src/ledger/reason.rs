@@ -140,8 +140,12 @@ reasons! {
         NotAsked = "not_asked",
         /// The target did not switch protocols where the origin did.
         TargetNotUpgraded = "target_not_upgraded",
-        /// Every address and port of the pool is in use or at rest.
+        /// Every address and port that the session may come from is in use or at rest.
         PoolExhausted = "pool_exhausted",
+        /// Somebody else on the targets' link has the address that the session would come from, or the emulated gateway's.
+        AddressConflict = "address_conflict",
+        /// The client's own address cannot be used: the target's answers to it would not find the box.
+        NoWayBack = "no_way_back",
         /// Replay was stopped.
         Stopped = "stopped",
         /// The box was told to finish before its turn came.
@@ -178,6 +182,8 @@ reasons! {
         TargetUnreachable = "target_unreachable",
         /// The target closed or reset, and the pool had no address and port left to connect again.
         PoolExhausted = "pool_exhausted",
+        /// Somebody else on the targets' link has claimed the address that the session came from.
+        AddressConflict = "address_conflict",
         /// Replay was stopped.
         Stopped = "stopped",
         /// The box was told to finish before the answer came.
@@ -202,11 +208,14 @@ impl From<NotReplayed> for NotAnswered {
             NotReplayed::TargetNotUpgraded => Self::TargetGarbled,
             NotReplayed::TlsEncrypted => Self::TlsEncrypted,
             NotReplayed::PoolExhausted => Self::PoolExhausted,
+            NotReplayed::AddressConflict => Self::AddressConflict,
             NotReplayed::Stopped => Self::Stopped,
             NotReplayed::Shutdown => Self::Shutdown,
-            NotReplayed::Midstream | NotReplayed::NotSampled | NotReplayed::NotAsked | NotReplayed::Fault => {
-                Self::Fault
-            }
+            NotReplayed::Midstream
+            | NotReplayed::NotSampled
+            | NotReplayed::NotAsked
+            | NotReplayed::NoWayBack
+            | NotReplayed::Fault => Self::Fault,
         }
     }
 }

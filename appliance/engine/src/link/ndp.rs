@@ -4,9 +4,6 @@ use super::ethernet::Mac;
 use core::net::Ipv6Addr;
 use smoltcp::wire::{IpProtocol, Ipv6Packet, checksum};
 
-/// Length of a written message with its IPv6 header, in bytes.
-pub(super) const LEN: usize = IPV6_HEADER_LEN + BODY_LEN + OPTION_LEN;
-
 /// Every host on the link.
 pub(super) const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 
@@ -24,11 +21,23 @@ const TYPES: core::ops::RangeInclusive<u8> = 133..=137;
 const SOURCE_OPTION: u8 = 1;
 const TARGET_OPTION: u8 = 2;
 
+const ROUTER: u8 = 0x80;
 const SOLICITED: u8 = 0x40;
 const OVERRIDE: u8 = 0x20;
 
 /// No router forwards a message of this hop limit, so that it came from the link.
 const HOP_LIMIT: u8 = 255;
+
+/// What an advertisement says beside the address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Flags {
+    /// The target of the advertisement is a router; a host forgets the router that says otherwise.
+    pub(super) router: bool,
+    /// It answers a solicitation.
+    pub(super) solicited: bool,
+    /// It may take the place of another address that is known.
+    pub(super) overrides: bool,
+}
 
 /// A message that the box understands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +45,7 @@ pub(super) enum Message {
     /// Who has `target`? The asker is at `mac`.
     Solicitation { target: Ipv6Addr, mac: Option<Mac> },
     /// `target` is at `mac`.
-    Advertisement { target: Ipv6Addr, solicited: bool, overrides: bool, mac: Option<Mac> },
+    Advertisement { target: Ipv6Addr, flags: Flags, mac: Option<Mac> },
 }
 
 impl Message {
@@ -60,9 +69,9 @@ impl Message {
             }
             ADVERTISEMENT => {
                 let mac = option(options, TARGET_OPTION)?;
-                let (solicited, overrides) = (flags & SOLICITED != 0, flags & OVERRIDE != 0);
-                let valid = !(solicited && ip.dst_addr().is_multicast());
-                valid.then_some(Self::Advertisement { target, solicited, overrides, mac })
+                let flags = Flags::from_bits(flags);
+                let valid = !(flags.solicited && ip.dst_addr().is_multicast());
+                valid.then_some(Self::Advertisement { target, flags, mac })
             }
             _ => None,
         }
@@ -75,19 +84,21 @@ impl Message {
         }
     }
 
-    /// Fills `LEN` bytes with an IPv6 packet.
+    /// Length of the message with its IPv6 header, in bytes.
+    pub(super) fn len(&self) -> usize {
+        IPV6_HEADER_LEN + BODY_LEN + if self.mac().is_some() { OPTION_LEN } else { 0 }
+    }
+
+    /// Fills `len` bytes with an IPv6 packet.
     pub(super) fn write(&self, packet: &mut [u8], source: Ipv6Addr, destination: Ipv6Addr) {
         let (kind, flags, target, option) = match *self {
             Self::Solicitation { target, .. } => (SOLICITATION, 0, target, SOURCE_OPTION),
-            Self::Advertisement { target, solicited, overrides, .. } => {
-                let flags = if solicited { SOLICITED } else { 0 } | if overrides { OVERRIDE } else { 0 };
-                (ADVERTISEMENT, flags, target, TARGET_OPTION)
-            }
+            Self::Advertisement { target, flags, .. } => (ADVERTISEMENT, flags.bits(), target, TARGET_OPTION),
         };
         packet.fill(0);
         let mut ip = Ipv6Packet::new_unchecked(packet);
         ip.set_version(6);
-        ip.set_payload_len((BODY_LEN + OPTION_LEN) as u16);
+        ip.set_payload_len((self.len() - IPV6_HEADER_LEN) as u16);
         ip.set_next_header(IpProtocol::Icmpv6);
         ip.set_hop_limit(HOP_LIMIT);
         ip.set_src_addr(source);
@@ -96,10 +107,23 @@ impl Message {
         icmp[0] = kind;
         icmp[4] = flags;
         icmp[8..24].copy_from_slice(&target.octets());
-        icmp[24..26].copy_from_slice(&[option, 1]);
-        icmp[26..32].copy_from_slice(&self.mac().unwrap_or_default());
+        if let Some(mac) = self.mac() {
+            icmp[24..26].copy_from_slice(&[option, 1]);
+            icmp[26..32].copy_from_slice(&mac);
+        }
         let sum = checksum_of(source, destination, icmp);
         icmp[2..4].copy_from_slice(&sum.to_be_bytes());
+    }
+}
+
+impl Flags {
+    fn from_bits(bits: u8) -> Self {
+        Self { router: bits & ROUTER != 0, solicited: bits & SOLICITED != 0, overrides: bits & OVERRIDE != 0 }
+    }
+
+    fn bits(self) -> u8 {
+        let bit = |is_set, bit| if is_set { bit } else { 0 };
+        bit(self.router, ROUTER) | bit(self.solicited, SOLICITED) | bit(self.overrides, OVERRIDE)
     }
 }
 

@@ -1,13 +1,15 @@
 //! One next hop: whether it is known where it is, and what waits until it is.
 //!
 //! ```text
-//!              claim                    in use, 30 s after the last claim
-//!  Probing ───────────▶ Reachable ─────────────────────────▶ Verifying: 3 probes to its last place, 3 to all
-//!   ▲    │ 3 probes         ▲                 claim               │         │ none was answered
-//!   │    ▼                  └─────────────────────────────────────┘         ▼
-//!  Unreachable ◀──────────────────────────────────────────────────────── (waiting packets dropped)
+//!                        claim                   in use, nothing heard for 2 s
+//!  New ──▶ Probing ───────────────▶ Reachable ─────────────────────────────────▶ Verifying: asked once at its last place,
+//!           ▲    │ 3 probes             ▲             claim                         │        │      then of all stations
+//!           │    ▼                      └───────────────────────────────────────────┘        ▼ none was answered
+//!         Unreachable ◀────────────────────────────────────────────────────────────── (waiting packets dropped)
 //! ```
-//! Unreachable becomes Probing when a packet is to be sent. While a neighbor is verified, packets go to its last place.
+//! Unreachable becomes Probing when a packet is to be sent. While a neighbor is verified, packets go to its last place. What
+//! a neighbor sends shows that it is still there, so that a busy one is never asked, and one that has moved without a word is
+//! found within seconds.
 
 use super::ethernet::Mac;
 use crate::time::Time;
@@ -20,21 +22,24 @@ use core::time::Duration;
 const WAITING_PACKETS: usize = 16;
 /// Packets that wait for the neighbor's address.
 pub(super) type Waiting = heapless::Vec<Vec<u8>, WAITING_PACKETS>;
-/// Probes of one kind before it is given up.
+/// Probes to all stations before it is given up.
 const PROBES: u8 = 3;
 /// Time between two probes.
 const PROBE_INTERVAL: Duration = Duration::from_secs(1);
-/// How long a claim is believed: RFC 4861's REACHABLE_TIME.
-const REACHABLE_TIME: Duration = Duration::from_secs(30);
+/// How long a neighbor may be sent to while nothing comes from it, before it is asked whether it is there. RFC 4861 grants
+/// 30 s, because a host that asks too often disturbs; this asks only who is silent.
+const SILENCE: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
+    /// It was never asked for: the box had no address yet to ask from.
+    New,
     /// It has not answered; nothing is asked.
     Unreachable,
     /// All stations are asked for it.
     Probing { probes: u8, due: Time },
-    /// It said where it is; `used` since then.
-    Reachable { mac: Mac, until: Time, used: bool },
+    /// It said where it is. Something was sent there since it was last heard: it is silent from `due` on.
+    Reachable { mac: Mac, due: Option<Time> },
     /// It is asked whether it is still there, then all are.
     Verifying { mac: Mac, probes: u8, due: Time },
 }
@@ -53,8 +58,8 @@ pub(super) enum Use {
 /// What a timeout calls for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Action {
-    /// Ask the station where the neighbor was, or all.
-    Probe(Option<Mac>),
+    /// Ask from `source` the station where the neighbor was `known` to be, or all.
+    Ask { known: Option<Mac>, source: IpAddr },
     /// What waits, waits in vain.
     GiveUp,
 }
@@ -78,49 +83,62 @@ impl Claim {
 #[derive(Debug)]
 pub(super) struct Neighbor {
     address: IpAddr,
+    /// The address from which to ask: the one that last sent there.
     source: IpAddr,
     state: State,
     waiting: Waiting,
 }
 
 impl Neighbor {
-    /// One that is to be asked for at once, from the address `source`.
-    pub(super) fn new(address: IpAddr, source: IpAddr, now: Time) -> Self {
-        Self { address, source, state: State::Probing { probes: 0, due: now }, waiting: Waiting::new() }
+    pub(super) fn new(address: IpAddr) -> Self {
+        Self { address, source: address, state: State::New, waiting: Waiting::new() }
+    }
+
+    pub(super) fn is_new(&self) -> bool {
+        self.state == State::New
+    }
+
+    /// It is to be asked for at `now`, from the address `source`.
+    pub(super) fn ask_at(&mut self, now: Time, source: IpAddr) {
+        self.source = source;
+        self.state = State::Probing { probes: 0, due: now };
     }
 
     pub(super) fn address(&self) -> IpAddr {
         self.address
     }
 
-    /// The address from which to ask: the one that last sent there.
-    pub(super) fn source(&self) -> IpAddr {
-        self.source
-    }
-
     pub(super) fn due(&self) -> Option<Time> {
         match self.state {
-            State::Unreachable | State::Reachable { used: false, .. } => None,
-            State::Reachable { until: due, .. } | State::Probing { due, .. } | State::Verifying { due, .. } => {
-                Some(due)
-            }
+            State::New | State::Unreachable => None,
+            State::Reachable { due, .. } => due,
+            State::Probing { due, .. } | State::Verifying { due, .. } => Some(due),
         }
     }
 
-    /// A packet from `source` is to be sent there.
+    /// A packet is to be sent there; `source` is the address from which to ask for it.
     pub(super) fn on_use(&mut self, now: Time, source: IpAddr) -> Use {
         self.source = source;
         match &mut self.state {
-            State::Reachable { mac, used, .. } => {
-                *used = true;
+            State::Reachable { mac, due } => {
+                due.get_or_insert(now + SILENCE);
                 Use::Send(*mac)
             }
             State::Verifying { mac, .. } => Use::Send(*mac),
             State::Probing { probes: 1.., .. } => Use::Wait,
-            State::Probing { probes: 0, .. } | State::Unreachable => {
+            State::Probing { probes: 0, .. } | State::New | State::Unreachable => {
                 self.state = State::Probing { probes: 1, due: now + PROBE_INTERVAL };
                 Use::ProbeAndWait
             }
+        }
+    }
+
+    /// A packet came from the station `mac`, which the neighbor has sent or passed on.
+    pub(super) fn on_heard(&mut self, mac: Mac) {
+        if let State::Reachable { mac: known, .. } | State::Verifying { mac: known, .. } = self.state
+            && known == mac
+        {
+            self.state = State::Reachable { mac, due: None };
         }
     }
 
@@ -134,16 +152,16 @@ impl Neighbor {
     }
 
     /// Where the neighbor is, if the claim is believed. One that nobody asked for does not make it reachable.
-    pub(super) fn on_claim(&mut self, now: Time, claim: Claim) -> Option<Mac> {
+    pub(super) fn on_claim(&mut self, claim: Claim) -> Option<Mac> {
         let mac = match self.state {
-            State::Unreachable => None,
+            State::New | State::Unreachable => None,
             State::Probing { .. } => claim.mac,
             State::Reachable { mac, .. } | State::Verifying { mac, .. } => {
                 let claimed = claim.mac.unwrap_or(mac);
                 (claimed == mac || claim.overrides).then_some(claimed)
             }
         }?;
-        self.state = State::Reachable { mac, until: now + REACHABLE_TIME, used: false };
+        self.state = State::Reachable { mac, due: None };
         Some(mac)
     }
 
@@ -152,21 +170,21 @@ impl Neighbor {
         if self.due().is_none_or(|due| now < due) {
             return None;
         }
-        let due = now + PROBE_INTERVAL;
+        let (due, source) = (now + PROBE_INTERVAL, self.source);
         match self.state {
             State::Probing { probes, .. } if probes < PROBES => {
                 self.state = State::Probing { probes: probes + 1, due };
-                Some(Action::Probe(None))
+                Some(Action::Ask { known: None, source })
             }
             State::Reachable { mac, .. } => {
-                self.state = State::Verifying { mac, probes: 1, due };
-                Some(Action::Probe(Some(mac)))
+                self.state = State::Verifying { mac, probes: 0, due };
+                Some(Action::Ask { known: Some(mac), source })
             }
-            State::Verifying { mac, probes, .. } if probes < 2 * PROBES => {
+            State::Verifying { mac, probes, .. } if probes < PROBES => {
                 self.state = State::Verifying { mac, probes: probes + 1, due };
-                Some(Action::Probe((probes < PROBES).then_some(mac)))
+                Some(Action::Ask { known: None, source })
             }
-            State::Unreachable | State::Probing { .. } | State::Verifying { .. } => {
+            State::New | State::Unreachable | State::Probing { .. } | State::Verifying { .. } => {
                 self.state = State::Unreachable;
                 Some(Action::GiveUp)
             }

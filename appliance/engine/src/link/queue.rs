@@ -16,7 +16,7 @@ pub struct TransmitQueue {
 impl TransmitQueue {
     /// A queue of up to `frames` frames, each with an IP packet of up to `mtu` bytes.
     pub fn new(frames: usize, mtu: u16) -> Self {
-        let slot_bytes = ethernet::HEADER_LEN + usize::from(mtu);
+        let slot_bytes = ethernet::HEADER_LEN_MAX + usize::from(mtu);
         Self {
             slots: vec![0; frames * slot_bytes].into_boxed_slice(),
             slot_bytes,

@@ -1,12 +1,14 @@
 //! A link's dialogue as text: a script is run and must come out as it went in.
 //!
+//! A script begins when the box has its addresses; one of the claims themselves begins with the first of them.
+//!
 //! A line is a time in milliseconds and one of
 //! - `< FRAME = OUTCOME`: a frame arrives at the target NIC, and what the link says of it
 //! - `send SOURCE>DESTINATION TAG`: the stack sends an IP packet whose content is the byte `TAG`
 //! - `> FRAME`: a frame leaves
 //! - `unresolved N`: packets dropped so far
 //!
-//! A frame is `SOURCE>DESTINATION` and one of
+//! A frame is `SOURCE>DESTINATION`, the number of its VLAN if it is tagged, and one of
 //! - `arp OPERATION SENDER/MAC TARGET/MAC`
 //! - `ns SOURCE>DESTINATION TARGET MAC`, `na SOURCE>DESTINATION TARGET MAC FLAGS`: neighbor discovery; `-` for none
 //! - `ip SOURCE>DESTINATION TAG`
@@ -15,8 +17,9 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
-use tapcopy_engine::config::{Config, FarEnd, Pacing, PoolRange, Protocol, Service, Speed};
+use tapcopy_engine::config::{Addressing, Config, FarEnd, Pacing, PoolRange, Protocol, Service, Speed};
 use tapcopy_engine::link::{Inbound, Link, TransmitQueue};
+use tapcopy_engine::local::Locals;
 use tapcopy_engine::{Limits, Time};
 
 pub const BOX: [u8; 6] = [2, 0, 0, 0, 0, 0x0b];
@@ -38,27 +41,52 @@ pub fn config(gateway: Option<&str>, targets: &[&str]) -> Config {
             pacing: Pacing::Turns,
             sample: 10_000,
         }],
-        pool: vec![range("10.0.0.100", "10.0.0.109", 24), range("fd00::100", "fd00::10f", 64)],
-        gateway: gateway.map(|gateway| gateway.parse().unwrap()),
-        far_end: FarEnd::Wire { mac: BOX, mtu: MTU },
+        addressing: Addressing {
+            pool: vec![range("10.0.0.100", "10.0.0.109", 24), range("fd00::100", "fd00::10f", 64)],
+            gateway: gateway.map(|gateway| gateway.parse().unwrap()),
+            ..Addressing::default()
+        },
+        far_end: FarEnd::Wire { mac: BOX, mtu: MTU, vlan: None },
         speed: Speed::Times(1.0),
         replay: true,
         limits: Limits::default(),
     }
 }
 
+/// A time of a script.
 pub fn millis(millis: u64) -> Time {
-    Time::ZERO + Duration::from_millis(millis)
+    Time::from_millis(2_000) + Duration::from_millis(millis)
 }
 
-/// Runs the script from time 0.
+/// The addresses of `config`, all of them the box's, at time 0 of the scripts.
+pub fn settled(config: &Config) -> Locals {
+    let mut locals = Locals::new(config, 1, Time::ZERO);
+    while let Some(due) = locals.poll_timeout().filter(|due| *due < millis(0)) {
+        locals.poll_announcement(due);
+    }
+    locals
+}
+
+/// Runs the script with addresses that the box has.
 #[track_caller]
 pub fn check(config: &Config, script: &str) {
+    run(config, settled(config), script);
+}
+
+/// Runs the script with addresses that the box does not have yet.
+#[track_caller]
+pub fn check_claims(config: &Config, script: &str) {
+    run(config, Locals::new(config, 1, millis(0)), script);
+}
+
+#[track_caller]
+fn run(config: &Config, locals: Locals, script: &str) {
     let mut run = Run {
-        link: Link::new(config, Time::ZERO),
+        link: Link::new(config, &locals, millis(0)),
+        locals,
         out: TransmitQueue::new(64, MTU),
         seen: Vec::new(),
-        now: Time::ZERO,
+        now: millis(0),
     };
     let lines: Vec<String> = script
         .lines()
@@ -74,6 +102,7 @@ pub fn check(config: &Config, script: &str) {
 
 struct Run {
     link: Link,
+    locals: Locals,
     out: TransmitQueue,
     seen: Vec<String>,
     now: Time,
@@ -85,10 +114,10 @@ impl Run {
         if let Some(text) = what.strip_prefix("< ") {
             let text = text.split(" = ").next().unwrap();
             let frame = encode(text);
-            let outcome = outcome(self.link.handle_frame(millis(at), &frame, &mut self.out));
+            let outcome = outcome(self.link.handle_frame(millis(at), &frame, &mut self.locals, &mut self.out));
             self.seen.push(format!("{at} < {text} = {outcome}"));
         } else if let Some(text) = what.strip_prefix("send ") {
-            self.link.send(millis(at), &ip_packet(text), &mut self.out);
+            self.link.send(millis(at), &ip_packet(text), &self.locals, &mut self.out);
             self.seen.push(format!("{at} send {text}"));
         } else if what.starts_with("unresolved") {
             self.seen.push(format!("{at} unresolved {}", self.link.packets_unresolved()));
@@ -99,10 +128,10 @@ impl Run {
     }
 
     fn pass_time(&mut self, until: Time) {
-        while let Some(due) = self.link.poll_timeout().filter(|&due| due <= until) {
+        while let Some(due) = self.link.poll_timeout(&self.locals).filter(|&due| due <= until) {
             self.now = self.now.max(due);
-            self.link.handle_timeout(self.now, &mut self.out);
-            assert!(self.link.poll_timeout().is_none_or(|next| next > due), "a timeout that does not pass");
+            self.link.handle_timeout(self.now, &mut self.locals, &mut self.out);
+            assert!(self.link.poll_timeout(&self.locals).is_none_or(|next| next > due), "a timeout that does not pass");
             self.note_sent(self.now);
         }
         self.now = until;
@@ -110,7 +139,7 @@ impl Run {
 
     fn note_sent(&mut self, now: Time) {
         while let Some(frame) = self.out.pop() {
-            self.seen.push(format!("{} > {}", now.as_nanos() / 1_000_000, decode(frame)));
+            self.seen.push(format!("{} > {}", now.since(millis(0)).as_millis(), decode(frame)));
         }
     }
 }
@@ -125,8 +154,13 @@ pub fn outcome(inbound: Inbound<'_>) -> String {
 
 /// A frame's bytes from its text.
 pub fn encode(text: &str) -> Vec<u8> {
-    let words: Vec<&str> = text.split(' ').collect();
+    let mut words: Vec<&str> = text.split(' ').collect();
     let (source, destination) = words[0].split_once('>').unwrap();
+    let mut tag = Vec::new();
+    if let Ok(vlan) = words[1].parse::<u16>() {
+        tag = [[0x81, 0x00], vlan.to_be_bytes()].concat();
+        words.remove(1);
+    }
     let (kind, payload) = match words[1] {
         "arp" => (0x0806_u16, arp_packet(&words[2..])),
         "ns" | "na" => (0x86dd, ndp_packet(words[1], &words[2..])),
@@ -134,7 +168,7 @@ pub fn encode(text: &str) -> Vec<u8> {
         "ip" => (0x0800, ip_packet(&words[2..].join(" "))),
         other => panic!("no frame: {other}"),
     };
-    [&mac(destination)[..], &mac(source), &kind.to_be_bytes(), &payload].concat()
+    [&mac(destination)[..], &mac(source), &tag, &kind.to_be_bytes(), &payload].concat()
 }
 
 fn arp_packet(words: &[&str]) -> Vec<u8> {
@@ -151,7 +185,9 @@ fn arp_packet(words: &[&str]) -> Vec<u8> {
 fn ndp_packet(kind: &str, words: &[&str]) -> Vec<u8> {
     let target: Ipv6Addr = words[1].parse().unwrap();
     let flags = words.get(3).unwrap_or(&"-");
-    let bits = 0x40 * u8::from(flags.contains('S')) + 0x20 * u8::from(flags.contains('O'));
+    let bits = 0x80 * u8::from(flags.contains('R'))
+        + 0x40 * u8::from(flags.contains('S'))
+        + 0x20 * u8::from(flags.contains('O'));
     let (message, option) = if kind == "ns" { (135, 1) } else { (136, 2) };
     let mut icmp = vec![message, 0, 0, 0, bits, 0, 0, 0];
     icmp.extend(target.octets());
@@ -201,9 +237,14 @@ fn checksum(bytes: &[u8]) -> u16 {
 
 /// A frame's text from its bytes, which are the only ones that this text stands for.
 pub fn decode(frame: &[u8]) -> String {
-    let stations = format!("{}>{}", station(&frame[6..12]), station(&frame[..6]));
-    let payload = &frame[14..];
-    let text = match (&frame[12..14], payload) {
+    let mut stations = format!("{}>{}", station(&frame[6..12]), station(&frame[..6]));
+    let mut at = 12;
+    if frame[12..14] == [0x81, 0x00] {
+        stations += &format!(" {}", u16::from_be_bytes([frame[14], frame[15]]));
+        at = 16;
+    }
+    let payload = &frame[at + 2..];
+    let text = match (&frame[at..at + 2], payload) {
         ([8, 6], _) => format!(
             "arp {} {}/{} {}/{}",
             if payload[7] == 1 { "request" } else { "reply" },
@@ -232,6 +273,8 @@ fn ndp(icmp: &[u8], addresses: &str) -> String {
     let from = icmp.get(26..32).map_or("-".into(), station);
     match (icmp[0], icmp[4]) {
         (135, _) => format!("ns {addresses} {target} {from}"),
+        (_, 0xe0) => format!("na {addresses} {target} {from} RSO"),
+        (_, 0xa0) => format!("na {addresses} {target} {from} RO"),
         (_, 0x60) => format!("na {addresses} {target} {from} SO"),
         (_, 0x20) => format!("na {addresses} {target} {from} O"),
         (_, flags) => panic!("flags {flags:#x}"),

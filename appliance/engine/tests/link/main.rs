@@ -1,11 +1,17 @@
 //! The link layer of the target NIC, as dialogues. The box is `0b`, the target `0e`, the gateway `01`, strangers others.
 
+mod claims;
 mod dialogue;
 
-use dialogue::{MTU, check, config, encode, ip_packet, millis, outcome};
-use tapcopy_engine::Time;
-use tapcopy_engine::config::FarEnd;
+use dialogue::{MTU, check, config, encode, ip_packet, millis, outcome, settled};
+use tapcopy_engine::config::{Config, FarEnd};
 use tapcopy_engine::link::{Inbound, Link, TransmitQueue};
+use tapcopy_engine::local::Locals;
+
+fn link(config: &Config) -> (Link, Locals) {
+    let locals = settled(config);
+    (Link::new(config, &locals, millis(0)), locals)
+}
 
 #[test]
 fn a_target_on_the_link() {
@@ -96,21 +102,44 @@ fn no_answer_to_three_probes() {
 }
 
 #[test]
-fn a_neighbor_in_use_is_verified() {
+fn a_neighbor_that_falls_silent_is_verified() {
     check(
         &config(None, &["10.0.0.9"]),
         "0     > 0b>all arp request 10.0.0.100/0b 10.0.0.9/none
-         1000  > 0b>all arp request 10.0.0.100/0b 10.0.0.9/none
-         1000  < 0e>0b arp reply 10.0.0.9/0e 10.0.0.100/0b = handled
-         2000  send 10.0.0.102>10.0.0.9 1
-         2000  > 0b>0e ip 10.0.0.102>10.0.0.9 1
-         31000 > 0b>0e arp request 10.0.0.102/0b 10.0.0.9/none
-         31001 < 0e>0b arp reply 10.0.0.9/0e 10.0.0.102/0b = handled
-         95000 send 10.0.0.100>10.0.0.9 2
-         95000 > 0b>0e ip 10.0.0.100>10.0.0.9 2
-         95000 > 0b>0e arp request 10.0.0.100/0b 10.0.0.9/none
-         95001 < 0e>0b arp reply 10.0.0.9/0e 10.0.0.100/0b = handled
+         1     < 0e>0b arp reply 10.0.0.9/0e 10.0.0.100/0b = handled
+         1000  send 10.0.0.102>10.0.0.9 1
+         1000  > 0b>0e ip 10.0.0.102>10.0.0.9 1
+         2900  < 0e>0b ip 10.0.0.9>10.0.0.102 2 = packet of 21
+         9000  send 10.0.0.102>10.0.0.9 3
+         9000  > 0b>0e ip 10.0.0.102>10.0.0.9 3
+         10000 send 10.0.0.103>10.0.0.9 4
+         10000 > 0b>0e ip 10.0.0.103>10.0.0.9 4
+         11000 > 0b>0e arp request 10.0.0.103/0b 10.0.0.9/none
+         11001 < 0e>0b arp reply 10.0.0.9/0e 10.0.0.103/0b = handled
+         20000 send 10.0.0.100>10.0.0.9 5
+         20000 > 0b>0e ip 10.0.0.100>10.0.0.9 5
+         22000 > 0b>0e arp request 10.0.0.100/0b 10.0.0.9/none
+         22500 < 0e>0b ip 10.0.0.9>10.0.0.102 6 = packet of 21
          999000 unresolved 0",
+    );
+}
+
+#[test]
+fn a_neighbor_that_has_moved_without_a_word_is_found_within_seconds() {
+    check(
+        &config(None, &["fd00::9"]),
+        "0     > 0b>33:ff000009 ns fd00::100>ff02::1:ff00:9 fd00::9 0b
+         0     < 0e>0b na fd00::9>fd00::100 fd00::9 0e SO = handled
+         1000  send fd00::100>fd00::9 1
+         1000  > 0b>0e ip fd00::100>fd00::9 1
+         1500  < 0f>0b ip fd00::9>fd00::100 2 = packet of 41
+         3000  > 0b>0e ns fd00::100>fd00::9 fd00::9 0b
+         3500  send fd00::101>fd00::9 3
+         3500  > 0b>0e ip fd00::101>fd00::9 3
+         4000  > 0b>33:ff000009 ns fd00::101>ff02::1:ff00:9 fd00::9 0b
+         4001  < 0f>0b na fd00::9>fd00::101 fd00::9 0f SO = handled
+         4002  send fd00::101>fd00::9 4
+         4002  > 0b>0f ip fd00::101>fd00::9 4",
     );
 }
 
@@ -122,19 +151,17 @@ fn a_neighbor_that_has_gone_is_asked_for_at_its_place_and_then_everywhere() {
          0     < 0e>0b na fd00::9>fd00::100 fd00::9 0e SO = handled
          1000  send fd00::100>fd00::9 1
          1000  > 0b>0e ip fd00::100>fd00::9 1
-         30000 > 0b>0e ns fd00::100>fd00::9 fd00::9 0b
-         31000 > 0b>0e ns fd00::100>fd00::9 fd00::9 0b
-         32000 > 0b>0e ns fd00::100>fd00::9 fd00::9 0b
-         32500 send fd00::101>fd00::9 2
-         32500 > 0b>0e ip fd00::101>fd00::9 2
-         33000 > 0b>33:ff000009 ns fd00::101>ff02::1:ff00:9 fd00::9 0b
-         34000 > 0b>33:ff000009 ns fd00::101>ff02::1:ff00:9 fd00::9 0b
-         35000 > 0b>33:ff000009 ns fd00::101>ff02::1:ff00:9 fd00::9 0b
-         36500 send fd00::100>fd00::9 3
-         36500 > 0b>33:ff000009 ns fd00::100>ff02::1:ff00:9 fd00::9 0b
-         36600 < 0f>0b na fd00::9>fd00::100 fd00::9 0f SO = handled
-         36600 > 0b>0f ip fd00::100>fd00::9 3
-         36601 unresolved 0",
+         3000  > 0b>0e ns fd00::100>fd00::9 fd00::9 0b
+         4000  > 0b>33:ff000009 ns fd00::100>ff02::1:ff00:9 fd00::9 0b
+         4500  send fd00::101>fd00::9 2
+         4500  > 0b>0e ip fd00::101>fd00::9 2
+         5000  > 0b>33:ff000009 ns fd00::101>ff02::1:ff00:9 fd00::9 0b
+         6000  > 0b>33:ff000009 ns fd00::101>ff02::1:ff00:9 fd00::9 0b
+         7500  send fd00::100>fd00::9 3
+         7500  > 0b>33:ff000009 ns fd00::100>ff02::1:ff00:9 fd00::9 0b
+         7600  < 0f>0b na fd00::9>fd00::100 fd00::9 0f SO = handled
+         7600  > 0b>0f ip fd00::100>fd00::9 3
+         7601  unresolved 0",
     );
 }
 
@@ -211,7 +238,6 @@ fn who_asks_for_another_address_is_not_answered() {
          3 < 0d>all arp request 10.0.0.7/0d 10.0.0.9/none = ignored
          4 < 0d>all arp request 0.0.0.0/0d 10.0.0.50/none = ignored
          5 < 0d>all arp reply 10.0.0.7/0d 10.0.0.100/none = ignored
-         6 < 0d>all arp request 10.0.0.100/0d 10.0.0.100/none = ignored
          7 < 0d>33:ff000110 ns fd00::9>ff02::1:ff00:110 fd00::110 0d = ignored
          8 < 0d>33:ff000101 ns fd00::9>ff02::1:ff00:102 fd00::101 0d = ignored
          9 < 0d>33:ff000101 ns ::>ff02::1:ff00:101 fd00::101 0d = ignored
@@ -253,9 +279,9 @@ fn frames_for_others() {
 /// Each frame byte by byte, checksums worked out by another program.
 #[test]
 fn bytes_on_the_wire() {
-    let mut link = Link::new(&config(None, &["10.0.0.9", "fd00::9"]), Time::ZERO);
+    let (mut link, mut locals) = link(&config(None, &["10.0.0.9", "fd00::9"]));
     let mut out = TransmitQueue::new(8, MTU);
-    link.handle_timeout(Time::ZERO, &mut out);
+    link.handle_timeout(millis(0), &mut locals, &mut out);
     check_bytes(&mut out, "ffffffffffff02000000000b0806 0001080006040001 02000000000b0a000064 0000000000000a000009");
     check_bytes(
         &mut out,
@@ -263,11 +289,11 @@ fn bytes_on_the_wire() {
          ff0200000000000000000001ff000009 8700 7c80 00000000 fd000000000000000000000000000009 0101 02000000000b",
     );
     let asks = "ffffffffffff02000000000e0806 0001080006040001 02000000000e0a000009 0000000000000a000066";
-    assert_eq!(link.handle_frame(Time::ZERO, &bytes(asks), &mut out), Inbound::Handled);
+    assert_eq!(link.handle_frame(millis(0), &bytes(asks), &mut locals, &mut out), Inbound::Handled);
     check_bytes(&mut out, "02000000000e02000000000b0806 0001080006040002 02000000000b0a000066 02000000000e0a000009");
     let asks = "3333ff00010102000000000e86dd 60000000 0020 3a ff fd000000000000000000000000000009 \
                 ff0200000000000000000001ff000101 8700 7b84 00000000 fd000000000000000000000000000101 0101 02000000000e";
-    assert_eq!(link.handle_frame(Time::ZERO, &bytes(asks), &mut out), Inbound::Handled);
+    assert_eq!(link.handle_frame(millis(0), &bytes(asks), &mut locals, &mut out), Inbound::Handled);
     check_bytes(
         &mut out,
         "02000000000e02000000000b86dd 60000000 0020 3a ff fd000000000000000000000000000101 \
@@ -290,8 +316,8 @@ fn bytes(hex: &str) -> Vec<u8> {
 fn malformed_frames_are_ignored() {
     let mut out = TransmitQueue::new(8, MTU);
     let mut see = |frame: &[u8]| {
-        let mut link = Link::new(&config(None, &[]), Time::ZERO);
-        outcome(link.handle_frame(Time::ZERO, frame, &mut out))
+        let (mut link, mut locals) = link(&config(None, &[]));
+        outcome(link.handle_frame(millis(0), frame, &mut locals, &mut out))
     };
     for text in [
         "0e>33:ff000101 ns fd00::9>ff02::1:ff00:101 fd00::101 0e",
@@ -328,31 +354,31 @@ fn malformed_frames_are_ignored() {
 
 #[test]
 fn padding_is_cut_off() {
-    let mut link = Link::new(&config(None, &[]), Time::ZERO);
+    let (mut link, mut locals) = link(&config(None, &[]));
     let mut out = TransmitQueue::new(8, MTU);
     for text in ["10.0.0.9>10.0.0.100 1", "fd00::9>fd00::100 1"] {
         let mut frame = encode(&format!("0e>0b ip {text}"));
         frame.resize(64, 0);
-        let inbound = link.handle_frame(Time::ZERO, &frame, &mut out);
+        let inbound = link.handle_frame(millis(0), &frame, &mut locals, &mut out);
         assert_eq!(inbound, Inbound::Packet(&ip_packet(text)));
     }
     let mut frame = encode("0e>all arp request 10.0.0.9/0e 10.0.0.100/none");
     frame.resize(60, 0x55);
-    assert_eq!(link.handle_frame(Time::ZERO, &frame, &mut out), Inbound::Handled);
+    assert_eq!(link.handle_frame(millis(0), &frame, &mut locals, &mut out), Inbound::Handled);
 }
 
 #[test]
 fn few_packets_wait() {
-    let mut link = Link::new(&config(None, &["10.0.0.9"]), Time::ZERO);
+    let (mut link, mut locals) = link(&config(None, &["10.0.0.9"]));
     let mut out = TransmitQueue::new(64, MTU);
     for tag in 0..20 {
-        link.send(Time::ZERO, &ip_packet(&format!("10.0.0.100>10.0.0.9 {tag}")), &mut out);
+        link.send(millis(0), &ip_packet(&format!("10.0.0.100>10.0.0.9 {tag}")), &locals, &mut out);
     }
     assert_eq!((out.len(), link.packets_unresolved()), (1, 4));
     let reply = encode("0e>0b arp reply 10.0.0.9/0e 10.0.0.100/0b");
-    link.handle_frame(millis(1), &reply, &mut out);
+    link.handle_frame(millis(1), &reply, &mut locals, &mut out);
     assert_eq!(out.len(), 17);
-    assert_eq!(link.poll_timeout(), None);
+    assert_eq!(link.poll_timeout(&locals), None);
 }
 
 #[test]
@@ -360,37 +386,37 @@ fn the_transmit_queue() {
     let mut queue = TransmitQueue::new(3, 20);
     let push = |queue: &mut TransmitQueue, byte: u8, len| queue.push(len, |frame| frame.fill(byte));
     for round in 0..5 {
-        assert!(push(&mut queue, round, 34) && push(&mut queue, 100, 0) && push(&mut queue, 101, 1));
+        assert!(push(&mut queue, round, 38) && push(&mut queue, 100, 0) && push(&mut queue, 101, 1));
         assert!(queue.is_full() && !push(&mut queue, 9, 1));
-        assert_eq!(queue.pop(), Some(&[round; 34][..]));
+        assert_eq!(queue.pop(), Some(&[round; 38][..]));
         assert!(push(&mut queue, 102, 2));
         assert_eq!(queue.pop(), Some(&[][..]));
         assert_eq!(queue.pop(), Some(&[101][..]));
         assert_eq!(queue.pop(), Some(&[102; 2][..]));
         assert_eq!(queue.pop(), None);
     }
-    assert!(queue.is_empty() && !push(&mut queue, 0, 35));
+    assert!(queue.is_empty() && !push(&mut queue, 0, 39));
     assert_eq!(queue.frames_dropped(), 6);
     assert!(!push(&mut TransmitQueue::new(0, 20), 0, 1));
 }
 
 #[test]
 fn a_full_queue_drops_and_counts() {
-    let mut link = Link::new(&config(None, &["10.0.0.9"]), Time::ZERO);
+    let (mut link, mut locals) = link(&config(None, &["10.0.0.9"]));
     let mut out = TransmitQueue::new(1, MTU);
     let reply = encode("0e>0b arp reply 10.0.0.9/0e 10.0.0.100/0b");
-    link.handle_frame(Time::ZERO, &reply, &mut out);
-    link.send(Time::ZERO, &ip_packet("10.0.0.100>10.0.0.9 1"), &mut out);
-    link.send(Time::ZERO, &ip_packet("10.0.0.100>10.0.0.9 2"), &mut out);
+    link.handle_frame(millis(0), &reply, &mut locals, &mut out);
+    link.send(millis(0), &ip_packet("10.0.0.100>10.0.0.9 1"), &locals, &mut out);
+    link.send(millis(0), &ip_packet("10.0.0.100>10.0.0.9 2"), &locals, &mut out);
     assert_eq!((out.len(), out.frames_dropped(), link.packets_unresolved()), (1, 1, 0));
 }
 
 #[test]
 fn a_rehearsal_has_no_link() {
-    let config = tapcopy_engine::Config { far_end: FarEnd::Rehearsal, ..config(None, &["10.0.0.9"]) };
-    let mut link = Link::new(&config, Time::ZERO);
-    assert_eq!(link.poll_timeout(), None);
-    link.handle_timeout(Time::ZERO, &mut TransmitQueue::new(1, MTU));
+    let config = Config { far_end: FarEnd::Rehearsal, ..config(None, &["10.0.0.9"]) };
+    let (mut link, mut locals) = link(&config);
+    assert_eq!(link.poll_timeout(&locals), None);
+    link.handle_timeout(millis(0), &mut locals, &mut TransmitQueue::new(1, MTU));
 }
 
 /// Frames of nonsense, and sound ones with some bytes damaged: no panic.
@@ -409,7 +435,7 @@ fn nonsense() {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (state >> 33) as usize % bound
     };
-    let mut link = Link::new(&config(Some("10.0.0.1"), &["10.0.0.9", "fd00::9"]), Time::ZERO);
+    let (mut link, mut locals) = link(&config(Some("10.0.0.1"), &["10.0.0.9", "fd00::9"]));
     let mut out = TransmitQueue::new(4, MTU);
     for round in 0..200_000 {
         let mut frame = sound[random(sound.len())].clone();
@@ -419,10 +445,10 @@ fn nonsense() {
         }
         frame.truncate(frame.len() - random(frame.len()) * random(2));
         let now = millis(round / 10);
-        link.handle_frame(now, &frame, &mut out);
-        link.send(now, frame.get(14..).unwrap_or_default(), &mut out);
+        link.handle_frame(now, &frame, &mut locals, &mut out);
+        link.send(now, frame.get(14..).unwrap_or_default(), &locals, &mut out);
         if random(20) == 0 {
-            link.handle_timeout(now, &mut out);
+            link.handle_timeout(now, &mut locals, &mut out);
         }
         while random(2) == 0 && out.pop().is_some() {}
     }

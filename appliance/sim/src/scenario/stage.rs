@@ -13,7 +13,7 @@ use crate::topology::address;
 use crate::truth::Truth;
 use core::net::SocketAddr;
 use core::time::Duration;
-use tapcopy_engine::config::{Config, FarEnd, Origin, PoolRange, Service, Speed};
+use tapcopy_engine::config::{Addressing, Config, FarEnd, Origin, PoolRange, Service, Speed};
 use tapcopy_engine::message::LinkType;
 use tapcopy_engine::{Command, Input, MirrorFrame, Time};
 
@@ -21,6 +21,9 @@ const TARGET_MAC: Mac = [2, 0, 0, 0, 20, 0];
 
 /// How long a frame is on its way between box and target.
 const WAY: Duration = Duration::from_micros(100);
+
+/// How long before a scenario's beginning the box was started: it has claimed its addresses by then.
+const LEAD: Duration = Duration::from_secs(1);
 
 /// How long what is in flight is waited for at the end.
 const FINISH: Duration = Duration::from_secs(3);
@@ -80,9 +83,11 @@ fn config(scenario: &Scenario) -> Config {
     let (first, last) = (address(settings.ipv6, 20, 100), address(settings.ipv6, 20, 110));
     Config {
         services: vec![service],
-        pool: vec![PoolRange { first, last, prefix_len: if settings.ipv6 { 64 } else { 24 } }],
-        gateway: None,
-        far_end: FarEnd::Wire { mac: BOX_MAC, mtu: 1_500 },
+        addressing: Addressing {
+            pool: vec![PoolRange { first, last, prefix_len: if settings.ipv6 { 64 } else { 24 } }],
+            ..Addressing::default()
+        },
+        far_end: FarEnd::Wire { mac: BOX_MAC, mtu: 1_500, vlan: None },
         speed: Speed::Times(1.0),
         replay: true,
         limits: settings.limits,
@@ -92,10 +97,13 @@ fn config(scenario: &Scenario) -> Config {
 impl Stage<'_> {
     fn run(&mut self) {
         for (number, (at, _)) in self.scenario.events.iter().enumerate() {
-            self.clock.schedule(*at, Happening::Line(number));
+            self.clock.schedule(*at + LEAD, Happening::Line(number));
+        }
+        if let Some(at) = self.engine.engine().poll_timeout() {
+            self.clock.schedule(at, Happening::Tick);
         }
         let last = self.scenario.events.last().map_or(Time::ZERO, |(at, _)| *at);
-        let end = last + self.scenario.settings.settle;
+        let end = last + LEAD + self.scenario.settings.settle;
         if self.scenario.settings.finish {
             self.clock.schedule(end, Happening::Finish);
         }
@@ -145,7 +153,8 @@ impl Stage<'_> {
 
     fn say(&self, who: &str, packet: &[u8]) {
         if self.trace {
-            println!("{:>12.6} {who:>7} {}", self.clock.now().as_nanos() as f64 / 1e9, packet::describe(packet));
+            let at = self.clock.now().as_nanos() as f64 / 1e9 - LEAD.as_secs_f64();
+            println!("{at:>12.6} {who:>7} {}", packet::describe(packet));
         }
     }
 

@@ -226,7 +226,7 @@ impl World {
     fn transmit(&mut self, mut frame: Vec<u8>) {
         let routed = packet::ip_addresses(&frame[14..]).and_then(|(_, dst)| self.of_address.get(&dst));
         if let Some(Machine::Target(number)) = routed
-            && self.plan.topology.gateway.is_some()
+            && self.plan.topology.addressing.gateway.is_some()
             && frame[..6] == self.targets[0].mac
         {
             frame[..6].copy_from_slice(&self.targets[*number].mac);

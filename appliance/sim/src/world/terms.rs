@@ -8,7 +8,7 @@ use crate::verdict::Extent;
 use core::net::IpAddr;
 use core::time::Duration;
 use tapcopy_engine::Limits;
-use tapcopy_engine::config::{Config, FarEnd, Origin, PoolRange, Service, Speed};
+use tapcopy_engine::config::{Addressing, Config, FarEnd, Mode, Origin, PoolRange, Service, Speed};
 
 /// How far behind a pool's range the next one begins.
 const NEXT_RANGE: u8 = 30;
@@ -64,6 +64,11 @@ pub(super) fn rules(plan: &Plan, faults: &Faults) -> Rules {
         healthy: faults.target.is_healthy(),
         clean_path: is_clean(faults),
         lag: faults.in_box.limits.lag,
+        prompt: match plan.topology.addressing.mode {
+            Mode::Pool => Duration::from_secs(1),
+            // A client on the link is asked for before its address is used.
+            Mode::Preserve => Duration::from_secs(2),
+        },
         disordered: is_disordered(faults),
     }
 }
@@ -83,7 +88,7 @@ pub(super) fn reordered(mut config: Config, order: Order) -> Config {
             config.limits.exchanges = 64;
             config.services.iter_mut().for_each(|service| service.sample = 5_000);
         }
-        Order::ConfigurePool => config.pool.iter_mut().for_each(move_range),
+        Order::ConfigurePool => config.addressing.pool.iter_mut().for_each(move_range),
         Order::ConfigureServices => drop(config.services.pop()),
     }
     config
@@ -118,9 +123,14 @@ pub(super) fn config(plan: &Plan, faults: &Faults) -> Config {
     };
     Config {
         services: topology.services.iter().enumerate().map(service).collect(),
-        pool: if faults.in_box.barren { Vec::new() } else { topology.pool.clone() },
-        gateway: topology.gateway,
-        far_end: if faults.rehearsal { FarEnd::Rehearsal } else { FarEnd::Wire { mac: BOX_MAC, mtu: 1_500 } },
+        addressing: match faults.in_box.barren {
+            true => Addressing { gateway: topology.addressing.gateway, ..Addressing::default() },
+            false => topology.addressing.clone(),
+        },
+        far_end: match faults.rehearsal {
+            true => FarEnd::Rehearsal,
+            false => FarEnd::Wire { mac: BOX_MAC, mtu: 1_500, vlan: None },
+        },
         speed: topology.speed.unwrap_or(Speed::Times(1.0)),
         replay: true,
         limits: faults.in_box.limits,
