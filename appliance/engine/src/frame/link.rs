@@ -149,14 +149,22 @@ fn has_control_word(view: View<'_>) -> Result<bool, Ignored> {
 }
 
 fn pppoe(view: View<'_>) -> Result<(Start, View<'_>), Ignored> {
-    let header = view.head::<8>(Ignored::ShortFrame)?;
-    // The PPP protocol (RFC 1661): IPv4 or IPv6.
-    let ethertype = match be16(header, 6) {
+    ppp(view.skip(6, Ignored::ShortFrame)?)
+}
+
+/// The PPP protocol in two bytes, or, where its number allows it, compressed to one: only a last byte is odd (RFC 1661,
+/// sections 2 and 6.5).
+fn ppp(view: View<'_>) -> Result<(Start, View<'_>), Ignored> {
+    let (protocol, len) = match *view.head::<2>(Ignored::ShortFrame)? {
+        [only, _] if only & 1 == 1 => (u16::from(only), 1),
+        both => (u16::from_be_bytes(both), 2),
+    };
+    let ethertype = match protocol {
         0x0021 => ETHERTYPE_IPV4,
         0x0057 => ETHERTYPE_IPV6,
         _ => return Err(Ignored::NotIp),
     };
-    Ok((Start::EtherType(ethertype), view.skip(8, Ignored::ShortFrame)?))
+    Ok((Start::EtherType(ethertype), view.skip(len, Ignored::ShortFrame)?))
 }
 
 /// An 802.3 frame may carry an EtherType behind LLC and SNAP (RFC 1042).

@@ -132,6 +132,9 @@ fn link_samples() -> Vec<Sample> {
             raw(0, &inner).mpls().ethernet().bytes
         }),
         sample("pppoe, v4", Ethernet, v4().pppoe().ethernet().bytes),
+        sample("pppoe, protocol in one byte", Ethernet, {
+            v4().behind(&[0x11, 0, 0, 9, 0, 0, 0x21], 0x8864, 0).ethernet().bytes
+        }),
         sample("pppoe, v6, tag", Ethernet, v6().pppoe().tag(0x8100, 2).ethernet().bytes).v6().vlan(2),
     ]
 }
@@ -227,6 +230,8 @@ fn every_refusal_has_its_reason() {
         ("mpls, maintenance", patched(v4().ethernet(), 0, &[0x10]).mpls().ethernet(), NotIp),
         ("SNAP in SNAP", v4().snap().snap().ethernet(), NotIp),
         ("pppoe, control", patched(v4().pppoe().ethernet(), 20, &[0xc0, 0x21]), NotIp),
+        ("pppoe, compressed data", patched(v4().pppoe().ethernet(), 20, &[0x00, 0xfd]), NotIp),
+        ("pppoe, no number of PPP", patched(v4().pppoe().ethernet(), 20, &[0x20, 0x21]), NotIp),
         ("too many tags", tags(15), NestedTooDeep),
         ("no IP header", raw(0, &[0x45; 19]).behind(&[], 0x0800, 0).ethernet(), BadIp),
         ("v6 where v4 is named", patched(v4().ethernet(), 14, &[0x65]), BadIp),
