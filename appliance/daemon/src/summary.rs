@@ -127,6 +127,9 @@ fn frames(ledger: &Ledger, table: &mut Table) {
     table.line("frames received", ledger.frames.received);
     table.line("  decoded", ledger.frames.decoded);
     table.reasons("ignored", &ledger.frames.ignored);
+    table.line_unless_zero("  cut off by the capture", ledger.frames.truncated);
+    table.line_unless_zero("  shown twice", ledger.frames.duplicates);
+    table.line_unless_zero("  with a wrong checksum", ledger.frames.bad_checksums);
     table.line_unless_zero("  dropped by the kernel", ledger.frames.dropped_kernel);
     table.line_unless_zero("  dropped by the NIC", ledger.frames.dropped_nic);
     table.line("sessions opened", ledger.sessions.opened);
@@ -137,6 +140,7 @@ fn frames(ledger: &Ledger, table: &mut Table) {
 
 fn requests(ledger: &Ledger, table: &mut Table) {
     table.line("requests captured", ledger.requests.captured);
+    table.line_unless_zero("  of them turns", ledger.requests.turns);
     table.line("  replayed", ledger.requests.replayed);
     table.line("  answered", ledger.requests.answered);
     table.line_unless_zero("  in progress", ledger.requests.in_progress);

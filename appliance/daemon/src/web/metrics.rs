@@ -45,6 +45,9 @@ fn frames_and_sessions(ledger: &Ledger, text: &mut Text) {
     text.reasons("frames_ignored_total", "Mirrored frames that were not used.", &frames.ignored);
     text.counter("frames_with_content_total", "Decoded frames with payload.", frames.with_content);
     text.counter("frames_truncated_total", "Frames whose payload the capture had cut off.", frames.truncated);
+    text.counter("frames_duplicate_total", "Frames that the mirror showed a second time.", frames.duplicates);
+    text.counter("checksums_verified_total", "Frames whose TCP checksum was verified.", frames.checksums_verified);
+    text.counter("checksums_bad_total", "Of these, wrong.", frames.bad_checksums);
     text.counter(
         "frames_dropped_kernel_total",
         "Frames that the mirror's ring had no room for.",
@@ -64,6 +67,7 @@ fn frames_and_sessions(ledger: &Ledger, text: &mut Text) {
 fn requests(ledger: &Ledger, text: &mut Text) {
     let (requests, verdicts) = (&ledger.requests, &ledger.verdicts);
     text.counter("requests_captured_total", "Requests whose first byte was seen.", requests.captured);
+    text.counter("requests_turns_total", "Of these, turns: cut without a framer.", requests.turns);
     text.counter("requests_replayed_total", "Requests whose first byte was sent.", requests.replayed);
     text.counter("requests_answered_total", "Requests with a whole answer and a verdict.", requests.answered);
     text.gauge("requests_in_progress", "Requests without an outcome.", requests.in_progress);

@@ -12,7 +12,7 @@ use crate::config::{Config, Service};
 use crate::exchange::{Exchanges, Identity};
 use crate::flow::{Directory, FlowKey, Place, Side, Table};
 use crate::frame::{Decoder, Endpoint, Segment};
-use crate::ledger::{Ended, Ignored, Ledger, NotReplayed};
+use crate::ledger::{Ended, Frames, Ignored, Ledger, NotReplayed};
 use crate::limits::Budget;
 use crate::local::Locals;
 use crate::message::{Command, Input, MirrorFrame, Output};
@@ -32,6 +32,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 pub use backlog::Backlog;
+
+/// Frames at the start of which every checksum is verified, so that a short capture is known exactly.
+const CHECKSUMS_AT_START: u64 = 10_000;
+
+/// Afterwards one frame in so many is: to read all content would make the work on a large frame dearer by a fifth.
+const CHECKSUM_EVERY: u64 = 16;
 
 new_key_type! {
     struct SlotId;
@@ -136,11 +142,7 @@ impl Engine {
         let frames = &mut self.books.ledger.frames;
         match outcome {
             Err(cause) => frames.ignored.count(cause),
-            Ok(()) => {
-                frames.decoded += 1;
-                frames.truncated += u64::from(segment.missing > 0);
-                frames.with_content += u64::from(!segment.payload.is_empty());
-            }
+            Ok(()) => count_decoded(frames, segment),
         }
     }
 
@@ -537,5 +539,16 @@ fn client_hash(client: Endpoint) -> u64 {
     match client.ip() {
         IpAddr::V4(ip) => xxhash_rust::xxh3::xxh3_64(&ip.octets()),
         IpAddr::V6(ip) => xxhash_rust::xxh3::xxh3_64(&ip.octets()),
+    }
+}
+
+fn count_decoded(frames: &mut Frames, segment: &Segment<'_>) {
+    frames.decoded += 1;
+    frames.truncated += u64::from(segment.missing > 0);
+    frames.with_content += u64::from(!segment.payload.is_empty());
+    if frames.decoded <= CHECKSUMS_AT_START || frames.decoded.is_multiple_of(CHECKSUM_EVERY) {
+        let verdict = segment.checksum_ok();
+        frames.checksums_verified += u64::from(verdict.is_some());
+        frames.bad_checksums += u64::from(verdict == Some(false));
     }
 }

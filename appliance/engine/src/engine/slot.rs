@@ -5,7 +5,7 @@ use crate::books::Books;
 use crate::compare::compare;
 use crate::exchange::{Exchanges, Moment};
 use crate::flow::{FlowKey, Side};
-use crate::frame::Segment;
+use crate::frame::{Recent, Segment};
 use crate::ledger::{Ended, NotReplayed};
 use crate::limits::{Budget, Limits};
 use crate::message::MirrorFrame;
@@ -38,6 +38,7 @@ pub struct Slot {
     session: Session,
     /// `None` once the session has ended and every exchange has its outcome.
     work: Option<Box<Work>>,
+    recent: Recent,
     last_captured_at: Time,
     forgotten_at: Time,
 }
@@ -60,6 +61,7 @@ impl Slot {
             stage: Stage::default(),
             session,
             work: Some(Box::new(work)),
+            recent: Recent::default(),
             last_captured_at: captured_at,
             forgotten_at: Time::MAX,
         }
@@ -78,6 +80,7 @@ impl Slot {
         if !self.session.is_stray(sender, segment) {
             self.last_captured_at = frame.captured_at;
         }
+        books.ledger.frames.duplicates += u64::from(self.recent.note(segment, frame.captured_at));
         let limits = books.limits;
         let (work, captured_at) = (&mut self.work, frame.captured_at);
         let mut shared = Shared { limits: &limits, ahead };

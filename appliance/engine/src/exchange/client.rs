@@ -129,6 +129,7 @@ impl Exchanges {
             target: Answer::default(),
         });
         books.ledger.requests.captured += 1;
+        books.ledger.requests.turns += u64::from(turns);
         books.ledger.requests.in_progress += 1;
         self.request_open = true;
         self.begun = id + 1;

@@ -45,6 +45,8 @@ pub(super) struct Packet<'a> {
     /// Addresses; IPv4 mapped into IPv6.
     pub source: [u8; 16],
     pub destination: [u8; 16],
+    /// IPv4's identification, 0 in IPv6; a sender numbers its packets with it, and may leave it 0 (RFC 6864).
+    pub id: u16,
     /// What the body begins with; with a piece, what the first piece's body begins with.
     pub protocol: u8,
     pub body: View<'a>,
@@ -77,13 +79,14 @@ fn v4(view: View<'_>) -> Result<Packet<'_>, Ignored> {
         version: Version::V4,
         source: mapped(be32(header, 12)),
         destination: mapped(be32(header, 16)),
+        id: be16(header, 4),
         protocol: header[9],
         body: view.skip(header_len, Ignored::BadIp)?,
         piece: None,
     };
     let fragment = be16(header, 6);
     if fragment & 0x3fff != 0 {
-        let (id, offset) = (u32::from(be16(header, 4)), usize::from(fragment & 0x1fff) * 8);
+        let (id, offset) = (u32::from(packet.id), usize::from(fragment & 0x1fff) * 8);
         return Ok(Packet { piece: Some(Piece { id, offset, last: fragment & 0x2000 == 0 }), ..packet });
     }
     if packet.protocol == AUTHENTICATION { packet.past_extensions() } else { Ok(packet) }
@@ -105,6 +108,7 @@ fn v6(view: View<'_>) -> Result<Packet<'_>, Ignored> {
         version: Version::V6,
         source: address(header, 8),
         destination: address(header, 24),
+        id: 0,
         protocol: header[6],
         body: view.skip(40, Ignored::BadIp)?,
         piece: None,

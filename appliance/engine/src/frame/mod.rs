@@ -15,12 +15,14 @@ mod fragments;
 mod ip;
 mod link;
 mod plain;
+mod recent;
 mod tcp;
 mod tunnel;
 mod view;
 mod wrapping;
 
 pub use endpoint::Endpoint;
+pub use recent::Recent;
 pub use tcp::{Flags, Segment, TcpOptions};
 pub use wrapping::{Wrapping, Wrappings};
 

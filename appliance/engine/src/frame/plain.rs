@@ -7,7 +7,7 @@
 use super::endpoint::mapped;
 use super::ip;
 use super::link::{ETHERTYPE_IPV4, ETHERTYPE_VLAN, Labels};
-use super::tcp::{self, Flags, Segment, TcpOptions};
+use super::tcp::{self, Flags, From, Segment, TcpOptions};
 use super::view::{View, be16, be32};
 use super::wrapping::Wrappings;
 use crate::message::{LinkType, MirrorFrame};
@@ -33,10 +33,10 @@ pub(super) fn open<'a>(frame: &MirrorFrame<'a>) -> Option<Segment<'a>> {
         return None;
     }
     let payload = View { bytes: packet.get(start..end)?, missing: 0 };
-    let ends = (mapped(be32(header, 12)), mapped(be32(header, 16)));
+    let from = From { source: mapped(be32(header, 12)), destination: mapped(be32(header, 16)), id: be16(header, 4) };
     let whole_header = &packet[TCP..start];
     let fixed = header.last_chunk::<20>()?;
-    Some(tcp::segment(ends, fixed, whole_header, payload, TcpOptions::default(), labels))
+    Some(tcp::segment(from, fixed, whole_header, payload, TcpOptions::default(), labels))
 }
 
 /// Takes off the Ethernet header and one tag.

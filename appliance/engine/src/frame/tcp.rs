@@ -140,6 +140,8 @@ pub struct Segment<'a> {
     pub source: Endpoint,
     /// The receiver.
     pub destination: Endpoint,
+    /// The IPv4 identification; 0 in IPv6, and where the sender leaves it so.
+    pub ip_id: u16,
     /// The outermost 802.1Q id. Information only: one side of a flow may be tagged and the other not.
     pub vlan: Option<u16>,
     /// Sequence number of the first payload byte, or of the SYN.
@@ -181,7 +183,7 @@ impl Segment<'_> {
     /// Whether the checksum was left for the sender's NIC to finish: the field is empty or holds the sum of the
     /// pseudo-header alone.
     pub fn checksum_unfinished(&self) -> bool {
-        let field = self.header.get(16..).and_then(<[u8]>::first_chunk).map_or(0, |field| u16::from_be_bytes(*field));
+        let field = self.header.get(16..).and_then(<[u8]>::first_chunk).map_or(0, |field| u16::from_ne_bytes(*field));
         field == 0 || self.pseudo_header_sum() % 0xffff == u64::from(field) % 0xffff
     }
 
@@ -191,18 +193,19 @@ impl Segment<'_> {
         sum_words(self.source.octets())
             + sum_words(self.destination.octets())
             + sum_words(&(len as u64).to_be_bytes())
-            + u64::from(ip::TCP)
+            + sum_words(&[0, ip::TCP])
     }
 }
 
-/// The sum of the 16-bit words, an odd last byte filled up with zero (RFC 1071). Modulo 0xffff it is the one's
-/// complement sum; so is the sum of 32-bit words, which takes half as many steps.
+/// The sum of the 16-bit words, the last one filled up with zero. Modulo 0xffff it is the one's complement sum, which
+/// comes out the same, but for the order of its two bytes, in either byte order and from words of any length (RFC 1071).
 fn sum_words(bytes: &[u8]) -> u64 {
     let words = bytes.chunks_exact(4);
+    let rest = words.remainder();
     let mut last = [0; 4];
-    last[..words.remainder().len()].copy_from_slice(words.remainder());
-    let last = u64::from(u32::from_be_bytes(last));
-    words.map(|word| u64::from(u32::from_be_bytes([word[0], word[1], word[2], word[3]]))).sum::<u64>() + last
+    last[..rest.len()].copy_from_slice(rest);
+    let word = |bytes: [u8; 4]| u64::from(u32::from_ne_bytes(bytes));
+    words.map(|bytes| word([bytes[0], bytes[1], bytes[2], bytes[3]])).sum::<u64>() + word(last)
 }
 
 /// Reads the header of a packet's segment.
@@ -217,13 +220,21 @@ pub(super) fn open<'a>(packet: &Packet<'a>, labels: Labels) -> Result<Segment<'a
     let header = &packet.body.bytes[..header_len];
     let syn = Flags(fixed[13]).syn();
     let options = if syn { TcpOptions::parse(&header[20..]) } else { TcpOptions::default() };
-    Ok(segment((packet.source, packet.destination), fixed, header, payload, options, labels))
+    let from = From { source: packet.source, destination: packet.destination, id: packet.id };
+    Ok(segment(from, fixed, header, payload, options, labels))
 }
 
-/// A segment out of its parts: the addresses of its ends, its header's fixed part, its header and its payload.
+/// What the IP header says of a segment.
+pub(super) struct From {
+    pub source: [u8; 16],
+    pub destination: [u8; 16],
+    pub id: u16,
+}
+
+/// A segment out of its parts: what IP says of it, its header's fixed part, its header and its payload.
 #[inline(always)]
 pub(super) fn segment<'a>(
-    (source, destination): ([u8; 16], [u8; 16]),
+    from: From,
     fixed: &[u8; 20],
     header: &'a [u8],
     payload: View<'a>,
@@ -232,8 +243,9 @@ pub(super) fn segment<'a>(
 ) -> Segment<'a> {
     let flags = Flags(fixed[13]);
     Segment {
-        source: Endpoint::from_octets(source, be16(fixed, 0)),
-        destination: Endpoint::from_octets(destination, be16(fixed, 2)),
+        source: Endpoint::from_octets(from.source, be16(fixed, 0)),
+        destination: Endpoint::from_octets(from.destination, be16(fixed, 2)),
+        ip_id: from.id,
         vlan: labels.vlan,
         seq: be32(fixed, 4),
         ack: be32(fixed, 8),

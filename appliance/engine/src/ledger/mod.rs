@@ -95,6 +95,12 @@ pub struct Frames {
     pub dropped_nic: u64,
     /// Frames whose TCP payload the capture had cut off.
     pub truncated: u64,
+    /// Frames decoded that the mirror had just shown already, at another place of their way.
+    pub duplicates: u64,
+    /// Frames decoded whose TCP checksum was verified: those captured whole, and after the first ones only a sample.
+    pub checksums_verified: u64,
+    /// Of these, wrong. A capture taken on a host shows what its NIC had yet to fill in.
+    pub bad_checksums: u64,
     /// Decoded frames with payload.
     pub with_content: u64,
 }
@@ -125,6 +131,8 @@ pub struct Sessions {
 pub struct Requests {
     /// Requests whose first byte was seen.
     pub captured: u64,
+    /// Of these, turns: cut without a framer.
+    pub turns: u64,
     /// Requests whose first byte was sent to the target.
     pub replayed: u64,
     /// Requests with a whole answer of the target and a verdict.
@@ -315,6 +323,9 @@ impl AddAssign<&Self> for Ledger {
         self.frames.dropped_kernel += rhs.frames.dropped_kernel;
         self.frames.dropped_nic += rhs.frames.dropped_nic;
         self.frames.truncated += rhs.frames.truncated;
+        self.frames.duplicates += rhs.frames.duplicates;
+        self.frames.checksums_verified += rhs.frames.checksums_verified;
+        self.frames.bad_checksums += rhs.frames.bad_checksums;
         self.frames.with_content += rhs.frames.with_content;
         self.sessions.opened += rhs.sessions.opened;
         self.sessions.live += rhs.sessions.live;
@@ -325,6 +336,7 @@ impl AddAssign<&Self> for Ledger {
         self.sessions.segments_duplicate += rhs.sessions.segments_duplicate;
         self.sessions.segments_early += rhs.sessions.segments_early;
         self.requests.captured += rhs.requests.captured;
+        self.requests.turns += rhs.requests.turns;
         self.requests.replayed += rhs.requests.replayed;
         self.requests.answered += rhs.requests.answered;
         self.requests.in_progress += rhs.requests.in_progress;

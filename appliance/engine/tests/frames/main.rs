@@ -3,6 +3,7 @@
 mod build;
 mod fragments;
 mod hostile;
+mod recent;
 
 use build::*;
 use core::net::SocketAddr;
