@@ -290,6 +290,10 @@ impl Exchanges {
                 return Passage::Shut(Some(patience));
             }
         }
+        // Only the client's own close lets a turn pass that the origin may not have answered to the end.
+        if have > 0 && !exchange.origin.is_final() {
+            return Passage::Open;
+        }
         // The answer was there when its last byte came, though only now is it known to be whole.
         let whole_at = if have > 0 { exchange.target.last_at } else { now };
         self.align(id, have == want);
