@@ -26,6 +26,10 @@ const PIECES_MAX: usize = 128;
 /// The greatest payload of an IP packet.
 const PAYLOAD_MAX: usize = 65_535;
 
+/// At high rates the 16 bits of an IPv4 identification come round within the reassembly time (RFC 4963), but no sooner than
+/// this: it takes 65,536 packets between two hosts.
+const IDS_COME_ROUND: Duration = Duration::from_millis(10);
+
 /// What all pieces of a packet have in common.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
@@ -66,6 +70,8 @@ struct Datagram {
     runs: Vec<Run>,
     /// Sum of the runs' lengths.
     held: usize,
+    /// Whether some bytes came more than once.
+    has_overlaps: bool,
     /// Payload length, known from the last piece.
     len: Option<usize>,
     /// What the payload begins with, known from the first piece.
@@ -76,7 +82,7 @@ struct Datagram {
 
 impl Datagram {
     fn new(serial: u64, first_at: Time) -> Self {
-        Self { serial, first_at, runs: Vec::new(), held: 0, len: None, protocol: 0, refused: None }
+        Self { serial, first_at, runs: Vec::new(), held: 0, has_overlaps: false, len: None, protocol: 0, refused: None }
     }
 
     fn cost(&self) -> usize {
@@ -99,7 +105,9 @@ impl Datagram {
         if piece.offset == 0 {
             self.protocol = packet.protocol;
         }
+        let before = self.held;
         self.insert(piece.offset, bytes);
+        self.has_overlaps |= self.held - before < bytes.len();
         Ok(self.len == Some(self.held))
     }
 
@@ -156,6 +164,8 @@ pub(super) struct Fragments {
     timeout: Duration,
     bytes: usize,
     opened: u64,
+    /// Whether the pieces of the packet that was made whole last may not belong together.
+    is_doubtful: bool,
     datagrams: BTreeMap<Key, Datagram>,
     /// The same by serial: oldest first.
     by_age: BTreeMap<u64, Key>,
@@ -164,12 +174,25 @@ pub(super) struct Fragments {
 impl Fragments {
     /// A store bounded in memory and time.
     pub fn new(bytes_max: usize, timeout: Duration) -> Self {
-        Self { bytes_max, timeout, bytes: 0, opened: 0, datagrams: BTreeMap::new(), by_age: BTreeMap::new() }
+        Self {
+            bytes_max,
+            timeout,
+            bytes: 0,
+            opened: 0,
+            is_doubtful: false,
+            datagrams: BTreeMap::new(),
+            by_age: BTreeMap::new(),
+        }
     }
 
     /// Memory held.
     pub fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// Whether the pieces of the packet that was made whole last may be those of different packets.
+    pub fn is_doubtful(&self) -> bool {
+        self.is_doubtful
     }
 
     /// Takes a packet's piece. Where that makes the packet whole, its payload is put together in `whole` and becomes
@@ -203,6 +226,7 @@ impl Fragments {
         });
         match datagram.take(packet, piece) {
             Ok(true) => {
+                self.is_doubtful = datagram.has_overlaps || now.since(datagram.first_at) >= IDS_COME_ROUND;
                 whole.clear();
                 datagram.runs.iter().for_each(|run| whole.extend_from_slice(&run.bytes));
                 Ok(datagram.protocol)

@@ -76,7 +76,7 @@ impl Decoder {
         let mut labels = Labels::default();
         let (mut start, mut view) = link::open(frame.link, View::of(frame), &mut labels)?;
         let mut whole = self.whole.as_mut_slice();
-        let slots = whole.len();
+        let mut is_doubtful = false;
         for _ in 0..=TUNNELS_MAX {
             let (version, packet) = link::descend(start, view, &mut labels)?;
             let mut packet = ip::open(version, packet)?;
@@ -84,12 +84,12 @@ impl Decoder {
                 // More pieces within pieces than there are IP headers: no sender makes that.
                 let (slot, rest) = whole.split_first_mut().ok_or(Ignored::BadIp)?;
                 packet = self.fragments.reassemble(packet, piece, frame.captured_at, slot)?;
+                is_doubtful |= self.fragments.is_doubtful();
                 whole = rest;
             }
             if packet.protocol == ip::TCP {
                 let segment = tcp::open(&packet, labels)?;
-                let reassembled = whole.len() < slots;
-                return if reassembled { belongs_together(segment) } else { Ok(segment) };
+                return if is_doubtful { belongs_together(segment) } else { Ok(segment) };
             }
             (start, view) = tunnel::open(packet.protocol, packet.body, &mut labels.wrappings)?;
         }
@@ -97,8 +97,8 @@ impl Decoder {
     }
 }
 
-/// Refuses a segment put together from pieces of different packets: at high rates the 16 bits of an IPv4 identification
-/// come round within the reassembly time (RFC 4963), and only the checksum tells.
+/// Refuses a segment put together from pieces of different packets, which only the checksum tells. Where there is no doubt, a
+/// wrong checksum is one that was left to a NIC.
 #[cold]
 fn belongs_together(segment: Segment<'_>) -> Result<Segment<'_>, Ignored> {
     if segment.checksum_ok() == Some(false) { Err(Ignored::BadTcp) } else { Ok(segment) }
