@@ -192,7 +192,7 @@ fn is_long_target(rest: &[u8]) -> bool {
 /// no path. `None`: too little follows.
 fn begins_target(line: &[u8]) -> Option<bool> {
     let space = line.iter().position(|byte| *byte == b' ')?;
-    let target = &line[space + 1..];
+    let target = line[space..].trim_ascii_start();
     if b"http".starts_with(target) {
         return None;
     }

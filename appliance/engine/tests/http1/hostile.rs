@@ -52,7 +52,7 @@ fn not_http() {
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
         b"GET /\r\n\r\n",
         b"GET / HTTP/2.0\r\n\r\n",
-        b"GET  / HTTP/1.1\r\n\r\n",
+        b"GET\t/ HTTP/1.1\r\n\r\n",
         b"GET /a b HTTP/1.1\r\n\r\n",
         b"GET /\0 HTTP/1.1\r\n\r\n",
         b"GET / HTTP/1.1\r\nX\0: a\r\n\r\n",

@@ -34,6 +34,14 @@ fn empty_lines_before_a_request_and_bare_line_feeds() {
 }
 
 #[test]
+fn spaces_in_a_request_line() {
+    check_requests(
+        b"GET   /a  HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\n",
+        "GET   /a  HTTP/1.1 End, GET /b HTTP/1.1 End, Clean",
+    );
+}
+
+#[test]
 fn lengths() {
     let with = |fields: &str| format!("POST / HTTP/1.1\r\n{fields}\r\n\r\nabc");
     for good in

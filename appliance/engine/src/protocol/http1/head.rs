@@ -43,8 +43,11 @@ pub(super) fn read_answer(expect: Expect, head: &[u8]) -> Result<Meaning, Garble
 
 fn parse_request(head: &[u8]) -> Result<(Expect, Meaning), Garbled> {
     let mut room = [const { MaybeUninit::uninit() }; FIELDS];
+    let mut config = ParserConfig::default();
+    // Some servers take several spaces for one (RFC 9112, section 3); the others answer that the request is bad.
+    config.allow_multiple_spaces_in_request_line_delimiters(true);
     let mut request = Request::new(&mut []);
-    whole(head, request.parse_with_uninit_headers(head, &mut room))?;
+    whole(head, config.parse_request_with_uninit_headers(&mut request, head, &mut room))?;
     let content = Fields::read(request.headers).request_content()?;
     Ok((expectation(request.method.unwrap_or_default()), Meaning::Message { content, last: false }))
 }
