@@ -43,6 +43,12 @@ def test_without_super_frames() -> None:
         replay(lab, mixed(400, 5))
 
 
+def test_requests_and_answers_on_different_mirror_nics() -> None:
+    """As a TAP gives them; the kernel hands over each NIC in blocks, so that answers overtake their requests."""
+    with Lab(split_mirror=True) as lab:
+        replay(lab, mixed(400, 5))
+
+
 def test_a_target_that_closes_earlier_than_the_origins() -> None:
     """Its sessions go on over chains of connections."""
     with Lab(target_keepalive=20) as lab:

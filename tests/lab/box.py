@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from lab.ledger import Ledger
@@ -28,11 +29,18 @@ def binary() -> Path:
 class Box:
     """One run of `tapcopy run`, from start to summary: on a settings file or, without one, on the lab's own flags."""
 
-    def __init__(self, namespace: Namespace, folder: Path, settings: Path | None = None) -> None:
+    def __init__(
+        self,
+        namespace: Namespace,
+        folder: Path,
+        settings: Path | None = None,
+        mirror_nics: Iterable[str] = ("mirror0",),
+    ) -> None:
         self.namespace = namespace
         self.summary_file = folder / "summary.json"
         folder.mkdir(exist_ok=True)
-        flags = ["--mirror-nic", "mirror0", "--target-nic", "target0", "--pool", POOL, "-x", MAP]
+        mirrors = [word for nic in mirror_nics for word in ("--mirror-nic", nic)]
+        flags = [*mirrors, "--target-nic", "target0", "--pool", POOL, "-x", MAP]
         self.command = [
             str(binary()), "run", *(flags if settings is None else ["--settings", str(settings)]),
             "--summary", str(self.summary_file), "--listen", f"{PAGE[0]}:{PAGE[1]}", "--data", str(folder / "data"),

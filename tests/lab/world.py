@@ -42,9 +42,16 @@ class Lab:
     """The whole lab, as a context: raised on entry, gone on exit however that comes about."""
 
     def __init__(
-        self, *, offloads: bool = True, origin_keepalive: int = 1_000_000, target_keepalive: int = 1_000_000
+        self,
+        *,
+        offloads: bool = True,
+        split_mirror: bool = False,
+        origin_keepalive: int = 1_000_000,
+        target_keepalive: int = 1_000_000,
     ) -> None:
         self.offloads = offloads
+        self.spans = {"ingress": "span", "egress": "span1" if split_mirror else "span"}
+        self.mirror_nics = {"span": "mirror0"} | ({"span1": "mirror1"} if split_mirror else {})
         self.name = lab_name()
         self.folder = folder_of(self.name)
         self._keepalive = {"origin": origin_keepalive, "target": target_keepalive}
@@ -84,7 +91,8 @@ class Lab:
             self.switch.sysctl(f"net/bridge/bridge-nf-call-{key}", 0)
         self.switch.ip("link", "add", "bridge", "type", "bridge", "stp_state", "0", "mcast_snooping", "0")
         self.switch.ip("link", "set", "bridge", "up")
-        link(self.box_host, "mirror0", self.switch, "span", offloads=self.offloads)
+        for span, nic in self.mirror_nics.items():
+            link(self.box_host, nic, self.switch, span, offloads=self.offloads)
         link(self.box_host, "target0", self.target_host, "eth0", offloads=self.offloads)
         for host in (self.clients, o1, o2):
             link(host, "eth0", self.switch, host.role, offloads=self.offloads)
@@ -98,11 +106,11 @@ class Lab:
         self.target_host.ip("address", "add", f"{TARGET_ADDRESS}/24", "dev", "eth0")
 
     def _mirror(self, port: str) -> None:
-        """What the switch receives on a port (ingress) and sends on it (egress) goes to the SPAN port too."""
+        """What the switch receives on a port (ingress) and sends on it (egress) goes to a SPAN port too."""
         everything = ["protocol", "all", "u32", "match", "u32", "0", "0"]
         run("tc", "-n", self.switch.name, "qdisc", "add", "dev", port, "clsact")
-        for direction in ("ingress", "egress"):
-            to_span = ["action", "mirred", "egress", "mirror", "dev", "span"]
+        for direction, span in self.spans.items():
+            to_span = ["action", "mirred", "egress", "mirror", "dev", span]
             run("tc", "-n", self.switch.name, "filter", "add", "dev", port, direction, *everything, *to_span)
 
     def _raise_servers(self) -> None:
@@ -123,11 +131,12 @@ class Lab:
 
     def _raise_watches(self) -> None:
         """Frames of the box on any production link, or out of its mirror NIC: there must be none, in the whole run."""
-        box_macs = [self.box_host.mac(nic) for nic in ("mirror0", "target0")]
+        box_macs = [self.box_host.mac(nic) for nic in (*self.mirror_nics.values(), "target0")]
         of_the_box = " or ".join(
             [*(f"ether host {mac}" for mac in box_macs), f"net {TEST_NETWORK}", f"arp net {TEST_NETWORK}"]
         )
-        links = {"clients": of_the_box, "o1": of_the_box, "o2": of_the_box, "span": "inbound"}
+        links = {"clients": of_the_box, "o1": of_the_box, "o2": of_the_box}
+        links |= dict.fromkeys(self.mirror_nics, "inbound")
         self._watches = {
             port: Watch(self.switch, port, self.folder / f"{port}.pcap", expression)
             for port, expression in links.items()
@@ -140,7 +149,7 @@ class Lab:
     def start_box(self, settings: Path | None = None) -> Box:
         """Starts the appliance, on these settings or on flags for everything, and waits until it captures."""
         self._boxes += 1
-        box = Box(self.box_host, self.folder / f"box{self._boxes}", settings)
+        box = Box(self.box_host, self.folder / f"box{self._boxes}", settings, self.mirror_nics.values())
         self._ends.callback(box.process.kill)
         box.ready()
         return box
@@ -181,9 +190,10 @@ class Lab:
         """Where the box was seen though it must not be, and what the target was told though it must not be."""
         frames = {port: watch.stop() for port, watch in self._watches.items()}
         found = [f"{count} frames of the box on link {port}" for port, count in frames.items() if count]
-        sent = int(json.loads(self.switch.ip("-s", "-j", "link", "show", "span"))[0]["stats64"]["rx"]["packets"])
-        if sent:
-            found.append(f"{sent} frames came out of the mirror NIC")
+        for span, nic in self.mirror_nics.items():
+            sent = int(self._stats(span)["rx"]["packets"])
+            if sent:
+                found.append(f"{sent} frames came out of the mirror NIC {nic}")
         routes = self.target_host.ip("route", "show", "table", "all", "type", "unicast").strip().splitlines()
         if len(routes) != 1 or not routes[0].startswith(f"{TEST_NETWORK} dev eth0"):
             found.append(f"the target has routes: {routes}")
@@ -191,8 +201,12 @@ class Lab:
 
     def switch_drops(self) -> int:
         """Frames that the lab's own switch could not put on the mirror."""
-        stats = json.loads(self.switch.ip("-s", "-j", "link", "show", "span"))[0]["stats64"]
-        return int(stats["tx"]["dropped"]) + int(stats["tx"]["errors"])
+        sent = [self._stats(span)["tx"] for span in self.mirror_nics]
+        return sum(int(counts["dropped"]) + int(counts["errors"]) for counts in sent)
+
+    def _stats(self, port: str) -> dict[str, dict[str, int]]:
+        stats: dict[str, dict[str, int]] = json.loads(self.switch.ip("-s", "-j", "link", "show", port))[0]["stats64"]
+        return stats
 
     def black_hole(self, on: bool) -> None:
         """Makes the target host swallow every packet for its server, or not any more."""
