@@ -9,6 +9,10 @@ use std::time::Duration;
 use tapcopy_engine::config::Service;
 use tapcopy_engine::{Backlog, Input, MirrorFrame, Time};
 
+/// Frames of one mirror NIC before it is the next one's turn. Where they show a direction each, what is read of one must wait
+/// in the engine for the other, and super-frames are large.
+const FRAMES_IN_TURN: usize = 16;
+
 /// A source of mirrored frames.
 pub enum Source {
     /// One or more mirror NICs.
@@ -18,8 +22,8 @@ pub enum Source {
 }
 
 impl Source {
-    /// Hands over at most `limit` frames of each NIC, with its number, and says how many it were. Captures wait where the backlog, of which
-    /// `take` tells what it is after its input, is large.
+    /// Hands over at most `limit` frames of each NIC, with its number, and says how many it were. Captures wait where the
+    /// backlog, of which `take` tells what it is after its input, is large.
     pub fn read(
         &mut self,
         now: Time,
@@ -27,13 +31,13 @@ impl Source {
         backlog: Backlog,
         mut take: impl FnMut(usize, Input<'_>) -> Backlog,
     ) -> usize {
-        let mut read_nic = |(number, nic): (usize, &mut MirrorNic)| {
-            nic.read(now, limit, |frame: MirrorFrame<'_>| {
+        let mut read_nic = |number, nic: &mut MirrorNic, share| {
+            nic.read(now, share, |frame: MirrorFrame<'_>| {
                 take(number, Input::Mirror(frame));
             })
         };
         match self {
-            Self::Live(nics) => nics.iter_mut().enumerate().map(&mut read_nic).sum(),
+            Self::Live(nics) => read_in_turn(nics, limit, &mut read_nic),
             Self::Playback(playback) => playback.read(now, limit, backlog, |input| take(0, input)),
         }
     }
@@ -94,5 +98,37 @@ impl Source {
             Self::Playback(_) => &[],
         };
         nics.iter().filter_map(MirrorNic::descriptor)
+    }
+}
+
+/// Reads at most `limit` frames of each, a few at a time.
+fn read_in_turn<N>(nics: &mut [N], limit: usize, mut read: impl FnMut(usize, &mut N, usize) -> usize) -> usize {
+    let share = if nics.len() > 1 { FRAMES_IN_TURN } else { limit };
+    let mut frames = 0;
+    for _ in 0..limit / share {
+        let round: usize = nics.iter_mut().enumerate().map(|(number, nic)| read(number, nic, share)).sum();
+        frames += round;
+        if round == 0 {
+            break;
+        }
+    }
+    frames
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nics_take_turns() {
+        let mut nics = [("a", 40), ("b", 20)];
+        let mut order = String::new();
+        let frames = read_in_turn(&mut nics, 256, |_, (name, left), share| {
+            let count = share.min(*left);
+            *left -= count;
+            order += &format!("{name}{count} ");
+            count
+        });
+        assert_eq!((frames, order.as_str()), (60, "a16 b16 a16 b4 a8 b0 a0 b0 "));
     }
 }

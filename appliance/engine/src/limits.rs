@@ -7,8 +7,9 @@ use core::time::Duration;
 pub struct Limits {
     /// Sessions held at once. A session beyond it is not opened (`frames.ignored.session_limit`).
     pub sessions: usize,
-    /// Bytes that one stream may hold beyond a hole; past it the hole is given up as lost. A mirror that reorders by more
-    /// than a window of a fast connection is a broken mirror.
+    /// Bytes that one stream may hold beyond a hole, or beyond what it acknowledges of the other; past it the hole is given up
+    /// as lost. A mirror that reorders by more than the window of a fast connection is a broken mirror: Linux lets a window
+    /// grow to 6 MiB, and where each direction has its own mirror NIC, an answer may well come before its request.
     pub stream_ahead_bytes: usize,
     /// Bytes held beyond holes in all streams together.
     pub ahead_bytes: usize,
@@ -64,7 +65,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             sessions: 200_000,
-            stream_ahead_bytes: 1 << 20,
+            stream_ahead_bytes: 8 << 20,
             ahead_bytes: 64 << 20,
             gap_grace: Duration::from_millis(200),
             hole_timeout: Duration::from_secs(3),
