@@ -166,7 +166,11 @@ impl Replay {
         let Manner { client, target, .. } = self.manner;
         let local = match means.locals.take(means.now, client, target) {
             Ok(local) => local,
-            Err(Refusal::Wait(until)) => return Look::Wait(Some(until)),
+            Err(Refusal::Wait(until)) => {
+                // What the session shows meanwhile is no reason to search again.
+                self.state = State::Idle { not_before: until };
+                return Look::Wait(Some(until));
+            }
             Err(Refusal::For(cause)) => {
                 self.is_wanted = false;
                 self.give_up_waiting(cause, exchanges, means);

@@ -10,7 +10,7 @@ use core::net::{IpAddr, Ipv6Addr};
 
 /// Steps taken to find a free port before the pool counts as exhausted. Ports come free in the order in which they were
 /// taken, so that a longer search finds nothing either, but for a few very long sessions.
-const TRIES: usize = 4_096;
+const TRIES: u128 = 4_096;
 
 /// Ports of one address.
 const PORTS: u128 = 65_536 - PORT_FIRST as u128;
@@ -125,17 +125,22 @@ impl Pool {
             if rotation.opened == 0 {
                 pending = pending.or(Some(Time::ZERO));
             }
-            for endpoint in (0..TRIES).map_while(|_| rotation.step()) {
+            // Once round the addresses shows whether any is the box's.
+            let (round, mut steps, mut is_any_held) = (rotation.opened, 0, false);
+            while steps < TRIES && (is_any_held || steps < round) {
+                steps += 1;
+                let endpoint = rotation.step();
                 match standing(endpoint.ip()) {
                     Standing::Held if !is_taken(endpoint) => {
                         rotation.taken += 1;
                         return Search::Found(endpoint);
                     }
-                    Standing::Held => held = true,
+                    Standing::Held => is_any_held = true,
                     Standing::Lost => lost = true,
                     Standing::Pending(at) => pending = Some(pending.map_or(at, |earlier| earlier.min(at))),
                 }
             }
+            held |= is_any_held;
         }
         match pending {
             Some(at) => Search::Pending(at),
@@ -154,17 +159,14 @@ impl Rotation {
         }
     }
 
-    fn step(&mut self) -> Option<Endpoint> {
-        if self.opened == 0 {
-            return None;
-        }
+    fn step(&mut self) -> Endpoint {
         let endpoint = Endpoint::new(self.at(self.address), self.port);
         self.address += 1;
         if self.address >= self.opened {
             self.address = 0;
             self.port = super::port_after(self.port);
         }
-        Some(endpoint)
+        endpoint
     }
 }
 
@@ -172,5 +174,26 @@ fn bits(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(address) => u128::from(address.to_bits()),
         IpAddr::V6(address) => address.to_bits(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::cell::Cell;
+
+    /// Every session that waits for an address searches; the search must not keep the box from claiming one.
+    #[test]
+    fn a_search_that_finds_no_address_of_the_box_goes_round_once() {
+        let (first, last) = (IpAddr::from([10, 0, 0, 100]), IpAddr::from([10, 0, 0, 200]));
+        let mut pool = Pool::new(&[PoolRange { first, last, prefix_len: 24 }], 1);
+        pool.open_all();
+        let looks = Cell::new(0);
+        let pending = |_| {
+            looks.set(looks.get() + 1);
+            Standing::Pending(Time::ZERO)
+        };
+        assert!(matches!(pool.search(last, pending, |_| false), Search::Pending(_)));
+        assert_eq!(looks.get(), 101);
     }
 }
