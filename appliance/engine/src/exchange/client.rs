@@ -123,7 +123,6 @@ impl Exchanges {
             replayed: false,
             retried: false,
             alignment: Alignment::default(),
-            ended_by_close: false,
             deferred: None,
             origin,
             target: Answer::default(),

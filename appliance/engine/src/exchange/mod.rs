@@ -96,9 +96,6 @@ struct Exchange {
     /// Whether it was sent a second time already.
     retried: bool,
     alignment: Alignment,
-    /// Without a framer: the target closed behind its answer, so that its length is certain, but not whether the origin's
-    /// was all shown yet.
-    ended_by_close: bool,
     /// Its outcome, known before the end of the request.
     deferred: Option<Outcome>,
     origin: Answer,
@@ -342,7 +339,8 @@ impl Exchanges {
             if exchange.stage != Stage::Answered || !exchange.origin.is_final() {
                 continue;
             }
-            if exchange.ended_by_close {
+            // The target may have closed behind its answer, or the origin may have said more when the target was done.
+            if !exchange.is_framed {
                 let as_long = exchange.target.wire_bytes == exchange.origin.wire_bytes;
                 self.align(id, as_long);
             }

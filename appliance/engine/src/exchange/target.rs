@@ -412,9 +412,8 @@ impl Exchanges {
     }
 
     fn end_turn_at_close(&mut self, id: u64, now: Time) {
-        let answered = |exchange: &&mut Exchange| exchange.is_under_way() && exchange.target.wire_bytes > 0;
-        if let Some(exchange) = self.get_mut(id).filter(answered) {
-            exchange.ended_by_close = true;
+        let is_answered = |exchange: &Exchange| exchange.is_under_way() && exchange.target.wire_bytes > 0;
+        if self.get(id).is_some_and(is_answered) {
             self.finish_target(id, now);
         }
     }
