@@ -246,7 +246,7 @@ impl Exchanges {
         let in_step = self.queue.get_mut(index).filter(|exchange| framer.answer_gap(exchange.expect, len));
         let Some(exchange) = in_step else { return self.lose_answers(cause, moment.now) };
         exchange.origin.break_off(cause);
-        if let Some(score) = &mut self.score {
+        if let Some(score) = self.score.as_mut().filter(|_| exchange.may_be_played()) {
             score.fill(Some(id), len);
         }
         if framer.answer(exchange.expect, &[]).is_ok_and(|step| step.boundary != Boundary::Inside) {

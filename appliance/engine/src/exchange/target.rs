@@ -41,6 +41,9 @@ impl Exchanges {
         self.cut = None;
         self.sent_on_connection = 0;
         self.answered_on_connection = 0;
+        if let Some(score) = &mut self.score {
+            score.reconnect();
+        }
     }
 
     /// Sends bytes of the next unit through `write`, which says how many it took. Whether anything came of it.
