@@ -17,7 +17,7 @@ const SYN_ECHO: Duration = Duration::from_secs(10);
 
 /// How long a session must have been silent before a segment that lies elsewhere begins another, whose SYN the mirror lost:
 /// what comes sooner is of an earlier one on the same flow, shown late.
-const STRAY_SILENCE: Duration = Duration::from_secs(1);
+pub const STRAY_SILENCE: Duration = Duration::from_secs(1);
 
 /// Most that a client sends before it has the origin's answer to its SYN, the SYN included (RFC 7413).
 const SYN_DATA_MAX: u32 = 1 << 16;
@@ -249,6 +249,11 @@ impl Session {
             self.note_one_way(sink);
             self.state = State::Ended(cause);
         }
+    }
+
+    /// Whether it is established and has not ended.
+    pub fn is_open(&self) -> bool {
+        self.state == State::Open
     }
 
     /// The cause of its end, once it has ended.

@@ -180,12 +180,17 @@ impl Engine {
 
     fn handle_placed(&mut self, frame: &MirrorFrame<'_>, segment: &Segment<'_>, place: &Place) -> Result<(), Ignored> {
         let before = self.flows.get(&place.key).copied();
+        let was_open = before.and_then(|id| self.slots.get(id)).is_some_and(|slot| slot.is_open_at(frame.captured_at));
         let known = before.filter(|id| !self.is_replaced(*id, frame, place.sender, segment));
         let id = match known {
             Some(id) => id,
             None => {
                 let earlier_isn = before.and_then(|id| self.slots.get(id)?.client_isn());
-                self.begin(frame, segment, place, earlier_isn)?
+                let id = self.begin(frame, segment, place, earlier_isn)?;
+                if let Some(slot) = self.slots.get_mut(id).filter(|_| was_open) {
+                    slot.doubt();
+                }
+                id
             }
         };
         self.guard(id, |engine| {

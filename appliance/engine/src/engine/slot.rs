@@ -12,7 +12,7 @@ use crate::message::MirrorFrame;
 use crate::reassembly::{Arrival, Delivery, Piece};
 use crate::rehearsal::Stage;
 use crate::replay::{Means, Replay};
-use crate::session::{Happening, Session, Shared};
+use crate::session::{Happening, STRAY_SILENCE, Session, Shared};
 use crate::stack::ConnectionId;
 use crate::time::Time;
 use crate::timers::Alarm;
@@ -152,6 +152,7 @@ impl Slot {
         }
         means.books.ledger.sessions.live -= 1;
         means.books.ledger.sessions.ended.count(cause);
+        work.exchanges.give_back(means.books);
         self.work = None;
         self.forgotten_at = means.now + AFTERLIFE;
         true
@@ -200,6 +201,19 @@ impl Slot {
     pub fn is_replaced_by(&self, frame: &MirrorFrame<'_>, sender: Side, segment: &Segment<'_>) -> bool {
         let silence = frame.captured_at.since(self.last_captured_at);
         self.session.is_replaced_by(sender, segment, silence)
+    }
+
+    /// Whether neither side has ended the session and it was not yet silent for long, so that the mirror may still show some
+    /// of it late.
+    pub fn is_open_at(&self, captured_at: Time) -> bool {
+        self.session.is_open() && captured_at.since(self.last_captured_at) < STRAY_SILENCE
+    }
+
+    /// What a session before this one on the same flow left unsaid may be taken for this one's.
+    pub fn doubt(&mut self) {
+        if let Some(work) = &mut self.work {
+            work.exchanges.doubt();
+        }
     }
 
     /// The client's first sequence number, if it is known.

@@ -291,6 +291,16 @@ impl Exchanges {
         self.queue.get_mut(usize::try_from(id.checked_sub(self.front)?).ok()?)
     }
 
+    /// Bytes of another session may come in between: the order of the exchanges must be proven first.
+    pub fn doubt(&mut self) {
+        self.unproven_from.get_or_insert(0);
+    }
+
+    /// Gives back what is held of requests that nobody will ask for again.
+    pub fn give_back(&mut self, books: &mut Books) {
+        books.outboxes.exchange(self.outbox.len(), 0);
+    }
+
     /// Whether every exchange has its outcome.
     pub fn is_settled(&self) -> bool {
         self.queue.is_empty()
