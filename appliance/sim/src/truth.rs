@@ -61,6 +61,10 @@ pub struct SessionTruth {
     pub client_frames: Vec<(Time, Range<u64>)>,
     /// The origin's bytes as the mirror showed them.
     pub origin_frames: Vec<Range<u64>>,
+    /// Whether the client's first bytes were too few to tell the protocol for longer than the engine waits.
+    pub opens_slowly: bool,
+    /// When the first of them were shown.
+    opened_at: Option<Time>,
     /// How far each side's bytes were shown without a hole: the client's, the origin's.
     coverage: [Coverage; 2],
     /// Segments with bytes, shown so long after the end that the engine may have forgotten the session: a peer that missed
@@ -190,8 +194,10 @@ impl Truth {
             self.violate("requests of a session arrive in order", details);
         }
         let next = begun.map_or(plan.sessions[session].requests.start, |begun| begun + 1);
-        if self.rules.exact && self.rules.healthy && request > next {
-            let details = format!("request {request} of session {session} although {next} has not arrived");
+        // What a client has taken back with a reset, before all of it had passed the switch, cannot arrive.
+        let missing = (next..request).find(|missing| self.requests[*missing].whole_at.is_some());
+        if let Some(missing) = missing.filter(|_| self.rules.exact && self.rules.healthy) {
+            let details = format!("request {request} of session {session} although {missing} has not arrived");
             self.violate("with a perfect mirror and a healthy target no request is left out", details);
         }
     }
@@ -204,7 +210,10 @@ impl Truth {
                 false => (&self.connections[connection], 0),
             };
             let unanswered = before.closed_by_target && (answer_bytes == 0 || before.reset_by_target);
-            let permitted = plan.requests[request].idempotent && unanswered && read.connection != connection;
+            // Behind a request that the target has swallowed, its answer counts as that one's (RFC 9112, section 9.3.2).
+            let taken_for_another = self.has_swallowed_before(plan, read.connection.min(connection), request);
+            let permitted =
+                plan.requests[request].idempotent && (unanswered || taken_for_another) && read.connection != connection;
             if !permitted {
                 let details = format!(
                     "request {request} arrived on connection {} and again on {connection}; idempotent: {}, answer bytes written \
@@ -214,6 +223,13 @@ impl Truth {
                 return self.violate("no request arrives twice, but after a close without an answer byte", details);
             }
         }
+    }
+
+    /// Whether a request of the same session, read on `connection` before `request`, has no byte of answer.
+    fn has_swallowed_before(&self, plan: &Plan, connection: usize, request: usize) -> bool {
+        let first = plan.sessions[plan.requests[request].session].requests.start;
+        let is_swallowed = |read: &Read| read.connection == connection && read.answer_bytes == 0;
+        self.requests[first..request].iter().any(|earlier| earlier.reads.iter().any(is_swallowed))
     }
 
     /// Without a framer, silence within an answer, or an answer of another length, may be taken for its end.

@@ -6,6 +6,7 @@ use crate::turn::{Turn, alteration, is_answered_by_another};
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
+use tapcopy_engine::config::Protocol;
 use tapcopy_engine::message::{Outcome, Verdict};
 use tapcopy_engine::{Ledger, Record, Time};
 
@@ -70,17 +71,20 @@ fn the_one(plan: &Plan, record: &Record, candidates: &[usize]) -> Option<usize> 
 
 /// Whether it is certain what the engine can know of a session. Where one direction is shown late, the end of a session is
 /// shown after the beginning of the next on the same addresses.
-fn is_certain(plan: &Plan, session: usize, extent: Extent) -> bool {
+fn is_certain(plan: &Plan, truth: &Truth, session: usize, extent: Extent) -> bool {
+    // What opens too slowly for its protocol to be found is replayed in turns, whatever it is.
+    let found = !truth.sessions[session].opens_slowly
+        || plan.topology.services[plan.sessions[session].service].protocol != Protocol::Auto;
     let session = &plan.sessions[session];
     let raw = plan.topology.services[session.service].kind == Kind::Raw;
     let same = |other: &&SessionPlan| other.client == session.client && other.origin == session.origin;
     let alone = plan.sessions.iter().filter(same).count() == 1;
-    !session.overlapping && (extent.ordered || !raw && alone)
+    found && !session.overlapping && (extent.ordered || !raw && alone)
 }
 
 /// Whether what becomes of a request is certain.
 fn applies(plan: &Plan, truth: &Truth, request: usize, extent: Extent) -> bool {
-    let certain = is_certain(plan, plan.requests[request].session, extent);
+    let certain = is_certain(plan, truth, plan.requests[request].session, extent);
     let broken = truth.sessions[plan.requests[request].session].broken;
     plan.requests[request].settled && !broken && certain && truth.requests[request].begun
 }
@@ -178,7 +182,7 @@ fn check_one_way(plan: &Plan, truth: &mut Truth, records: &[Record], clients: bo
 fn check_known(plan: &Plan, truth: &mut Truth, record: &Record, candidates: &[usize], extent: Extent) {
     let of_client = |session: &usize| plan.sessions[*session].client == record.client;
     let known = |session: usize| {
-        is_certain(plan, session, extent) && !truth.sessions[session].is_beyond_hole(record.captured_at)
+        is_certain(plan, truth, session, extent) && !truth.sessions[session].is_beyond_hole(record.captured_at)
     };
     if (0..plan.sessions.len()).filter(of_client).all(known) {
         let details = format!("{record:?} may be about the requests {candidates:?}");
@@ -278,7 +282,7 @@ fn since(later: Time, earlier: Time) -> Duration {
 }
 
 fn check_counts(plan: &Plan, truth: &mut Truth, ledger: &Ledger, extent: Extent) {
-    let certain = (0..plan.sessions.len()).all(|session| is_certain(plan, session, extent));
+    let certain = (0..plan.sessions.len()).all(|session| is_certain(plan, truth, session, extent));
     // What comes behind a hole that a client's reset leaves for ever may be a request's beginning or not.
     let begun = truth.requests.iter().filter(|request| request.begun).count() as u64;
     let shown = truth.requests.iter().filter(|request| request.shown_at.is_some()).count() as u64;

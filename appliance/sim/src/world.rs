@@ -183,7 +183,10 @@ impl World {
         for (number, target) in self.plan.topology.targets.clone().into_iter().enumerate() {
             let host = Host::new(target.address.ip(), 1_500, rng.draw());
             let under_test = UnderTest { target: number, faults: self.faults.target.clone(), rng: rng.fork() };
-            let buffers = Buffers { receive: rng.pick(&[16 << 10, 16 << 10, 2_048, 600]), ..Buffers::default() };
+            // After a loss smoltcp sends a whole segment again, whatever the window: one that is smaller would stay shut.
+            let least = if self.truth.rules.clean_path { 0 } else { 2_048 };
+            let receive = rng.pick(&[16 << 10, 16 << 10, 2_048, 600]).max(least);
+            let buffers = Buffers { receive, ..Buffers::default() };
             let server = Server::new(host, target.address.port(), target.service, buffers, Some(under_test));
             let mac = [2, 0, 0, 0, 20, number as u8];
             let mut addresses = vec![target.address.ip()];

@@ -6,14 +6,19 @@ use crate::span::Tag;
 use core::ops::Range;
 use core::time::Duration;
 use std::collections::BTreeMap;
-use tapcopy_engine::Time;
+use tapcopy_engine::{Limits, Time};
 
 /// How long after a session's end the engine must still know it.
 const AFTERLIFE: Duration = Duration::from_secs(15);
 
+/// By so many bytes the engine knows a request of HTTP.
+const OPENING_MAX: u64 = 16;
+
 impl Truth {
     /// A frame of a session is shown to the engine: stamped `captured_at`, at `now` on the engine's clock.
     pub fn show(&mut self, plan: &Plan, tag: Tag, captured_at: Time, now: Time) {
+        // What a client's reset has overtaken is not read by anyone.
+        let over = self.sessions[tag.session].ends[2].is_some();
         let covered = self.sessions[tag.session].show(tag, captured_at, now);
         let range = tag.offset..tag.offset + tag.len;
         let mut begins = 0;
@@ -22,7 +27,7 @@ impl Truth {
             let truth = &mut self.requests[request];
             if tag.from_client {
                 truth.show_request(&range, begins, ends, captured_at, now);
-                truth.begun |= begins < covered;
+                truth.begun |= begins < covered && !over;
                 truth.whole_at = truth.whole_at.or((ends <= covered).then_some(now));
             } else {
                 truth.show_answer(&range, captured_at);
@@ -71,6 +76,11 @@ impl SessionTruth {
         }
         if tag.resets {
             self.ends[2] = Some(now);
+        }
+        if tag.from_client && tag.len > 0 {
+            let opened_at = *self.opened_at.get_or_insert(now);
+            let timeout = Limits::default().opening_timeout;
+            self.opens_slowly |= self.coverage[0].end < OPENING_MAX && opened_at + timeout <= now;
         }
         let range = tag.offset..tag.offset + tag.len;
         match tag.from_client {
