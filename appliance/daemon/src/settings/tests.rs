@@ -279,7 +279,7 @@ fn choices() {
         "\"auto\"",
         "'gopher'",
         &[
-            "service[0].protocol: `gopher` is not known in this version; use one of auto, http, memcached, redis, tls, raw",
+            "service[0].protocol: `gopher` is not known in this version; use one of auto, http, memcached, redis, postgresql, mysql, tls, raw",
         ],
     );
     check_line("\"turns\"", "'fast'", &["service[0].pacing: `fast` is not known"]);

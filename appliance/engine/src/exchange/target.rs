@@ -233,18 +233,26 @@ impl Exchanges {
         }
     }
 
-    /// A framer knows when the greeting is whole.
+    /// A framer knows when the greeting is whole. Nothing overtakes a handshake.
     fn handshake_passage(&mut self, now: Time, books: &Books) -> Passage {
+        if self.is_within_handshake() {
+            return Passage::Shut(None);
+        }
         let until = self.connected_at + books.limits.answer_timeout;
         let is_awaited = self.target_framer(books).is_some_and(|framer| framer.awaits_greeting());
         if is_awaited && now < until { Passage::Shut(Some(until)) } else { Passage::Open }
     }
 
+    fn is_within_handshake(&self) -> bool {
+        let next = self.outbox.next_unit().map_or(self.target_at, |unit| unit.exchange);
+        (self.target_at..next).any(|id| self.get(id).is_some_and(|exchange| exchange.expect.handshake))
+    }
+
     /// Whether what is next depends on how the target answers what went before, so that it cannot be sent at once.
     pub fn is_handshaking(&mut self, books: &Books) -> bool {
-        let next = self.outbox.next_unit().map_or(self.target_at, |unit| unit.exchange);
-        let is_handshake = |id| self.get(id).is_some_and(|exchange| exchange.expect.handshake);
-        (self.target_at..=next).any(is_handshake)
+        let next = self.outbox.next_unit().and_then(|unit| self.get(unit.exchange)).map(|exchange| exchange.expect);
+        next.is_some_and(|expect| expect.handshake || expect.asked)
+            || self.is_within_handshake()
             || self.target_framer(books).is_some_and(|framer| framer.awaits_greeting())
     }
 

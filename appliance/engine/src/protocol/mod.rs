@@ -9,7 +9,9 @@
 
 pub mod http1;
 pub mod memcached;
+pub mod postgresql;
 pub mod redis;
+mod sql;
 mod table;
 pub mod tls;
 
@@ -28,6 +30,9 @@ pub struct Expect {
     /// It belongs to the connection's handshake (greeting, authentication): its answer is not compared, and gates hold
     /// until it is answered even where requests are sent at once.
     pub handshake: bool,
+    /// The server asks for it (a password, rows): it is held until all before it is answered, even where requests are sent at
+    /// once, and [`Framer::wants`] is asked then.
+    pub asked: bool,
     /// The answer depends on the server's own state, on chance, or on an order that it chooses: it is not compared.
     pub volatile: bool,
     /// It needs what was said before it on its connection (a login, an open transaction): it cannot begin another one.

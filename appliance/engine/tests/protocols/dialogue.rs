@@ -24,6 +24,36 @@ pub fn check(protocol: &str, said: &[Said<'_>], expected: &str) {
     assert_eq!(tell(protocol, said, |bytes| bytes.chunks(1).collect()), expected, "byte by byte");
 }
 
+/// As [`check`], of a dialogue recorded on the wire: a line of `C "..."` or `S "..."` for each run of one side's bytes.
+pub fn check_recorded(protocol: &str, recorded: &str, expected: &str) {
+    let runs: Vec<(bool, Vec<u8>)> =
+        recorded.lines().map(|line| (line.starts_with('C'), unescape(&line[3..]))).collect();
+    let said: Vec<Said<'_>> = runs
+        .iter()
+        .map(|(is_client, bytes)| if *is_client { Said::Client(bytes) } else { Said::Server(bytes) })
+        .collect();
+    check(protocol, &said, expected);
+}
+
+/// The bytes of a quoted string behind its first quote.
+fn unescape(quoted: &str) -> Vec<u8> {
+    let (mut bytes, mut rest) = (Vec::new(), quoted.strip_suffix('"').expect("a closing quote").bytes());
+    let hex = |digit: Option<u8>| (digit.expect("two digits") as char).to_digit(16).expect("a digit") as u8;
+    while let Some(byte) = rest.next() {
+        bytes.push(match byte {
+            b'\\' => match rest.next().expect("an escaped byte") {
+                b'n' => b'\n',
+                b'r' => b'\r',
+                b't' => b'\t',
+                b'x' => hex(rest.next()) << 4 | hex(rest.next()),
+                other => other,
+            },
+            other => other,
+        });
+    }
+    bytes
+}
+
 fn tell(protocol: &str, said: &[Said<'_>], cut: impl for<'b> Fn(&'b [u8]) -> Vec<&'b [u8]>) -> String {
     let definition = find(protocol).expect("a known protocol");
     let mut teller = Teller {
@@ -55,8 +85,9 @@ impl Teller {
     fn client(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let Ok(step) = self.framer.request(bytes) else { return self.words.push("garbled?".to_owned()) };
-            assert!(step.consumed > 0 && step.consumed <= bytes.len(), "a step must go on");
+            assert!(step.consumed <= bytes.len(), "no step is longer than the bytes");
             let ends = step.boundary != Boundary::Inside;
+            assert!(step.consumed > 0 || ends, "a step must go on");
             bytes = &bytes[step.consumed..];
             if ends {
                 let expect = self.framer.expect();
@@ -103,6 +134,7 @@ fn marks(expect: Expect) -> String {
         (expect.retryable, 'r'),
         (expect.silent, 's'),
         (expect.handshake, 'h'),
+        (expect.asked, 'a'),
         (expect.volatile, 'v'),
         (expect.bound, 'n'),
         (expect.binds, 'b'),

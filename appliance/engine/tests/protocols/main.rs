@@ -2,4 +2,5 @@
 
 mod dialogue;
 mod memcached;
+mod postgresql;
 mod redis;

@@ -153,6 +153,7 @@ impl BinaryRequests {
             retryable: !was_batch && matches!(opcode, 0x00 | 0x0A | 0x0B | 0x0C),
             silent: is_quiet_write(opcode) && !was_batch,
             handshake: is_login,
+            asked: false,
             volatile: matches!(opcode, VERSION | STAT)
                 || self.header.has_unique_number()
                 || (was_batch && self.expect.volatile),

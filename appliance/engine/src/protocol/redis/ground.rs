@@ -125,6 +125,7 @@ impl Ground {
             retryable: is_in(&READS, name),
             silent,
             handshake: matches!(name, b"AUTH" | b"HELLO"),
+            asked: false,
             volatile,
             bound: was_bound,
             binds,
