@@ -164,7 +164,7 @@ fn answers(framer: &mut dyn Framer, expects: &[Expect], pieces: &[&[u8]]) -> Tra
 
 /// What follows is not the framer's.
 fn is_end_of_protocol(boundary: Boundary) -> bool {
-    matches!(boundary, Boundary::Tunnel | Boundary::Encrypted)
+    matches!(boundary, Boundary::Tunnel | Boundary::Encrypted | Boundary::Compressed)
 }
 
 /// Feeds one slice to the end, whatever `step` is of; progress is part of the promise.

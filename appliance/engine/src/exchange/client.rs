@@ -55,8 +55,8 @@ impl Exchanges {
             if boundary != Boundary::Inside {
                 self.finish_request(books);
             }
-            if boundary == Boundary::Encrypted {
-                self.give_up_encrypted(books);
+            if let Some(cause) = unreadable(boundary) {
+                self.give_up_reading(cause, books);
                 return if rest.is_empty() {
                 } else {
                     self.client_bytes(rest, moment, books)
@@ -80,10 +80,10 @@ impl Exchanges {
         }
     }
 
-    /// From here on both sides are encrypted: nothing more is replayed.
-    pub(super) fn give_up_encrypted(&mut self, books: &mut Books) {
+    /// From here on neither side can be read, for `cause`: nothing more is replayed.
+    pub(super) fn give_up_reading(&mut self, cause: NotReplayed, books: &mut Books) {
         self.become_turns();
-        self.bar(NotReplayed::TlsEncrypted, books);
+        self.bar(cause, books);
     }
 
     pub(super) fn become_turns(&mut self) {
@@ -294,5 +294,14 @@ impl Exchanges {
     /// Whether the protocol has a framer, or may still turn out to have one.
     pub fn may_be_framed(&self) -> bool {
         self.protocol != Protocol::Raw && !matches!(self.framing, Framing::Turns)
+    }
+}
+
+/// Why what follows cannot be read, if so.
+pub(super) fn unreadable(boundary: Boundary) -> Option<NotReplayed> {
+    match boundary {
+        Boundary::Encrypted => Some(NotReplayed::TlsEncrypted),
+        Boundary::Compressed => Some(NotReplayed::Compressed),
+        Boundary::Inside | Boundary::End | Boundary::Last | Boundary::Tunnel => None,
     }
 }

@@ -1,6 +1,7 @@
 //! The origin's side of the exchanges: what it says, cut into the answers that the comparison wants.
 
 use super::answer::Progress;
+use super::client::unreadable;
 use super::{Exchange, Exchanges, Framing, Moment, Step};
 use crate::books::Books;
 use crate::flow::Side;
@@ -101,7 +102,7 @@ impl Exchanges {
             if is_behind_end {
                 self.finish_answer(moment.now);
             }
-            if matches!(boundary, Boundary::Tunnel | Boundary::Encrypted) {
+            if boundary == Boundary::Tunnel || unreadable(boundary).is_some() {
                 self.leave_protocol(id, boundary, books);
                 return if bytes.is_empty() {
                 } else {
@@ -127,8 +128,8 @@ impl Exchanges {
 
     /// The answer to exchange `id` was the last thing that the framer can cut.
     fn leave_protocol(&mut self, id: u64, boundary: Boundary, books: &mut Books) {
-        if boundary == Boundary::Encrypted {
-            return self.give_up_encrypted(books);
+        if let Some(cause) = unreadable(boundary) {
+            return self.give_up_reading(cause, books);
         }
         self.become_turns();
         if id < self.target_at && !self.target_tunnel {

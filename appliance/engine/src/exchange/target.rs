@@ -104,7 +104,7 @@ impl Exchanges {
             bytes = &bytes[consumed..];
             is_behind_end = boundary != Boundary::Inside;
             match boundary {
-                Boundary::Last | Boundary::Encrypted => connection = Connection::Spent,
+                Boundary::Last | Boundary::Encrypted | Boundary::Compressed => connection = Connection::Spent,
                 Boundary::Tunnel => self.target_tunnel = true,
                 Boundary::Inside if consumed == 0 => return connection,
                 Boundary::Inside | Boundary::End => {}

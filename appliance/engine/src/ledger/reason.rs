@@ -136,6 +136,8 @@ reasons! {
         NotSampled = "not_sampled",
         /// The session is encrypted by TLS, which only its own peers can speak; mirror the traffic behind the terminator.
         TlsEncrypted = "tls_encrypted",
+        /// Client and origin compress what they say in a way that the box does not read; switch it off in the client.
+        Compressed = "compressed",
         /// The target did not ask for it as the origin did: a password, or what follows one that only the target wants.
         NotAsked = "not_asked",
         /// The target did not switch protocols where the origin did.
@@ -214,6 +216,7 @@ impl From<NotReplayed> for NotAnswered {
             NotReplayed::Midstream
             | NotReplayed::NotSampled
             | NotReplayed::NotAsked
+            | NotReplayed::Compressed
             | NotReplayed::NoWayBack
             | NotReplayed::Fault => Self::Fault,
         }

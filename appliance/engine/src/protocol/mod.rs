@@ -9,6 +9,7 @@
 
 pub mod http1;
 pub mod memcached;
+pub mod mysql;
 pub mod postgresql;
 pub mod redis;
 mod sql;
@@ -68,6 +69,8 @@ pub enum Boundary {
     Tunnel,
     /// At the end of a message after which both directions are encrypted: the rest of the session is not replayed.
     Encrypted,
+    /// At the end of a message after which both directions are compressed: as [`Boundary::Encrypted`].
+    Compressed,
 }
 
 /// One step of a framer.

@@ -2,5 +2,6 @@
 
 mod dialogue;
 mod memcached;
+mod mysql;
 mod postgresql;
 mod redis;

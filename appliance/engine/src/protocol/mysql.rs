@@ -1,0 +1,126 @@
+//! MySQL and MariaDB: the client/server protocol (MySQL internals, "Client/Server Protocol"; MariaDB, "Clients & Utilities:
+//! Client/Server Protocol").
+//!
+//! The server greets; the client logs in, in one message or several, of which a target that trusts the user asks for fewer.
+//! From then on a request is one command, whose answer is one packet or results with columns and rows. What the two sides
+//! can do decides the shape of results: each connection's framer knows its own server's greeting, and the client's side of
+//! it comes in [`Expect::kind`].
+//!
+//! `packet` cuts packets, `request` reads commands, `answer` the server's messages, `statement` follows prepared statements.
+
+mod answer;
+mod packet;
+mod request;
+mod statement;
+
+use super::{AtClose, Definition, Expect, Framer, Garbled, Opening, Part, Recognition, Step};
+use answer::Answers;
+use request::{FILE, FIRST, FOREIGN, NUMBER_SHIFT, NUMBERS, PLACE_SHIFT, Phase, REPLY, Requests, STATEMENT};
+
+/// MySQL, MariaDB, and what speaks like them.
+pub const PROTOCOL: Definition =
+    Definition { name: "mysql", recognise, framer: Some(|_| Box::new(Mysql::new())), resumable: false };
+
+/// Cuts the two byte streams of one connection.
+struct Mysql {
+    requests: Requests,
+    answers: Answers,
+    requests_garbled: bool,
+    answers_garbled: bool,
+}
+
+impl Mysql {
+    fn new() -> Self {
+        Self { requests: Requests::new(), answers: Answers::new(), requests_garbled: false, answers_garbled: false }
+    }
+}
+
+impl Framer for Mysql {
+    fn request<'a>(&'a mut self, bytes: &'a [u8]) -> Result<Step<'a>, Garbled> {
+        if self.requests_garbled {
+            return Err(Garbled);
+        }
+        let Answers { phase, flags, statements, .. } = &self.answers;
+        let taken = self.requests.scan(bytes, *phase, *flags, statements);
+        self.requests_garbled = taken.is_err();
+        let taken = taken?;
+        let part = if taken.is_head { Part::Head(&[]) } else { Part::Framing };
+        Ok(Step { consumed: taken.consumed, part, boundary: taken.boundary })
+    }
+
+    fn expect(&self) -> Expect {
+        self.requests.expect
+    }
+
+    fn answer<'a>(&'a mut self, expect: Expect, bytes: &'a [u8]) -> Result<Step<'a>, Garbled> {
+        if self.answers_garbled {
+            return Err(Garbled);
+        }
+        let step = self.answers.step(expect.kind, bytes);
+        self.answers_garbled = step.is_err();
+        step
+    }
+
+    fn unasked<'a>(&'a mut self, bytes: &'a [u8]) -> Result<Step<'a>, Garbled> {
+        self.answers.unasked(bytes)
+    }
+
+    fn awaits_greeting(&self) -> bool {
+        self.answers.phase == Phase::Greeting
+    }
+
+    fn wants(&self, expect: Expect) -> bool {
+        let (kind, phase) = (expect.kind, self.answers.phase);
+        let needs = match () {
+            () if kind & FOREIGN != 0 => return false,
+            () if kind & FIRST != 0 => Phase::Login,
+            () if kind & REPLY != 0 => Phase::Reply,
+            () if kind & FILE != 0 => Phase::File,
+            () => Phase::Ready,
+        };
+        let number = (kind >> NUMBER_SHIFT) as u32 & (NUMBERS - 1);
+        let place = self.answers.statements.find(number).map(|(place, _)| u64::from(place));
+        phase == needs && (kind & STATEMENT == 0 || place == Some(kind >> PLACE_SHIFT))
+    }
+
+    fn restart_answers(&mut self) {
+        self.answers.restart();
+        self.answers_garbled = false;
+    }
+
+    fn request_at_close(&self) -> AtClose {
+        if self.requests.at_boundary() { AtClose::Clean } else { AtClose::Cut }
+    }
+
+    fn answer_at_close(&self, _expect: Expect) -> AtClose {
+        if self.answers.at_boundary() { AtClose::Clean } else { AtClose::Cut }
+    }
+
+    /// A command that is not whole is lost, and what follows may need it.
+    fn request_gap(&mut self, _len: u64) -> bool {
+        self.requests_garbled = true;
+        false
+    }
+
+    fn answer_gap(&mut self, _expect: Expect, len: u64) -> bool {
+        self.answers_garbled |= !self.answers.skip(len);
+        !self.answers_garbled
+    }
+
+    /// What a command means depends on those before it.
+    fn resume(&mut self, _bytes: &[u8]) -> Option<usize> {
+        None
+    }
+}
+
+/// The server's greeting: a packet of some length with the number 0, and a version that begins with a digit.
+fn recognise(opening: &Opening<'_>) -> Recognition {
+    if opening.midstream || !opening.client.is_empty() {
+        return Recognition::No;
+    }
+    match opening.server {
+        [_, 0 | 1, 0, 0, 10, digit, ..] if digit.is_ascii_digit() => Recognition::Yes,
+        [] | [_] | [_, 0 | 1] | [_, 0 | 1, 0] | [_, 0 | 1, 0, 0] | [_, 0 | 1, 0, 0, 10] => Recognition::More,
+        _ => Recognition::No,
+    }
+}
