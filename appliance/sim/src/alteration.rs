@@ -27,9 +27,11 @@ impl Alteration {
 }
 
 impl Alteration {
-    /// Whether the report is one of bodies that were too long to be held, and whose hashes differ.
-    pub fn accepts_hash(&self, found: &Difference) -> bool {
-        found.offset.is_none() && self.accepted.iter().any(|difference| difference.part == found.part)
+    /// Whether the report is one of bodies of which only `kept` bytes were held, and whose hashes differ behind them.
+    pub fn accepts_hash(&self, found: &Difference, kept: u64) -> bool {
+        let beyond = |difference: &Difference| difference.offset.is_none_or(|offset| offset >= kept);
+        found.offset.is_none()
+            && self.accepted.iter().any(|difference| difference.part == found.part && beyond(difference))
     }
 }
 

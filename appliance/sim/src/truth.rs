@@ -70,7 +70,7 @@ pub struct SessionTruth {
     /// Segments with bytes, shown so long after the end that the engine may have forgotten the session: a peer that missed
     /// the end sends again, or probes, and the engine must take that for a session whose beginning it did not see.
     pub late: u64,
-    /// When the mirror showed the client's FIN, the origin's, and the last reset.
+    /// When the mirror showed the client's FIN, the origin's, and the first reset.
     ends: [Option<Time>; 3],
 }
 

@@ -8,7 +8,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use tapcopy_engine::config::Protocol;
 use tapcopy_engine::message::{Outcome, Verdict};
-use tapcopy_engine::{Ledger, Record, Time};
+use tapcopy_engine::{Ledger, Limits, Record, Time};
 
 /// Which final checks apply.
 #[derive(Clone, Copy, Debug)]
@@ -133,7 +133,7 @@ fn check_difference(
     let Outcome::Answered(Verdict::Differ(found)) = &record.outcome else { return };
     let told = |request: &usize| {
         alteration(plan, truth, *request)
-            .is_some_and(|alteration| alteration.accepts(found) || !extent.seen && alteration.accepts_hash(found))
+            .is_some_and(|alteration| alteration.accepts(found) || alteration.accepts_hash(found, kept(extent)))
     };
     let turn = Turn::of(plan, truth, records, record);
     let told_within =
@@ -169,7 +169,9 @@ fn check_one_way(plan: &Plan, truth: &mut Truth, records: &[Record], clients: bo
         let planned = &plan.requests[request];
         let arrived = known.reads.iter().any(|read| read.whole_at.is_some());
         let framed = plan.topology.services[plan.sessions[planned.session].service].kind == Kind::Http;
-        let certain = framed && planned.settled && !truth.sessions[planned.session].broken;
+        // Once the target has answered and closed, the rest of the request need not be sent.
+        let early = planned.answer.after < planned.bytes.len() && planned.answer.closes;
+        let certain = framed && planned.settled && !early && !truth.sessions[planned.session].broken;
         truth.judged += usize::from(certain);
         if certain && known.last_shown.is_some() && !arrived {
             let details = format!("request {request} of session {}", planned.session);
@@ -235,7 +237,9 @@ fn check_answer(plan: &Plan, truth: &mut Truth, request: usize, record: &Record,
     };
     let right = match (verdict, &planned.alteration) {
         (Verdict::Match, None) => true,
-        (Verdict::Differ(found), Some(alteration)) => alteration.accepts(found),
+        (Verdict::Differ(found), Some(alteration)) => {
+            alteration.accepts(found) || alteration.accepts_hash(found, kept(extent))
+        }
         (Verdict::Incomparable(_), _) => raw && (!extent.clean_path || after_unaligned(plan, request)),
         (Verdict::Match, Some(_)) | (Verdict::Differ(_), None) => raw && after_unaligned(plan, request),
     };
@@ -244,6 +248,11 @@ fn check_answer(plan: &Plan, truth: &mut Truth, request: usize, record: &Record,
         let details = format!("request {request}: {record:?}; planned: {planned:?}");
         truth.violate("with everything seen, the verdict is what the target was told to answer", details);
     }
+}
+
+/// Bytes of a body that the engine has surely kept for the comparison.
+fn kept(extent: Extent) -> u64 {
+    if extent.seen { Limits::default().body_bytes as u64 } else { 0 }
 }
 
 /// Without a framer, an answer of another length may shift what later turns are held against.

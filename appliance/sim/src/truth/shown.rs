@@ -75,7 +75,7 @@ impl SessionTruth {
             self.ends[usize::from(!tag.from_client)].get_or_insert(now);
         }
         if tag.resets {
-            self.ends[2] = Some(now);
+            self.ends[2].get_or_insert(now);
         }
         if tag.from_client && tag.len > 0 {
             let opened_at = *self.opened_at.get_or_insert(now);
