@@ -294,11 +294,11 @@ impl Streams {
         self.origin.seen
     }
 
-    /// Whether anything tells where `side`'s bytes are counted from.
-    pub fn knows(&self, side: Side) -> bool {
+    /// The sequence number that `side`'s bytes are counted from, once something tells it.
+    pub fn first(&self, side: Side) -> Option<u32> {
         match side {
-            Side::Client => self.client.base.is_some(),
-            Side::Origin => self.origin.base.is_some(),
+            Side::Client => self.client.base,
+            Side::Origin => self.origin.base,
         }
     }
 

@@ -103,9 +103,18 @@ impl Session {
             return sender == Side::Client && !segment.payload.is_empty() && silence >= STRAY_SILENCE;
         }
         let Some((client_isn, slack)) = opened_isn(sender, segment) else { return false };
-        let is_same = self.client_isn.is_some_and(|isn| client_isn.wrapping_sub(isn) <= slack);
+        let is_same = match self.client_isn {
+            Some(isn) => client_isn.wrapping_sub(isn) <= slack,
+            None => self.is_opened_by(client_isn),
+        };
         let is_own = is_same && (self.state == State::Opening || silence < SYN_ECHO);
         !is_own
+    }
+
+    /// Whether a session that was picked up shortly after its beginning can have begun so.
+    fn is_opened_by(&self, client_isn: u32) -> bool {
+        let first = client_isn.wrapping_add(1);
+        self.streams.first(Side::Client).is_some_and(|seen| seen.wrapping_sub(first) <= SYN_DATA_MAX)
     }
 
     /// Takes a segment of this session.
@@ -154,7 +163,7 @@ impl Session {
         let foreign = match segment.flags.ack() {
             true => self.client_isn.is_some_and(too_much),
             // What resets a SYN acknowledges it (RFC 9293, section 3.5.2).
-            false => !self.streams.knows(Side::Origin),
+            false => self.streams.first(Side::Origin).is_none(),
         };
         let opening = self.state == State::Opening && sender == Side::Origin;
         opening && foreign || self.is_elsewhere(sender, segment) || self.is_opening_of_earlier(sender, segment)
