@@ -89,8 +89,8 @@ impl Shape {
 pub struct Shaper {
     shape: Shape,
     rng: Rng,
-    /// What is added to the sequence numbers of each direction, by sender and receiver, and the first one it was for.
-    shifts: BTreeMap<(SocketAddr, SocketAddr), (u32, u32)>,
+    /// What is added to the sequence numbers of each direction, by sender and receiver.
+    shifts: BTreeMap<(SocketAddr, SocketAddr), u32>,
     /// Identification of the last packet in pieces.
     id: u16,
 }
@@ -112,19 +112,17 @@ impl Shaper {
         packet
     }
 
-    /// Moves the sequence numbers of both directions so that each begins just below the wrap.
+    /// Moves the sequence numbers of both directions so that those of the first session begin just below the wrap.
     fn shift(&mut self, packet: &mut [u8]) {
         let Some(segment) = Segment::parse(packet) else { return };
         let (mine, theirs) = ((segment.src, segment.dst), (segment.dst, segment.src));
         if segment.flags & flag::SYN != 0 {
             let begins = (u64::from(u32::MAX) - self.rng.below(BELOW_WRAP)) as u32;
             let shift = begins.wrapping_sub(segment.seq);
-            let known = self.shifts.get(&mine).is_some_and(|(_, first)| *first == segment.seq);
-            if !known {
-                self.shifts.insert(mine, (shift, segment.seq));
-            }
+            // A later session on the same addresses keeps its distance from the one before (RFC 6528).
+            self.shifts.entry(mine).or_insert(shift);
         }
-        let of = |way| self.shifts.get(way).map_or(0, |(shift, _)| *shift);
+        let of = |way| self.shifts.get(way).copied().unwrap_or(0);
         let (seq, ack) = (of(&mine), of(&theirs));
         let header = segment.header;
         put(packet, header + 4, segment.seq.wrapping_add(seq));
