@@ -57,6 +57,12 @@ fn a_session_without_eof_packets() {
 }
 
 #[test]
+fn a_file_with_reports_of_progress() {
+    let words = include_str!("recorded/mysql_file.words").trim_end();
+    check_recorded("mysql", include_str!("recorded/mysql_file.talk"), words);
+}
+
+#[test]
 fn a_login_in_several_messages() {
     let (greeting, login, reply) = (greeting(), login(CLIENT_41), packet(3, b"secret\0"));
     let (wants_all, let_in) = (packet(2, b"\x01\x04"), [packet(4, b"\x01\x03"), OK.to_vec()].concat());

@@ -47,8 +47,13 @@ pub(super) const CLIENT_MYSQL: u64 = 1;
 const CLIENT_COMPRESS: u64 = 1 << 5 | 1 << 26;
 const CLIENT_PROTOCOL_41: u64 = 1 << 9;
 const CLIENT_SSL: u64 = 1 << 11;
-pub(super) const FLAGS: [(u64, u64); 4] =
-    [(1 << 24, DEPRECATE_EOF), (1 << 25, OPTIONAL_METADATA), (1 << 29, PROGRESS), (1 << 36, CACHE_METADATA)];
+pub(super) const FLAGS: [(u64, u64); 5] = [
+    (1 << 24, DEPRECATE_EOF),
+    (1 << 25, OPTIONAL_METADATA),
+    (1 << 29, PROGRESS),
+    (1 << 32, PROGRESS),
+    (1 << 36, CACHE_METADATA),
+];
 
 /// Length of the part of a login that asks for encryption in its stead.
 const SSL_REQUEST_BYTES: usize = 32;
