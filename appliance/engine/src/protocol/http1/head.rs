@@ -70,10 +70,12 @@ fn expectation(method: &str) -> Expect {
     Expect { kind, retryable, ..Expect::default() }
 }
 
-/// The head with each folded line joined to the one before it, length kept (RFC 9112, section 5.2).
+/// The head with each folded line joined to the one before it, length kept (RFC 9112, section 5.2). The start line is no field,
+/// and nothing can be joined to it.
 fn unfolded(head: &[u8]) -> Vec<u8> {
     let mut head = head.to_vec();
-    for at in 1..head.len() {
+    let start_line = head.iter().position(|byte| *byte == b'\n').map_or(head.len(), |end| end + 1);
+    for at in start_line + 1..head.len() {
         if head[at - 1] == b'\n' && matches!(head[at], b' ' | b'\t') {
             head[at - 1] = b' ';
             if at >= 2 && head[at - 2] == b'\r' {
