@@ -46,6 +46,7 @@ fn target(faults: &Faults) -> Found {
         (target.early_close > 0, "early close"),
         (target.resets > 0, "resets"),
         (target.cuts > 0, "cut answers"),
+        (target.swallows > 0, "swallowed requests"),
         (target.mute > 0, "mute target"),
         (target.slow.is_some(), "slow target"),
         (target.stalls.is_some(), "zero window"),

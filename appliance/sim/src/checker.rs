@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tapcopy_engine::config::{Addressing, Config, Mode};
 use tapcopy_engine::engine::Holdings;
 use tapcopy_engine::ledger::{Ended, NotAnswered, NotReplayed};
-use tapcopy_engine::{Engine, Input, Ledger, Output, Record, Time};
+use tapcopy_engine::{Engine, Input, Ledger, Limits, Output, Record, Time};
 
 /// Outputs of one input, beyond which the engine is taken to run in a circle.
 const OUTPUTS: usize = 20_000;
@@ -20,13 +20,16 @@ const OUTPUTS: usize = 20_000;
 /// Wake-ups without passing of time, beyond which the engine is taken to run in a circle.
 const TICKS: usize = 200;
 
+/// Longest head of an answer in this world.
+const HEAD_MAX: usize = 300;
+
 /// The Ethernet address of the box's target NIC.
 pub const BOX_MAC: Mac = [2, 0, 0, 0, 9, 9];
 
 /// The engine, watched.
 pub struct Checked {
     engine: Engine,
-    sessions_max: usize,
+    limits: Limits,
     addressing: Addressing,
     port_rest: Duration,
     /// Of each 4-tuple the first sequence number and the time of the last segment.
@@ -37,14 +40,16 @@ pub struct Checked {
     hash: Hash,
     saboteur: Saboteur,
     ticks: (Time, usize),
+    /// Length of the largest packet of either side.
+    largest_packet: usize,
     frames: Vec<Vec<u8>>,
 }
 
 impl Checked {
-    /// An engine with this configuration.
-    pub fn new(config: Config, seed: u64, saboteur: Saboteur) -> Self {
+    /// An engine with this configuration, in a world with packets of at most `largest_packet` bytes.
+    pub fn new(config: Config, largest_packet: usize, seed: u64, saboteur: Saboteur) -> Self {
         Self {
-            sessions_max: config.limits.sessions,
+            limits: config.limits,
             addressing: config.addressing.clone(),
             port_rest: config.limits.port_rest,
             tuples: BTreeMap::new(),
@@ -54,6 +59,7 @@ impl Checked {
             hash: Hash::default(),
             saboteur,
             ticks: (Time::ZERO, 0),
+            largest_packet,
             frames: Vec::new(),
             engine: Engine::new(Time::ZERO, config, seed),
         }
@@ -104,6 +110,7 @@ impl Checked {
         self.check_records(now, truth);
         self.check_frames(now, truth);
         self.check_ledger(truth);
+        self.check_holdings(truth);
         core::mem::take(&mut self.frames)
     }
 
@@ -205,8 +212,8 @@ impl Checked {
         if let Some(law) = ledger.broken_law() {
             truth.violate("the ledger's laws hold", law);
         }
-        if ledger.sessions.live > self.sessions_max as u64 {
-            let details = format!("{} sessions live, the bound is {}", ledger.sessions.live, self.sessions_max);
+        if ledger.sessions.live > self.limits.sessions as u64 {
+            let details = format!("{} sessions live, the bound is {}", ledger.sessions.live, self.limits.sessions);
             truth.violate("no bound is exceeded", details);
         }
         let faults = ledger.sessions.ended.of(Ended::Fault)
@@ -217,6 +224,25 @@ impl Checked {
         }
         if self.engine.loop_alarm() {
             truth.violate("no loop alarm without a loop", "the engine saw frames of its own".to_owned());
+        }
+    }
+
+    /// A session takes what it must and looks afterwards whether a bound on all together is passed: by a packet at
+    /// most. What a target
+    /// says comes from a socket's buffer, and heads are kept whatever the bound.
+    fn check_holdings(&self, truth: &mut Truth) {
+        let held = self.engine.holdings();
+        let most = |bound: usize| bound.saturating_add(self.largest_packet);
+        let heads = self.engine.ledger().requests.in_progress as usize * 2 * HEAD_MAX;
+        let bounds = [
+            ("bytes ahead of holes", held.ahead_bytes, most(self.limits.ahead_bytes)),
+            ("request bytes", held.outbox_bytes, most(self.limits.outboxes_bytes)),
+            ("body bytes", held.body_bytes, most(self.limits.bodies_bytes) + self.limits.socket_bytes + heads),
+            ("request bytes of one session", held.largest_outbox, self.limits.outbox_bytes),
+            ("body bytes of one answer", held.largest_body, self.limits.body_bytes),
+        ];
+        for (what, held, bound) in bounds.into_iter().filter(|(_, held, bound)| held > bound) {
+            truth.violate("no bound is exceeded", format!("{held} {what}, the bound is {bound}"));
         }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::host::Host;
 use crate::plan::{INTERIM, Kind, Plan, find_mark};
-use crate::truth::Truth;
+use crate::truth::{Left, Truth};
 use core::time::Duration;
 use smoltcp::iface::SocketHandle;
 use smoltcp::socket::tcp::State;
@@ -44,6 +44,8 @@ enum Then {
     GoOn,
     Finish,
     Close,
+    /// Closes, the answer not being whole.
+    Cut,
     Reset,
 }
 
@@ -56,6 +58,7 @@ pub(crate) struct Fate {
     pub mute: bool,
     pub slow: Option<Duration>,
     pub reads_from: Option<Time>,
+    pub swallows_at: Option<usize>,
 }
 
 impl Connection {
@@ -80,6 +83,7 @@ impl Connection {
         let state = host.socket(self.handle).state();
         if !self.closing && !matches!(state, State::SynReceived | State::Established | State::CloseWait) {
             // The peer reset the connection, or it timed out.
+            self.note_leaving(truth, under_test, Left::Reset);
             self.closing = true;
             self.due.clear();
             self.pieces.clear();
@@ -89,7 +93,7 @@ impl Connection {
         }
         self.answer(plan, truth, under_test, now);
         self.write(host, truth, under_test, now);
-        self.follow_close(host, truth);
+        self.follow_close(host, truth, under_test);
     }
 
     /// When the application wants to be polled.
@@ -214,7 +218,10 @@ impl Connection {
         } else if framed && self.fate.cuts_at == Some(self.answers - 1) {
             bytes.pop();
             bytes.truncate(bytes.len() * (id % 4) / 3);
-            then = Then::Close;
+            then = Then::Cut;
+        } else if self.fate.swallows_at == Some(self.answers - 1) {
+            bytes.clear();
+            then = Then::Cut;
         }
         let mut not_before = now;
         if let Some(pause) = self.fate.slow.filter(|_| bytes.len() > 1) {
@@ -241,14 +248,14 @@ impl Connection {
                     truth.read(self.number, id).unwrap_or_else(|| panic!("request {id} is answered, but was not read"));
                 read.answer_bytes += sent;
                 // An altered answer may be longer or shorter; what counts is that the target said all it had to say.
-                read.answered_at = settled.then_some(now).filter(|_| piece.then != Then::Reset);
+                read.answered_at = settled.then_some(now).filter(|_| !matches!(piece.then, Then::Cut | Then::Reset));
             }
             if !whole {
                 break;
             }
             let then = piece.then;
             self.pieces.pop_front();
-            if matches!(then, Then::Close | Then::Reset) {
+            if matches!(then, Then::Close | Then::Cut | Then::Reset) {
                 return self.end(host, truth, under_test, then);
             }
         }
@@ -270,10 +277,19 @@ impl Connection {
         }
     }
 
+    fn note_leaving(&self, truth: &mut Truth, under_test: bool, left: Left) {
+        if under_test {
+            truth.connections[self.number].left = Some(left);
+        }
+    }
+
     /// The client has sent its FIN: when all is said, so does the server.
-    fn follow_close(&mut self, host: &mut Host, truth: &mut Truth) {
+    fn follow_close(&mut self, host: &mut Host, truth: &mut Truth, under_test: bool) {
         let socket = host.socket(self.handle);
         let all_read = socket.state() == State::CloseWait && socket.recv_queue() == 0;
+        if !self.closing && all_read {
+            self.note_leaving(truth, under_test, Left::Closed);
+        }
         if !self.closing && all_read && self.due.is_empty() && self.pieces.is_empty() {
             self.end(host, truth, false, Then::Close);
         }

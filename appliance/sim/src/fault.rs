@@ -70,6 +70,9 @@ pub struct TargetFaults {
     pub resets: u64,
     /// Closes within an answer.
     pub cuts: u64,
+    /// Takes a request behind a few answers and closes without a byte of answer, as a server whose patience with an idle
+    /// connection ends just then.
+    pub swallows: u64,
     /// Reads and never answers.
     pub mute: u64,
     /// Works so much longer on each answer, and pauses within.
@@ -196,6 +199,19 @@ impl Faults {
     }
 }
 
+impl Faults {
+    /// Draws what servers under test do to connections that are used again, from a generator of its own as well.
+    pub fn draw_last(&mut self, rng: &mut Rng) {
+        if rng.percent(8) {
+            // No want: the rest is compared by its hash.
+            self.in_box.limits.body_bytes = rng.size(0, 500);
+        }
+        if !self.rehearsal {
+            self.target.swallows = rng.maybe(12, |rng| rng.between(30, 90)).unwrap_or(0);
+        }
+    }
+}
+
 fn hurt(good: Netem, rng: &mut Rng) -> Netem {
     Netem {
         loss: rng.maybe(60, |rng| rng.between(1, 50)).unwrap_or(0),
@@ -248,7 +264,12 @@ impl MirrorFaults {
 impl TargetFaults {
     /// Whether the servers answer every request in good time, if not always the same.
     pub fn is_healthy(&self) -> bool {
-        let chances = self.early_close + self.resets + self.cuts + self.mute;
+        self.early_close + self.swallows == 0 && self.only_closes()
+    }
+
+    /// Whether they do nothing worse than to close between two answers.
+    pub fn only_closes(&self) -> bool {
+        let chances = self.resets + self.cuts + self.mute;
         let windows = [self.refuses, self.black_hole, self.dark];
         chances == 0 && self.slow.is_none() && self.stalls.is_none() && windows.iter().all(Option::is_none)
     }

@@ -8,6 +8,7 @@
 //! [`scenario`] is the other half: dialogues written by hand, one per behaviour.
 #![forbid(unsafe_code)]
 
+mod aftermath;
 pub mod alteration;
 pub mod batch;
 pub mod census;

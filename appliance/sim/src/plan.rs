@@ -162,7 +162,7 @@ pub struct RequestPlan {
     /// Length of the part after which the server says `interim`.
     pub interim_after: Option<usize>,
     /// Whether it may be sent again when a connection closed without a byte of answer.
-    pub idempotent: bool,
+    pub safe: bool,
     /// Whether the client writes it only when it has read the whole answer to the one before.
     pub waits: bool,
     /// How long the client thinks before it, after that answer.

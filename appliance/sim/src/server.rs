@@ -162,6 +162,7 @@ impl Server {
                 session: None,
                 closed_by_target: false,
                 reset_by_target: false,
+                left: None,
             });
         }
         connection.say(&plan.topology.services[self.service].greeting, now);
@@ -180,6 +181,7 @@ impl UnderTest {
             mute: rng.percent(faults.mute),
             slow: faults.slow,
             reads_from: faults.stalls.map(|stall| now + stall),
+            swallows_at: rng.maybe(faults.swallows, |rng| rng.size(1, 3)),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What the applications know, and the rules that are checked the moment an application reads.
 
+mod again;
 mod shown;
 
 use crate::plan::{Kind, Plan};
@@ -123,6 +124,17 @@ pub struct ConnectionTruth {
     pub closed_by_target: bool,
     /// Whether it did so by a reset, with which bytes written before may be lost.
     pub reset_by_target: bool,
+    /// How the box left it, if it did so before the target.
+    pub left: Option<Left>,
+}
+
+/// How the box leaves a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    /// By a FIN behind its last byte.
+    Closed,
+    /// By a reset.
+    Reset,
 }
 
 impl Truth {
@@ -145,6 +157,7 @@ impl Truth {
     pub fn begin(&mut self, plan: &Plan, connection: usize, request: usize, now: Time) {
         let session = plan.requests[request].session;
         self.check_connection(connection, request, session);
+        self.check_way(plan, connection, request);
         // What a target reads after it has closed was on its way before the box knew; what follows goes elsewhere meanwhile.
         if !self.connections[connection].closed_by_target {
             self.check_order(plan, request, session);
@@ -200,36 +213,6 @@ impl Truth {
             let details = format!("request {request} of session {session} although {missing} has not arrived");
             self.violate("with a perfect mirror and a healthy target no request is left out", details);
         }
-    }
-
-    fn check_retry(&mut self, plan: &Plan, connection: usize, request: usize) {
-        for read in &self.requests[request].reads {
-            // What was on its way to a connection when the target closed it may be read after what was sent again on the next.
-            let (before, answer_bytes) = match read.connection < connection {
-                true => (&self.connections[read.connection], read.answer_bytes),
-                false => (&self.connections[connection], 0),
-            };
-            let unanswered = before.closed_by_target && (answer_bytes == 0 || before.reset_by_target);
-            // Behind a request that the target has swallowed, its answer counts as that one's (RFC 9112, section 9.3.2).
-            let taken_for_another = self.has_swallowed_before(plan, read.connection.min(connection), request);
-            let permitted =
-                plan.requests[request].idempotent && (unanswered || taken_for_another) && read.connection != connection;
-            if !permitted {
-                let details = format!(
-                    "request {request} arrived on connection {} and again on {connection}; idempotent: {}, answer bytes written \
-                     before: {}, closed by the target: {}",
-                    read.connection, plan.requests[request].idempotent, read.answer_bytes, before.closed_by_target
-                );
-                return self.violate("no request arrives twice, but after a close without an answer byte", details);
-            }
-        }
-    }
-
-    /// Whether a request of the same session, read on `connection` before `request`, has no byte of answer.
-    fn has_swallowed_before(&self, plan: &Plan, connection: usize, request: usize) -> bool {
-        let first = plan.sessions[plan.requests[request].session].requests.start;
-        let is_swallowed = |read: &Read| read.connection == connection && read.answer_bytes == 0;
-        self.requests[first..request].iter().any(|earlier| earlier.reads.iter().any(is_swallowed))
     }
 
     /// Without a framer, silence within an answer, or an answer of another length, may be taken for its end.

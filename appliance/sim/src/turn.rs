@@ -66,7 +66,7 @@ impl Turn {
         let (Some(answer), Some(offset)) = (&truth.requests[request].answer, found.offset) else {
             // Of a turn's answer that is longer than what is kept of it, the rest is known by its hash only.
             let is_long = frames.iter().any(|frame| frame.end > Limits::default().body_bytes as u64);
-            return (is_long || !extent.seen) && alteration.accepts_hash(found, 0);
+            return (is_long || extent.kept < Limits::default().body_bytes as u64) && alteration.accepts_hash(found, 0);
         };
         // What follows a missing byte may be equal to it by chance.
         let slack = if alteration.may_be_unaligned { 2 } else { 0 };

@@ -8,7 +8,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use tapcopy_engine::config::Protocol;
 use tapcopy_engine::message::{Outcome, Verdict};
-use tapcopy_engine::{Ledger, Limits, Record, Time};
+use tapcopy_engine::{Ledger, Record, Time};
 
 /// Which final checks apply.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +21,10 @@ pub struct Extent {
     pub answered: bool,
     /// And their link lost nothing.
     pub clean_path: bool,
+    /// The targets did nothing worse than to close between two answers, and the replay had the time to go on elsewhere.
+    pub only_closes: bool,
+    /// Bytes of a body that the engine has surely kept for the comparison; of the rest a hash.
+    pub kept: u64,
     /// There are none: the origins' own answers are played back.
     pub rehearsed: bool,
     /// The mirror showed one direction only (true: the clients').
@@ -133,7 +137,7 @@ fn check_difference(
     let Outcome::Answered(Verdict::Differ(found)) = &record.outcome else { return };
     let told = |request: &usize| {
         alteration(plan, truth, *request)
-            .is_some_and(|alteration| alteration.accepts(found) || alteration.accepts_hash(found, kept(extent)))
+            .is_some_and(|alteration| alteration.accepts(found) || alteration.accepts_hash(found, extent.kept))
     };
     let turn = Turn::of(plan, truth, records, record);
     let told_within =
@@ -238,7 +242,7 @@ fn check_answer(plan: &Plan, truth: &mut Truth, request: usize, record: &Record,
     let right = match (verdict, &planned.alteration) {
         (Verdict::Match, None) => true,
         (Verdict::Differ(found), Some(alteration)) => {
-            alteration.accepts(found) || alteration.accepts_hash(found, kept(extent))
+            alteration.accepts(found) || alteration.accepts_hash(found, extent.kept)
         }
         (Verdict::Incomparable(_), _) => raw && (!extent.clean_path || after_unaligned(plan, request)),
         (Verdict::Match, Some(_)) | (Verdict::Differ(_), None) => raw && after_unaligned(plan, request),
@@ -248,11 +252,6 @@ fn check_answer(plan: &Plan, truth: &mut Truth, request: usize, record: &Record,
         let details = format!("request {request}: {record:?}; planned: {planned:?}");
         truth.violate("with everything seen, the verdict is what the target was told to answer", details);
     }
-}
-
-/// Bytes of a body that the engine has surely kept for the comparison.
-fn kept(extent: Extent) -> u64 {
-    if extent.seen { Limits::default().body_bytes as u64 } else { 0 }
 }
 
 /// Without a framer, an answer of another length may shift what later turns are held against.

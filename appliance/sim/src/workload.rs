@@ -252,8 +252,7 @@ impl Script<'_> {
         // A server may answer before it has read the whole request.
         let early = has_body && !continues && body.len() > 1 && self.rng.percent(6);
         answer.after = if early { head } else { bytes.len() };
-        let mut request =
-            request(self.plan.sessions.len(), bytes, answer, matches!(method, "GET" | "HEAD" | "PUT" | "DELETE"));
+        let mut request = request(self.plan.sessions.len(), bytes, answer, matches!(method, "GET" | "HEAD"));
         request.interim_after = continues.then_some(head);
         (request, framing, has_content)
     }
@@ -285,12 +284,12 @@ impl Script<'_> {
     }
 }
 
-fn request(session: usize, bytes: Vec<u8>, answer: AnswerPlan, idempotent: bool) -> RequestPlan {
+fn request(session: usize, bytes: Vec<u8>, answer: AnswerPlan, safe: bool) -> RequestPlan {
     RequestPlan {
         session,
         bytes,
         interim_after: None,
-        idempotent,
+        safe,
         waits: true,
         think: Duration::ZERO,
         answer,

@@ -7,6 +7,7 @@
 mod events;
 mod terms;
 
+use crate::aftermath;
 use crate::census;
 use crate::checker::Checked;
 use crate::client::Client;
@@ -31,6 +32,9 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use tapcopy_engine::config::Config;
 use tapcopy_engine::{Command, Input, Time};
+
+/// Sets the generator of what is drawn last apart from the others of a seed.
+const LAST: u64 = 0x5EED;
 
 /// Production must be over by then, whatever the faults.
 const PRODUCTION_MAX: Time = Time::from_millis(300_000);
@@ -136,6 +140,7 @@ impl World {
         let mut rng = Rng::new(seed);
         let mut drawn = Faults::draw(&mut rng.fork());
         drawn.draw_more(&mut Rng::new(!seed));
+        drawn.draw_last(&mut Rng::new(seed.swap_bytes() ^ LAST));
         let faults = if options.faultless { Faults::default() } else { drawn };
         let faults = terms::tolerate_slow_holes(faults);
         let plan = workload::draw(&faults.target, &mut rng.fork());
@@ -155,7 +160,12 @@ impl World {
             tick_armed: None,
             span: Span::new(faults.mirror.clone(), rng.fork()),
             clock_offset: rng.micros(0, 2_000_000_000),
-            engine: Checked::new(config.clone(), rng.draw(), Saboteur::new(options.sabotage)),
+            engine: Checked::new(
+                config.clone(),
+                faults.production_mtu.max(1_500),
+                rng.draw(),
+                Saboteur::new(options.sabotage),
+            ),
             config,
             truth: Truth::new(&plan, rules),
             unfinished: plan.sessions.len(),
@@ -259,6 +269,7 @@ impl World {
         self.engine.check_end(self.clock.now(), self.faults.finish, &mut self.truth);
         let extent = terms::extent(&self.plan, &self.faults, self.patient);
         let ledger = self.engine.engine().ledger().clone();
+        aftermath::check(&self.plan, &mut self.truth, extent);
         verdict::check(&self.plan, &mut self.truth, self.engine.records(), &ledger, extent);
     }
 

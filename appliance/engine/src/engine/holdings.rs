@@ -1,6 +1,8 @@
 //! What an engine holds on behalf of its sessions; with the last of them, all of it must have gone back.
 
 use super::Engine;
+use super::slot::Slot;
+use crate::exchange::Exchanges;
 
 /// Memory and addresses in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -13,16 +15,24 @@ pub struct Holdings {
     pub body_bytes: usize,
     /// Local ports in use, those at rest not counted.
     pub ports: usize,
+    /// Request bytes waiting in one session, at most.
+    pub largest_outbox: usize,
+    /// Body bytes kept of one answer, at most.
+    pub largest_body: usize,
 }
 
 impl Engine {
     /// What is held now.
     pub fn holdings(&self) -> Holdings {
+        let most =
+            |of: fn(&Exchanges) -> usize| self.slots.values().filter_map(Slot::exchanges).map(of).max().unwrap_or(0);
         Holdings {
             ahead_bytes: self.ahead.used(),
             outbox_bytes: self.books.outboxes.used(),
             body_bytes: self.books.bodies.used(),
             ports: self.locals.in_use(),
+            largest_outbox: most(|exchanges| exchanges.outbox.len()),
+            largest_body: most(Exchanges::largest_body),
         }
     }
 }

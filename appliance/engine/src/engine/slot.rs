@@ -187,6 +187,11 @@ impl Slot {
         self.work.as_ref().map_or(Share::default(), |work| Share::of(&work.exchanges, limits))
     }
 
+    /// Its requests and answers, as long as there is work left.
+    pub fn exchanges(&self) -> Option<&Exchanges> {
+        self.work.as_ref().map(|work| &work.exchanges)
+    }
+
     /// Whether it can be forgotten.
     pub fn is_over(&self, now: Time) -> bool {
         self.work.is_none() && self.forgotten_at <= now

@@ -301,6 +301,12 @@ impl Exchanges {
         books.outboxes.exchange(self.outbox.len(), 0);
     }
 
+    /// Body bytes kept of one answer, at most.
+    pub fn largest_body(&self) -> usize {
+        let answers = self.queue.iter().flat_map(|exchange| [&exchange.origin, &exchange.target]);
+        answers.map(|answer| answer.body.len()).max().unwrap_or(0)
+    }
+
     /// Whether every exchange has its outcome.
     pub fn is_settled(&self) -> bool {
         self.queue.is_empty()

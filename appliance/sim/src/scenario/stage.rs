@@ -54,7 +54,7 @@ pub fn perform(scenario: &Scenario, trace: bool) -> Outcome {
     let mut stage = Stage {
         scenario,
         clock: Clock::default(),
-        engine: Checked::new(config(scenario), 42, Saboteur::default()),
+        engine: Checked::new(config(scenario), usize::from(u16::MAX), 42, Saboteur::default()),
         truth: Truth::default(),
         actor: Actor::new(host, scenario),
         neighbors: Neighbors::new(TARGET_MAC, vec![address(ipv6, 20, 1)]),

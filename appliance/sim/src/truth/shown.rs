@@ -65,6 +65,11 @@ impl SessionTruth {
         self.client_frames.iter().any(|(shown, range)| *shown == stamp && range.start > covered)
     }
 
+    /// Whether the mirror showed a reset.
+    pub fn is_reset(&self) -> bool {
+        self.ends[2].is_some()
+    }
+
     /// Up to where the sender's bytes were shown without a hole, with this frame.
     fn show(&mut self, tag: Tag, captured_at: Time, now: Time) -> u64 {
         self.shown |= tag.opens;

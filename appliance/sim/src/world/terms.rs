@@ -19,6 +19,8 @@ pub(super) fn extent(plan: &Plan, faults: &Faults, patient: bool) -> Extent {
         seen: is_seen(plan, faults),
         ordered: faults.mirror.keeps_order(),
         answered: faults.target.is_healthy() && patient,
+        only_closes: faults.target.only_closes() && patient,
+        kept: if is_seen(plan, faults) { faults.in_box.limits.body_bytes as u64 } else { 0 },
         clean_path: is_clean(faults),
         rehearsed: faults.rehearsal,
         one_way: faults.mirror.one_way,

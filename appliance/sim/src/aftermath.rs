@@ -1,0 +1,62 @@
+//! What targets have seen of the sessions, when all is over.
+
+use crate::plan::{Kind, Plan, Step};
+use crate::truth::{Left, Truth};
+use crate::verdict::Extent;
+use tapcopy_engine::config::Pacing;
+
+/// Checks it; breaks of rules go to `truth`.
+pub fn check(plan: &Plan, truth: &mut Truth, extent: Extent) {
+    if !(extent.seen && extent.ordered && extent.clean_path) || extent.rehearsed {
+        return;
+    }
+    for (number, session) in plan.sessions.iter().enumerate() {
+        if truth.sessions[number].broken || session.overlapping {
+            continue;
+        }
+        if extent.answered {
+            check_leaving(plan, truth, number);
+        }
+        if extent.only_closes && !matches!(session.steps.last(), Some(Step::Reset)) {
+            session.requests.clone().for_each(|request| check_again(plan, truth, request));
+        }
+    }
+}
+
+/// The box leaves a target as the client left the origin.
+fn check_leaving(plan: &Plan, truth: &mut Truth, number: usize) {
+    let session = &plan.sessions[number];
+    let settled = session.requests.clone().all(|request| plan.requests[request].settled);
+    let expected = match session.steps.last() {
+        Some(Step::Reset) if truth.sessions[number].is_reset() => Left::Reset,
+        Some(Step::Close | Step::AwaitClose) => Left::Closed,
+        _ => return,
+    };
+    let reads = session.requests.clone().flat_map(|request| &truth.requests[request].reads);
+    let Some(last) = reads.map(|read| read.connection).max().filter(|_| settled) else { return };
+    let connection = &truth.connections[last];
+    truth.judged += 1;
+    if !connection.closed_by_target && connection.left != Some(expected) {
+        let details =
+            format!("connection {last} for {}: {expected:?} expected, {:?} found", session.client, connection.left);
+        truth.violate("a replay ends as its session ended", details);
+    }
+}
+
+/// A safe request that was alone on its way when a connection that had borne an answer closed is sent again.
+fn check_again(plan: &Plan, truth: &mut Truth, request: usize) {
+    let planned = &plan.requests[request];
+    let session = &plan.sessions[planned.session];
+    let next = session.requests.clone().find(|other| *other > request);
+    let alone = planned.waits && next.is_none_or(|next| plan.requests[next].waits);
+    let turns = plan.topology.services[session.service].kind == Kind::Http && plan.pacing(request) == Pacing::Turns;
+    let [read] = &truth.requests[request].reads[..] else { return };
+    let connection = &truth.connections[read.connection];
+    let swallowed = connection.closed_by_target && !connection.reset_by_target && read.answer_bytes == 0;
+    let reused = truth.bore_an_answer(plan, read.connection, request);
+    if planned.safe && planned.settled && alone && turns && swallowed && reused && read.whole_at.is_some() {
+        let details =
+            format!("request {request} of session {} arrived on connection {}", planned.session, read.connection);
+        truth.violate("a safe request that a used connection swallowed is sent again", details);
+    }
+}
