@@ -34,6 +34,9 @@ const SPARE_MAX: usize = 4_096;
 /// How long a released connection may take to end by itself, before it is forgotten.
 const LINGER: Duration = Duration::from_secs(10);
 
+/// Time between two probes of a window that the peer has shut.
+const PROBE: Duration = Duration::from_secs(1);
+
 /// How long a released connection that is closed on both sides stays, to acknowledge the last of the peer's segments. The
 /// 4-tuple is not used again for as long as TIME-WAIT wants.
 const TIME_WAIT: Duration = Duration::from_millis(100);
@@ -266,6 +269,11 @@ impl<O: Copy> Stack<O> {
         let (silence, socket) = (connection.silence, connection.socket());
         // smoltcp counts from the last segment received, whether or not one is due: an idle peer is not a silent one.
         let awaits_ack = socket.state() == State::SynSent || socket.send_queue() > 0;
+        // A timer that runs out while the peer's window is shut is not set again: a probe brings the window's size.
+        socket.set_timeout(None);
+        let stalls = awaits_ack && self.interface.poll_at(instant(now), &connection.sockets).is_none();
+        let socket = connection.socket();
+        socket.set_keep_alive(stalls.then_some(PROBE.into()));
         socket.set_timeout(awaits_ack.then_some(silence.into()));
         if connection.owner.is_none() {
             let state = connection.socket().state();
