@@ -141,14 +141,28 @@ pub struct Service {
     pub name: String,
     /// The production servers.
     pub origins: Vec<Origin>,
-    /// The servers under test; sessions are spread over them by client hash. Not empty.
+    /// The servers under test. Not empty.
     pub targets: Vec<SocketAddr>,
+    /// Which of them a session is replayed against.
+    pub mirror_to: MirrorTo,
+    /// How often it is replayed against each, from distinct local endpoints. Not zero.
+    pub copies: u16,
     /// How the bytes are cut into requests and answers.
     pub protocol: Protocol,
     /// When a request is released.
     pub pacing: Pacing,
     /// Clients replayed, in hundredths of a percent (10,000 is all), by hash of the client address.
     pub sample: u16,
+}
+
+/// Which targets of a service a session is replayed against.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MirrorTo {
+    /// One, by hash of the client address: always the same for a client.
+    #[default]
+    One,
+    /// Every one.
+    All,
 }
 
 /// One production server, or one port of every server.

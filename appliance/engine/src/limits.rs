@@ -5,7 +5,8 @@ use core::time::Duration;
 /// The bounds of one engine.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Sessions held at once. A session beyond it is not opened (`frames.ignored.session_limit`).
+    /// Sessions held at once, each replay of one counted. A session beyond it is not opened
+    /// (`frames.ignored.session_limit`).
     pub sessions: usize,
     /// Bytes that one stream may hold beyond a hole, or beyond what it acknowledges of the other; past it the hole is given up
     /// as lost. A mirror that reorders by more than the window of a fast connection is a broken mirror: Linux lets a window
@@ -125,6 +126,10 @@ impl Budget {
         self.used
     }
 }
+
+/// Replays of one session, all copies for all targets counted: each of them cuts every frame of the session anew, and holds
+/// the origin's answers for itself.
+pub const REPLAYS_MAX: usize = 1_000;
 
 /// The bounds of an examination of a mirror ([`crate::doctor`]).
 pub mod examination {

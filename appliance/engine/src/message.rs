@@ -84,6 +84,10 @@ pub struct Record {
     pub exchange: u64,
     /// Index into the services of the configuration under which the session was opened.
     pub service: usize,
+    /// Index into the service's targets.
+    pub target: u16,
+    /// Number of the copy, from 0, of those that this target gets of the session.
+    pub copy: u16,
     /// The real client.
     pub client: SocketAddr,
     /// The production server.

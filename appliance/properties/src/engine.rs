@@ -11,7 +11,7 @@ use crate::shown::Shown;
 use arbitrary::{Result, Unstructured};
 use core::time::Duration;
 use production::Production;
-use tapcopy_engine::config::{Addressing, FarEnd, Origin, Pacing, PoolRange, Protocol, Service, Speed};
+use tapcopy_engine::config::{Addressing, FarEnd, MirrorTo, Origin, Pacing, PoolRange, Protocol, Service, Speed};
 use tapcopy_engine::ledger::Ended;
 use tapcopy_engine::{Command, Config, Engine, Input, Limits, Output, Time};
 use target::Target;
@@ -178,6 +178,8 @@ fn config([settings, protocol]: [u8; 2]) -> Config {
         protocol,
         pacing: if bit(3) { Pacing::Immediate } else { Pacing::Turns },
         sample: if bit(2) { 5_000 } else { 10_000 },
+        copies: if bit(7) { 2 } else { 1 },
+        mirror_to: MirrorTo::One,
     };
     let origin = Origin::Address((packet::ORIGIN, packet::ORIGIN_PORT).into());
     Config {

@@ -121,6 +121,11 @@ fn topology(plan: &Plan) -> Found {
         (topology.targets.iter().any(|t| t.address.is_ipv6() != topology.clients[0].is_ipv6()), "families crossed"),
         (topology.speed == Some(Speed::Max), "as fast as possible"),
         (topology.sample < 10_000, "sampled"),
+        (topology.copies > 1, "copies"),
+        (
+            (0..plan.sessions.len()).any(|session| plan.replays(session) > usize::from(topology.copies)),
+            "mirrored to all",
+        ),
     ]
 }
 

@@ -36,7 +36,8 @@ pub struct Checked {
     tuples: BTreeMap<(SocketAddr, SocketAddr), (u32, Time)>,
     targets: BTreeSet<SocketAddr>,
     records: Vec<Record>,
-    known: BTreeSet<(u64, u64)>,
+    /// Session, target, copy, exchange.
+    known: BTreeSet<(u64, u16, u16, u64)>,
     hash: Hash,
     saboteur: Saboteur,
     ticks: (Time, usize),
@@ -131,7 +132,7 @@ impl Checked {
     fn check_records(&mut self, now: Time, truth: &mut Truth) {
         for record in &self.records[self.known.len().min(self.records.len())..] {
             self.hash.add(format!("{now:?} {record:?}").as_bytes());
-            if !self.known.insert((record.session, record.exchange)) {
+            if !self.known.insert((record.session, record.target, record.copy, record.exchange)) {
                 let details = format!("session {}, exchange {}", record.session, record.exchange);
                 return truth.violate("an exchange has one outcome", details);
             }

@@ -8,7 +8,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::ops::Range;
 use core::time::Duration;
 use tapcopy_engine::Time;
-use tapcopy_engine::config::{Addressing, Pacing, Protocol, Speed};
+use tapcopy_engine::config::{Addressing, MirrorTo, Pacing, Protocol, Speed};
 
 /// Length of a request's mark.
 pub const MARK: usize = 10;
@@ -53,6 +53,10 @@ pub struct Topology {
     pub addressing: Addressing,
     /// Clients that are replayed, in hundredths of a percent.
     pub sample: u16,
+    /// How often the engine replays a session against each of its targets.
+    pub copies: u16,
+    /// Which of a service's targets they are.
+    pub mirror_to: MirrorTo,
     /// How fast captured time passes.
     pub speed: Option<Speed>,
 }
@@ -200,6 +204,14 @@ pub struct AnswerPlan {
 pub const INTERIM: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 impl Plan {
+    /// How often the engine replays a session.
+    pub fn replays(&self, session: usize) -> usize {
+        let service = self.sessions[session].service;
+        let targets = self.topology.targets.iter().filter(|target| target.service == service).count();
+        let targets = if self.topology.mirror_to == MirrorTo::All { targets } else { 1 };
+        targets * usize::from(self.topology.copies)
+    }
+
     /// What the server of `session` says in all.
     pub fn server_stream(&self, session: &SessionPlan) -> Vec<u8> {
         let mut stream = self.topology.services[session.service].greeting.clone();

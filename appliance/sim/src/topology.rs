@@ -3,7 +3,7 @@
 use crate::plan::{Kind, OriginPlan, ServicePlan, TargetPlan, Topology};
 use crate::seed::Rng;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use tapcopy_engine::config::{Mode, Pacing, PoolRange, Protocol, Speed, Subnet};
+use tapcopy_engine::config::{MirrorTo, Mode, Pacing, PoolRange, Protocol, Speed, Subnet};
 use tapcopy_engine::protocol::http1;
 
 /// Draws the machines and services of a run.
@@ -12,6 +12,7 @@ pub fn draw(rng: &mut Rng) -> Topology {
     let mut topology = Topology {
         clients: (1..=rng.size(1, 6)).map(|number| client(v6, number)).collect(),
         sample: if rng.percent(4) { 5_000 } else { 10_000 },
+        copies: 1,
         speed: Some(if rng.percent(10) { Speed::Max } else { Speed::Times(1.0) }),
         ..Topology::default()
     };
@@ -43,6 +44,16 @@ pub fn is_client(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(v4) => v4.octets()[..3] == [10, 100, 1],
         IpAddr::V6(v6) => v6.segments()[..2] == [0xFD00, 1],
+    }
+}
+
+/// Draws how often sessions are replayed.
+pub fn multiply(topology: &mut Topology, rng: &mut Rng) {
+    if rng.percent(10) {
+        topology.copies = rng.between(2, 4) as u16;
+    }
+    if rng.percent(10) {
+        topology.mirror_to = MirrorTo::All;
     }
 }
 

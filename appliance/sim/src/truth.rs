@@ -157,12 +157,17 @@ impl Truth {
     pub fn begin(&mut self, plan: &Plan, connection: usize, request: usize, now: Time) {
         let session = plan.requests[request].session;
         self.check_connection(connection, request, session);
-        self.check_way(plan, connection, request);
-        // What a target reads after it has closed was on its way before the box knew; what follows goes elsewhere meanwhile.
-        if !self.connections[connection].closed_by_target {
-            self.check_order(plan, request, session);
+        self.check_service(plan, connection, request);
+        if plan.replays(session) > 1 {
+            self.check_copies(plan, connection, request);
+        } else {
+            self.check_way(plan, connection, request);
+            // What a target reads after it has closed was on its way before the box knew; what follows goes elsewhere.
+            if !self.connections[connection].closed_by_target {
+                self.check_order(plan, request, session);
+            }
+            self.check_retry(plan, connection, request);
         }
-        self.check_retry(plan, connection, request);
         let turns = plan.pacing(request) == Pacing::Turns && plan.requests[request].waits;
         if turns && self.rules.exact && self.is_turn_certain(plan, request) {
             self.check_turn(plan, connection, request, now);
@@ -260,8 +265,8 @@ impl Truth {
             let before = &self.requests[request - 1];
             let gap = now_or(truth.shown_at, now).since(before.shown_at.unwrap_or_default());
             // An answer may come before the end of its request, behind which the next one must stay.
-            let done = before.reads.last().and_then(|read| Some(read.answered_at?.max(read.whole_at?)));
-            latest = latest.max(done.unwrap_or(now) + gap);
+            let done = |read: &Read| read.answered_at.zip(read.whole_at).map_or(now, |(one, other)| one.max(other));
+            latest = latest.max(before.reads.iter().map(done).max().unwrap_or(now) + gap);
         }
         // A request is released when it is whole, and a turn without framer may be known to be whole by its answer only.
         let framed = plan.topology.services[plan.sessions[plan.requests[request].session].service].kind == Kind::Http;

@@ -37,7 +37,8 @@ pub struct Turn {
 impl Turn {
     /// The turn that a record is about: it begins behind the session's earlier ones, in a frame of the record's stamp.
     pub fn of(plan: &Plan, truth: &Truth, records: &[Record], record: &Record) -> Option<Self> {
-        let earlier = |other: &&Record| other.session == record.session && other.exchange < record.exchange;
+        let replay = |record: &Record| (record.session, record.target, record.copy);
+        let earlier = |other: &&Record| replay(other) == replay(record) && other.exchange < record.exchange;
         let begins: u64 = records.iter().filter(earlier).map(|other| other.request_bytes).sum();
         let ends = begins + record.request_bytes;
         let session = plan.sessions.iter().enumerate().position(|(number, session)| {

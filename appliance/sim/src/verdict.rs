@@ -45,16 +45,25 @@ pub fn check(plan: &Plan, truth: &mut Truth, records: &[Record], ledger: &Ledger
     if !extent.seen {
         return;
     }
-    let mut of_request: BTreeMap<usize, &Record> = BTreeMap::new();
+    let mut of_request: BTreeMap<usize, Vec<&Record>> = BTreeMap::new();
     for (record, candidates) in records.iter().zip(&matched) {
         match the_one(plan, record, candidates) {
-            Some(request) => drop(of_request.insert(request, record)),
+            Some(request) => of_request.entry(request).or_default().push(record),
             None => check_known(plan, truth, record, candidates, extent),
         }
     }
     for request in 0..plan.requests.len() {
         if applies(plan, truth, request, extent) {
-            check_request(plan, truth, request, of_request.get(&request).copied(), extent);
+            let records = of_request.remove(&request).unwrap_or_default();
+            let (found, replays) = (records.len(), plan.replays(plan.requests[request].session));
+            // A request that was sent again larger than before may have one record more.
+            if found < replays {
+                let details = format!("request {request} has {found} of {replays} records");
+                truth.violate("with everything seen, every request has a record for each replay", details);
+            }
+            for record in records {
+                check_request(plan, truth, request, record, extent);
+            }
         }
     }
     check_counts(plan, truth, ledger, extent);
@@ -109,14 +118,15 @@ fn match_records(plan: &Plan, truth: &Truth, records: &[Record]) -> Vec<Vec<usiz
     }
     let mut order: Vec<usize> = (0..records.len()).collect();
     order.sort_by_key(|index| (records[*index].session, records[*index].exchange));
-    let mut groups: BTreeMap<(SocketAddr, SocketAddr, Time), Vec<usize>> = BTreeMap::new();
+    let mut groups: BTreeMap<_, Vec<usize>> = BTreeMap::new();
     for index in order {
         let record = &records[index];
-        groups.entry((record.client, record.origin, record.captured_at)).or_default().push(index);
+        let seen = (record.client, record.origin, record.captured_at);
+        groups.entry((seen, record.target, record.copy)).or_default().push(index);
     }
     let mut matched = vec![Vec::new(); records.len()];
-    for (key, indexes) in groups {
-        let requests = by_stamp.get(&key).cloned().unwrap_or_default();
+    for ((seen, ..), indexes) in groups {
+        let requests = by_stamp.get(&seen).cloned().unwrap_or_default();
         for (place, index) in indexes.iter().enumerate() {
             let certain = indexes.len() == requests.len();
             matched[*index] = if certain { vec![requests[place]] } else { requests.clone() };
@@ -196,12 +206,8 @@ fn check_known(plan: &Plan, truth: &mut Truth, record: &Record, candidates: &[us
     }
 }
 
-fn check_request(plan: &Plan, truth: &mut Truth, request: usize, record: Option<&Record>, extent: Extent) {
+fn check_request(plan: &Plan, truth: &mut Truth, request: usize, record: &Record, extent: Extent) {
     let planned = &plan.requests[request];
-    let Some(record) = record else {
-        let details = format!("request {request} of session {}", planned.session);
-        return truth.violate("with everything seen, every request has a record", details);
-    };
     let index = (request - plan.sessions[planned.session].requests.start) as u64;
     let service = plan.sessions[planned.session].service;
     // Where the answers are complete before the request, the record need not wait for the request's end.
@@ -226,9 +232,10 @@ fn check_answer(plan: &Plan, truth: &mut Truth, request: usize, record: &Record,
     let whole = truth.requests[request].reads.iter().filter(|read| read.whole_at.is_some()).count();
     // Once the target has answered and closed, the rest of the request need not be sent.
     let early = planned.answer.after < planned.bytes.len() && planned.answer.closes;
-    if whole != 1 && !(early && whole == 0) && !extent.rehearsed {
+    let replays = plan.replays(planned.session);
+    if whole != replays && !(early && whole < replays) && !extent.rehearsed {
         let details = format!("request {request} of session {} arrived {whole} times; {record:?}", planned.session);
-        truth.violate("with everything seen and a healthy target, every request arrives once", details);
+        truth.violate("with everything seen and a healthy target, every request arrives once for each replay", details);
     }
     let verdict = match &record.outcome {
         Outcome::Answered(verdict) => verdict,
@@ -292,10 +299,14 @@ fn since(later: Time, earlier: Time) -> Duration {
 fn check_counts(plan: &Plan, truth: &mut Truth, ledger: &Ledger, extent: Extent) {
     let certain = (0..plan.sessions.len()).all(|session| is_certain(plan, truth, session, extent));
     // What comes behind a hole that a client's reset leaves for ever may be a request's beginning or not.
-    let begun = truth.requests.iter().filter(|request| request.begun).count() as u64;
-    let shown = truth.requests.iter().filter(|request| request.shown_at.is_some()).count() as u64;
+    let replays = |test: fn(&RequestTruth) -> bool| -> u64 {
+        let found = (0..plan.requests.len()).filter(|request| test(&truth.requests[*request]));
+        found.map(|request| plan.replays(plan.requests[request].session) as u64).sum()
+    };
+    let (begun, shown) = (replays(|request| request.begun), replays(|request| request.shown_at.is_some()));
     if certain && !(begun..=shown).contains(&ledger.requests.captured) {
-        let details = format!("{} captured, {begun} begun, {shown} shown", ledger.requests.captured);
+        let details =
+            format!("{} captured, {begun} begun, {shown} shown, each replay counted", ledger.requests.captured);
         truth.violate("with everything seen, every request is captured", details);
     }
     let opened = truth.sessions.iter().filter(|session| session.shown).count() as u64;

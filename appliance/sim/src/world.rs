@@ -24,6 +24,7 @@ use crate::sabotage::{Sabotage, Saboteur};
 use crate::seed::Rng;
 use crate::server::{Server, UnderTest};
 use crate::span::{Shown, Span};
+use crate::topology;
 use crate::truth::Truth;
 use crate::verdict;
 use crate::workload;
@@ -139,11 +140,13 @@ impl World {
     fn new(seed: u64, options: Options) -> Self {
         let mut rng = Rng::new(seed);
         let mut drawn = Faults::draw(&mut rng.fork());
-        drawn.draw_more(&mut Rng::new(!seed));
+        let mut more = Rng::new(!seed);
+        drawn.draw_more(&mut more);
         drawn.draw_last(&mut Rng::new(seed.swap_bytes() ^ LAST));
         let faults = if options.faultless { Faults::default() } else { drawn };
         let faults = terms::tolerate_slow_holes(faults);
-        let plan = workload::draw(&faults.target, &mut rng.fork());
+        let mut plan = workload::draw(&faults.target, &mut rng.fork());
+        topology::multiply(&mut plan.topology, &mut more);
         let patient = rng.percent(70) || options.faultless;
         let config = terms::config(&plan, &faults);
         let rules = terms::rules(&plan, &faults);

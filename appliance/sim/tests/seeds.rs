@@ -74,7 +74,7 @@ const UNSURE: &[&str] = &[
 const SILENT: &[&str] = &["answers only"];
 
 /// How many kinds there are.
-const KINDS: usize = 81;
+const KINDS: usize = 83;
 
 /// Causes that a thousand seeds reach, at least. Scenarios and unit tests have the others, or nothing right brings them about.
 const CAUSES_MIN: usize = 47;

@@ -68,11 +68,20 @@ fn servers(services: &[Service]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tapcopy_engine::config::{Pacing, Protocol};
+    use tapcopy_engine::config::{MirrorTo, Pacing, Protocol};
 
     fn service(origins: Vec<Origin>) -> Service {
         let targets = vec!["10.0.0.9:81".parse().unwrap()];
-        Service { name: String::new(), origins, targets, protocol: Protocol::Auto, pacing: Pacing::Turns, sample: 0 }
+        Service {
+            name: String::new(),
+            origins,
+            targets,
+            mirror_to: MirrorTo::One,
+            copies: 1,
+            protocol: Protocol::Auto,
+            pacing: Pacing::Turns,
+            sample: 0,
+        }
     }
 
     /// Compiles the filter, then tells which of the frames it passes.

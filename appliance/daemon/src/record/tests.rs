@@ -31,6 +31,8 @@ fn service(name: &str) -> Service {
         protocol: Protocol::Auto,
         pacing: Pacing::Turns,
         sample: 10_000,
+        copies: 1,
+        mirror_to: tapcopy_engine::config::MirrorTo::One,
     }
 }
 

@@ -105,8 +105,10 @@ pub struct Service {
     pub pacing: String,
     /// Clients replayed, in percent (default 100).
     pub sample_percent: f64,
-    /// How often each session is replayed (default 1).
+    /// How often each session is replayed against a target, from distinct addresses or ports (default 1).
     pub copies: u32,
+    /// `one` (default): each session goes to one of the targets, by hash of the client's address; `all`: to every target.
+    pub mirror_to: String,
 }
 
 impl Default for Document {
@@ -139,6 +141,7 @@ impl Default for Service {
             pacing: "turns".to_owned(),
             sample_percent: 100.0,
             copies: 1,
+            mirror_to: "one".to_owned(),
         }
     }
 }
@@ -240,6 +243,7 @@ impl Service {
             pacing: section.optional("pacing").unwrap_or(default.pacing),
             sample_percent: section.optional("sample_percent").unwrap_or(default.sample_percent),
             copies: section.optional("copies").unwrap_or(default.copies),
+            mirror_to: section.optional("mirror_to").unwrap_or(default.mirror_to),
         }
     }
 }

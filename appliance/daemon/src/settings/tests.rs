@@ -274,7 +274,20 @@ fn services_do_not_share() {
 
 #[test]
 fn choices() {
-    check_line("copies = 1", "copies = 2", &["service[0].copies: 2 copies are not available in this version yet"]);
+    check_line("copies = 1", "copies = 1000", &[]);
+    check_line("copies = 1", "copies = 0", &["service[0].copies: 0 is outside 1 to 1000"]);
+    check_line("copies = 1", "copies = 1001", &["service[0].copies: 1001 is outside 1 to 1000"]);
+    check_line("copies = 1", "mirror_to = 'all'", &[]);
+    check_line(
+        "copies = 1",
+        "mirror_to = 'x'",
+        &["service[0].mirror_to: `x` is not known in this version; use one of one, all"],
+    );
+    let two = WHOLE.replace("targets = [", "targets = ['10.100.20.32:80', ");
+    check(
+        &two.replace("copies = 1", "mirror_to = 'all'\ncopies = 501"),
+        &["service[0].copies: 501 is outside 1 to 500, since a session is replayed 1000 times at most"],
+    );
     check_line(
         "\"auto\"",
         "'gopher'",

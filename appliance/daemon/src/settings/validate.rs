@@ -5,10 +5,13 @@ use super::document::{Document, SCHEMA_VERSION};
 use super::{Faults, Purpose, Settings, SettingsFaults, addressing, document, pool, record};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
-use tapcopy_engine::config::{Origin, Pacing, Protocol, Service};
+use tapcopy_engine::config::{MirrorTo, Origin, Pacing, Protocol, Service};
+use tapcopy_engine::limits::REPLAYS_MAX;
 
 /// Names of pacings in the settings.
 const PACINGS: [(&str, Pacing); 2] = [("turns", Pacing::Turns), ("immediate", Pacing::Immediate)];
+/// Names of the ways from a session to its targets.
+const MIRROR_TO: [(&str, MirrorTo); 2] = [("one", MirrorTo::One), ("all", MirrorTo::All)];
 /// Length of an interface's name in Linux (IFNAMSIZ less the ending zero).
 const NIC_NAME_BYTES: usize = 15;
 /// Numbers that a VLAN can have (IEEE 802.1Q).
@@ -92,17 +95,15 @@ fn services(document: &Document, faults: &mut Faults) -> Vec<Service> {
 
 fn service(index: usize, written: &document::Service, faults: &mut Faults) -> Service {
     let path = format!("service[{index}]");
-    if written.copies != 1 {
-        let message = format!("{} copies are not available in this version yet; use 1", written.copies);
-        faults.add(format!("{path}.copies"), message);
-    }
     let name = if written.name.is_empty() { format!("service-{}", index + 1) } else { written.name.clone() };
     Service {
         name,
         origins: addresses(&format!("{path}.origins"), &written.origins, origin, faults),
         targets: addresses(&format!("{path}.targets"), &written.targets, target, faults),
         protocol: protocol(&format!("{path}.protocol"), &written.protocol, faults).unwrap_or(Protocol::Auto),
-        pacing: pacing(&format!("{path}.pacing"), &written.pacing, faults).unwrap_or(Pacing::Turns),
+        pacing: choice(&format!("{path}.pacing"), &written.pacing, &PACINGS, faults).unwrap_or(Pacing::Turns),
+        copies: copies(&format!("{path}.copies"), written, faults),
+        mirror_to: choice(&format!("{path}.mirror_to"), &written.mirror_to, &MIRROR_TO, faults).unwrap_or_default(),
         sample: sample(&format!("{path}.sample_percent"), written.sample_percent, faults),
     }
 }
@@ -115,12 +116,26 @@ fn protocol(field: &str, name: &str, faults: &mut Faults) -> Option<Protocol> {
     found
 }
 
-fn pacing(field: &str, name: &str, faults: &mut Faults) -> Option<Pacing> {
-    let found = PACINGS.iter().find(|(word, _)| *word == name);
+fn choice<T: Copy>(field: &str, name: &str, choices: &[(&str, T)], faults: &mut Faults) -> Option<T> {
+    let found = choices.iter().find(|(word, _)| *word == name);
     if found.is_none() {
-        faults.add(field, unknown(name, PACINGS.iter().map(|(word, _)| *word)));
+        faults.add(field, unknown(name, choices.iter().map(|(word, _)| *word)));
     }
-    found.map(|(_, pacing)| *pacing)
+    found.map(|(_, choice)| *choice)
+}
+
+/// Each replay cuts every frame of its session anew, so that their number is bounded.
+fn copies(field: &str, written: &document::Service, faults: &mut Faults) -> u16 {
+    let targets = if written.mirror_to == "all" { written.targets.len().max(1) } else { 1 };
+    let most = REPLAYS_MAX / targets;
+    match usize::try_from(written.copies).ok().filter(|copies| (1..=most).contains(copies)) {
+        Some(copies) => copies as u16,
+        None => {
+            let why = format!("a session is replayed {REPLAYS_MAX} times at most, all targets counted");
+            faults.add(field, format!("{} is outside 1 to {most}, since {why}; use fewer copies", written.copies));
+            1
+        }
+    }
 }
 
 fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {

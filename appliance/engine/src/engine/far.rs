@@ -1,11 +1,11 @@
 //! The far end of the replay, behind the test-side stack: the wire, or a rehearsal.
 
-use super::SlotId;
-use super::slot::Slot;
+use super::ReplayId;
+use super::slot::Work;
 use crate::config::{Config, FarEnd};
 use crate::link::{Inbound, Link, TransmitQueue};
 use crate::local::Locals;
-use crate::rehearsal::{Rehearsal, Stage};
+use crate::rehearsal::Rehearsal;
 use crate::stack::ConnectionId;
 use crate::time::Time;
 
@@ -24,7 +24,7 @@ pub enum Far {
         mtu: u16,
     },
     /// The origin's captured answers.
-    Rehearsal(Box<Rehearsal<SlotId>>),
+    Rehearsal(Box<Rehearsal<ReplayId>>),
 }
 
 impl Far {
@@ -79,7 +79,7 @@ impl Far {
     }
 
     /// Sends a packet of the replay, of a connection of `owner`.
-    pub fn send(&mut self, now: Time, packet: &[u8], owner: Option<SlotId>, locals: &Locals) {
+    pub fn send(&mut self, now: Time, packet: &[u8], owner: Option<ReplayId>, locals: &Locals) {
         match self {
             Self::Wire { link, queue, .. } => link.send(now, packet, locals, queue),
             Self::Rehearsal(rehearsal) => rehearsal.handle_packet(now, packet, owner),
@@ -87,38 +87,33 @@ impl Far {
     }
 
     /// The owner of the next connection of a rehearsal to which something may have happened.
-    pub fn poll_event(&mut self) -> Option<(ConnectionId, SlotId)> {
+    pub fn poll_event(&mut self) -> Option<(ConnectionId, ReplayId)> {
         match self {
             Self::Wire { .. } => None,
             Self::Rehearsal(rehearsal) => rehearsal.poll_event(),
         }
     }
 
-    /// Lets a rehearsal's target say what it may on `connection`; it leaves where the session is gone.
-    pub fn play(&mut self, now: Time, connection: ConnectionId, slot: Option<&mut Slot>) {
+    /// Lets a rehearsal's target say what it may on `connection`; it leaves where the replay is gone.
+    pub fn play(&mut self, now: Time, connection: ConnectionId, work: Option<&mut Work>) {
         let Self::Rehearsal(rehearsal) = self else { return };
-        let Some(slot) = slot else { return rehearsal.leave(now, connection) };
-        match slot.performance() {
-            Some((stage, exchanges)) => rehearsal.play(now, connection, stage, exchanges),
-            None => {
-                // The session may be known for longer than the connection.
-                if slot.stage.connection() == Some(connection) {
-                    slot.stage = Stage::default();
-                }
-                rehearsal.leave(now, connection);
-            }
+        match work {
+            Some(work) => rehearsal.play(now, connection, &mut work.stage, &mut work.exchanges),
+            None => rehearsal.leave(now, connection),
         }
     }
 
     /// Lets a rehearsal's target go on where it is: the origin has said more.
-    pub fn play_on(&mut self, now: Time, slot: &mut Slot) {
-        let (Self::Rehearsal(rehearsal), Some(connection)) = (self, slot.stage.connection()) else { return };
-        match slot.performance() {
-            Some((stage, exchanges)) => rehearsal.play(now, connection, stage, exchanges),
-            None => {
-                slot.stage = Stage::default();
-                rehearsal.leave(now, connection);
-            }
+    pub fn play_on(&mut self, now: Time, work: &mut Work) {
+        if let Some(connection) = work.stage.connection() {
+            self.play(now, connection, Some(work));
+        }
+    }
+
+    /// The replay is over, and so is its connection in a rehearsal.
+    pub fn leave(&mut self, now: Time, work: &Work) {
+        if let Some(connection) = work.stage.connection() {
+            self.play(now, connection, None);
         }
     }
 

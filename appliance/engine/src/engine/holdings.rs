@@ -15,7 +15,7 @@ pub struct Holdings {
     pub body_bytes: usize,
     /// Local ports in use, those at rest not counted.
     pub ports: usize,
-    /// Request bytes waiting in one session, at most.
+    /// Request bytes waiting in one replay, at most.
     pub largest_outbox: usize,
     /// Body bytes kept of one answer, at most.
     pub largest_body: usize,
@@ -25,7 +25,7 @@ impl Engine {
     /// What is held now.
     pub fn holdings(&self) -> Holdings {
         let most =
-            |of: fn(&Exchanges) -> usize| self.slots.values().filter_map(Slot::exchanges).map(of).max().unwrap_or(0);
+            |of: fn(&Exchanges) -> usize| self.slots.values().flat_map(Slot::exchanges).map(of).max().unwrap_or(0);
         Holdings {
             ahead_bytes: self.ahead.used(),
             outbox_bytes: self.books.outboxes.used(),

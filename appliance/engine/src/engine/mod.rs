@@ -1,6 +1,7 @@
 //! The engine as its driver sees it: all parts, joined.
 
 mod backlog;
+mod begin;
 mod far;
 mod holdings;
 mod slot;
@@ -9,15 +10,13 @@ mod tests;
 
 use crate::books::Books;
 use crate::config::{Config, Service};
-use crate::exchange::{Exchanges, Identity};
 use crate::flow::{Directory, FlowKey, Place, Side, Table};
 use crate::frame::{Decoder, Endpoint, Segment};
 use crate::ledger::{Ended, Frames, Ignored, Ledger, NotReplayed};
 use crate::limits::Budget;
 use crate::local::Locals;
 use crate::message::{Command, Input, MirrorFrame, Output};
-use crate::replay::{Manner, Means, Replay};
-use crate::session::Session;
+use crate::replay::Means;
 use crate::stack::Stack;
 use crate::time::Time;
 use crate::timers::Timers;
@@ -25,7 +24,7 @@ use backlog::{Share, Sum};
 use core::net::IpAddr;
 use far::Far;
 pub use holdings::Holdings;
-use slot::{Slot, Work};
+use slot::Slot;
 use slotmap::{SlotMap, new_key_type};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -41,6 +40,13 @@ const CHECKSUM_EVERY: u64 = 16;
 
 new_key_type! {
     struct SlotId;
+}
+
+/// One of a session's replays.
+#[derive(Clone, Copy, Debug)]
+struct ReplayId {
+    slot: SlotId,
+    index: usize,
 }
 
 /// Mirrored frames in, replayed frames and verdicts out. It does no I/O and reads no clock: the same inputs at the same
@@ -61,7 +67,7 @@ pub struct Engine {
     /// Sessions that have ended and are still known, in the order of their ends.
     ended: VecDeque<SlotId>,
     timers: Timers<SlotId>,
-    stack: Stack<SlotId>,
+    stack: Stack<ReplayId>,
     locals: Locals,
     far: Far,
     books: Books,
@@ -69,6 +75,8 @@ pub struct Engine {
     backlog: Sum,
     mirrored_service: Option<usize>,
     sessions_begun: u64,
+    /// Replays of live sessions beyond each one's first.
+    replays_beyond: usize,
     is_replaying: bool,
     finish_by: Option<Time>,
     loop_alarm: bool,
@@ -98,6 +106,7 @@ impl Engine {
             backlog: Sum::default(),
             mirrored_service: None,
             sessions_begun: 0,
+            replays_beyond: 0,
             is_replaying: config.replay,
             finish_by: None,
             loop_alarm: false,
@@ -211,49 +220,6 @@ impl Engine {
         replaced
     }
 
-    fn begin(
-        &mut self,
-        frame: &MirrorFrame<'_>,
-        segment: &Segment<'_>,
-        place: &Place,
-        earlier_isn: Option<u32>,
-    ) -> Result<SlotId, Ignored> {
-        let session = Session::begin(self.now, place.sender, segment, earlier_isn).ok_or(Ignored::NoSession)?;
-        if self.slots.len() >= self.books.limits.sessions && !self.forget_oldest() {
-            return Err(Ignored::SessionLimit);
-        }
-        let is_midstream = !segment.flags.syn();
-        self.sessions_begun += 1;
-        let sessions = &mut self.books.ledger.sessions;
-        sessions.opened += 1;
-        sessions.live += 1;
-        sessions.midstream += u64::from(is_midstream);
-        let work = self.work_for(frame, place, is_midstream);
-        let id = self.slots.insert(Slot::new(place.key, session, work, frame.captured_at));
-        self.flows.insert(place.key, id);
-        Ok(id)
-    }
-
-    fn work_for(&mut self, frame: &MirrorFrame<'_>, place: &Place, is_midstream: bool) -> Work {
-        let service = &self.services[place.service];
-        let FlowKey { client, origin } = place.key;
-        let hash = client_hash(client);
-        let identity = Identity { session: self.sessions_begun, service: place.service, client, origin };
-        let mut exchanges =
-            Exchanges::new(identity, service.protocol, is_midstream, self.now, frame.captured_at, &self.books);
-        if self.far.is_rehearsal() {
-            exchanges.rehearse();
-        }
-        if !self.is_replaying {
-            exchanges.bar(NotReplayed::Stopped, &mut self.books);
-        } else if hash % 10_000 >= u64::from(service.sample) {
-            exchanges.bar(NotReplayed::NotSampled, &mut self.books);
-        }
-        let target = service.targets[(hash / 10_000) as usize % service.targets.len()];
-        let manner = Manner { client, target: target.into(), pacing: service.pacing, speed: self.config.speed };
-        Work { exchanges, replay: Replay::new(manner, self.now) }
-    }
-
     fn handle_target(&mut self, frame: &[u8]) {
         let counts = &mut self.books.ledger.target;
         let take = |packet: &[u8]| self.stack.handle_packet(self.now, packet);
@@ -303,7 +269,7 @@ impl Engine {
     /// Stops the replays that use an address which somebody else has claimed: his must be the last word.
     fn stop_lost_replays(&mut self) {
         let (stack, locals) = (&self.stack, &self.locals);
-        let is_lost = |slot: &Slot| slot.connection().is_some_and(|id| locals.is_lost(stack.ends(id)));
+        let is_lost = |slot: &Slot| slot.connections().any(|id| locals.is_lost(stack.ends(id)));
         let lost: Vec<SlotId> = self.slots.iter().filter(|(_, slot)| is_lost(slot)).map(|(id, _)| id).collect();
         for id in lost {
             self.bar(id, NotReplayed::AddressConflict);
@@ -382,34 +348,59 @@ impl Engine {
 
     /// Takes a session out without asking anything of its state.
     fn write_off(&mut self, id: SlotId) {
-        let Some(mut slot) = self.slots.remove(id) else { return };
+        let Some(slot) = self.slots.remove(id) else { return };
         self.unhook(slot.key, id);
-        self.backlog.exchange(&mut slot.share, Share::default());
-        if let Some(connection) = slot.write_off(&mut self.books, &mut self.ahead) {
-            self.stack.reset(connection);
-            self.stack.release(self.now, connection);
+        let works = slot.write_off(&mut self.books, &mut self.ahead);
+        self.replays_beyond -= works.len().saturating_sub(1);
+        for mut work in works {
+            self.backlog.exchange(&mut work.share, Share::default());
+            if let Some(connection) = work.connection() {
+                self.stack.reset(connection);
+                self.stack.release(self.now, connection);
+            }
+            work.exchanges.write_off(&mut self.books);
         }
     }
 
     fn handle_events(&mut self) {
-        while let Some((_, id)) = self.stack.poll_event() {
-            self.guard(id, |engine| engine.advance(id));
+        while let Some((_, replay)) = self.stack.poll_event() {
+            self.guard(replay.slot, |engine| {
+                engine.advance_replay(replay);
+                engine.conclude(replay.slot);
+            });
         }
         while let Some(pair) = self.stack.poll_ended() {
             self.locals.give(self.now, pair);
         }
     }
 
-    /// Lets a session's replay do what it can, and sees to its next wake-up or its end.
+    /// Lets a session's replays do what they can, and sees to its next wake-up or its end.
     fn advance(&mut self, id: SlotId) {
+        let replays = self.slots.get(id).map_or(0, Slot::replays);
+        (0..replays).for_each(|index| self.advance_replay(ReplayId { slot: id, index }));
+        self.conclude(id);
+    }
+
+    fn advance_replay(&mut self, replay: ReplayId) {
+        let Some(work) = self.slots.get_mut(replay.slot).and_then(|slot| slot.work_mut(replay.index)) else { return };
+        work.advance(replay, &mut means(self.now, &mut self.stack, &mut self.locals, &mut self.books));
+        self.far.play_on(self.now, work);
+        let owed = work.owed(&self.books.limits);
+        self.backlog.exchange(&mut work.share, owed);
+    }
+
+    /// Sees to a session's next wake-up or its end.
+    fn conclude(&mut self, id: SlotId) {
         let Some(slot) = self.slots.get_mut(id) else { return };
-        let mut means = means(self.now, &mut self.stack, &mut self.locals, &mut self.books);
-        if slot.advance(id, &mut means) {
+        let works = slot.conclude(self.now, &mut self.books);
+        if !works.is_empty() {
             self.ended.push_back(id);
+            self.replays_beyond -= works.len() - 1;
         }
-        self.far.play_on(self.now, slot);
-        let owed = slot.owed(&self.books.limits);
-        self.backlog.exchange(&mut slot.share, owed);
+        for mut work in works {
+            self.backlog.exchange(&mut work.share, Share::default());
+            self.far.leave(self.now, &work);
+        }
         if slot.is_over(self.now) || (slot.is_ended() && self.finish_by.is_some()) {
             return self.forget(id);
         }
@@ -474,8 +465,9 @@ impl Engine {
             self.far.send(self.now, packet, owner, &self.locals);
             moved = true;
         }
-        while let Some((connection, id)) = self.far.poll_event() {
-            self.far.play(self.now, connection, self.slots.get_mut(id));
+        while let Some((connection, replay)) = self.far.poll_event() {
+            let work = self.slots.get_mut(replay.slot).and_then(|slot| slot.work_mut(replay.index));
+            self.far.play(self.now, connection, work);
         }
         if let Some(packet) = self.far.poll_packet(self.now) {
             self.stack.handle_packet(self.now, packet);
@@ -532,19 +524,11 @@ impl Engine {
 
 fn means<'a>(
     now: Time,
-    stack: &'a mut Stack<SlotId>,
+    stack: &'a mut Stack<ReplayId>,
     locals: &'a mut Locals,
     books: &'a mut Books,
-) -> Means<'a, SlotId> {
+) -> Means<'a, ReplayId> {
     Means { now, stack, locals, books }
-}
-
-/// The same for every session of a client, on every box, at every time.
-fn client_hash(client: Endpoint) -> u64 {
-    match client.ip() {
-        IpAddr::V4(ip) => xxhash_rust::xxh3::xxh3_64(&ip.octets()),
-        IpAddr::V6(ip) => xxhash_rust::xxh3::xxh3_64(&ip.octets()),
-    }
 }
 
 fn count_decoded(frames: &mut Frames, segment: &Segment<'_>) {

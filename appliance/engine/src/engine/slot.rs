@@ -1,4 +1,4 @@
-//! A slot: one production session and its replay, and what passes between them.
+//! A slot: one production session and its replays, and what passes between them.
 
 use super::backlog::Share;
 use crate::books::Books;
@@ -31,36 +31,33 @@ pub struct Slot {
     pub key: FlowKey,
     /// Its pending wake-up.
     pub alarm: Alarm,
-    /// Its part of the backlog, as it was counted last.
-    pub share: Share,
-    /// The rehearsal's view of its connection.
-    pub stage: Stage,
     session: Session,
-    /// `None` once the session has ended and every exchange has its outcome.
-    work: Option<Box<Work>>,
+    /// Its replays; none once the session has ended and every exchange has its outcome.
+    works: Vec<Work>,
     recent: Recent,
     last_captured_at: Time,
     forgotten_at: Time,
 }
 
-/// What is left to do for a session.
+/// What is left to do for one replay of a session.
 pub struct Work {
+    /// Its part of the backlog, as it was counted last.
+    pub share: Share,
+    /// The rehearsal's view of its connection.
+    pub stage: Stage,
     /// Requests and answers.
     pub exchanges: Exchanges,
-    /// The replay.
-    pub replay: Replay,
+    replay: Replay,
 }
 
 impl Slot {
     /// The slot of a session that has just begun.
-    pub fn new(key: FlowKey, session: Session, work: Work, captured_at: Time) -> Self {
+    pub fn new(key: FlowKey, session: Session, works: Vec<Work>, captured_at: Time) -> Self {
         Self {
             key,
             alarm: Alarm::default(),
-            share: Share::default(),
-            stage: Stage::default(),
             session,
-            work: Some(Box::new(work)),
+            works,
             recent: Recent::default(),
             last_captured_at: captured_at,
             forgotten_at: Time::MAX,
@@ -82,12 +79,10 @@ impl Slot {
         }
         books.ledger.frames.duplicates += u64::from(self.recent.note(segment, frame.captured_at));
         let limits = books.limits;
-        let (work, captured_at) = (&mut self.work, frame.captured_at);
+        let (works, captured_at) = (&mut self.works, frame.captured_at);
         let mut shared = Shared { limits: &limits, ahead };
         let arrival = self.session.handle(now, captured_at, sender, segment, &mut shared, &mut |happening| {
-            if let Some(work) = work {
-                work.note(happening, now, captured_at, books);
-            }
+            note(works, happening, now, captured_at, books);
         });
         match arrival {
             Arrival::InOrder => {}
@@ -100,12 +95,10 @@ impl Slot {
     /// Gives up what was waited for too long.
     pub fn handle_timeout(&mut self, now: Time, books: &mut Books, ahead: &mut Budget) {
         let limits = books.limits;
-        let (work, captured_at) = (&mut self.work, self.last_captured_at);
+        let (works, captured_at) = (&mut self.works, self.last_captured_at);
         let mut shared = Shared { limits: &limits, ahead };
         self.session.handle_timeout(now, &mut shared, &mut |happening| {
-            if let Some(work) = work {
-                work.note(happening, now, captured_at, books);
-            }
+            note(works, happening, now, captured_at, books);
         });
         self.note_end(now, books);
     }
@@ -113,12 +106,10 @@ impl Slot {
     /// Ends the session for a cause of the box's own.
     pub fn end(&mut self, now: Time, cause: Ended, books: &mut Books, ahead: &mut Budget) {
         let limits = books.limits;
-        let (work, captured_at) = (&mut self.work, self.last_captured_at);
+        let (works, captured_at) = (&mut self.works, self.last_captured_at);
         let mut shared = Shared { limits: &limits, ahead };
         self.session.end(now, cause, &mut shared, &mut |happening| {
-            if let Some(work) = work {
-                work.note(happening, now, captured_at, books);
-            }
+            note(works, happening, now, captured_at, books);
         });
         self.note_end(now, books);
     }
@@ -126,80 +117,74 @@ impl Slot {
     fn note_end(&mut self, now: Time, books: &mut Books) {
         if self.session.ended().is_some() {
             let moment = Moment { captured_at: self.last_captured_at, now };
-            if let Some(work) = &mut self.work {
-                work.exchanges.end(moment, books);
-            }
+            self.works.iter_mut().for_each(|work| work.exchanges.end(moment, books));
         }
     }
 
-    /// Stops the replay, for `cause`.
+    /// Stops the replays, for `cause`.
     pub fn bar<O: Copy>(&mut self, cause: NotReplayed, means: &mut Means<'_, O>) {
-        if let Some(work) = &mut self.work {
+        for work in &mut self.works {
             work.exchanges.bar(cause, means.books);
             work.replay.stop(means);
         }
     }
 
-    /// Lets the replay do what it can. Whether the session has just come to its end.
-    pub fn advance<O: Copy>(&mut self, owner: O, means: &mut Means<'_, O>) -> bool {
-        let Some(work) = &mut self.work else { return false };
-        work.exchanges.decide_in_time(means.now, means.books);
-        work.replay.advance(owner, &mut work.exchanges, means);
-        work.exchanges.judge(means.books, compare);
-        let Some(cause) = self.session.ended() else { return false };
-        if !work.replay.is_done() || !work.exchanges.is_settled() {
-            return false;
-        }
-        means.books.ledger.sessions.live -= 1;
-        means.books.ledger.sessions.ended.count(cause);
-        work.exchanges.give_back(means.books);
-        self.work = None;
-        self.forgotten_at = means.now + AFTERLIFE;
-        true
-    }
-
-    /// Its connection, if it has one.
-    pub fn connection(&self) -> Option<ConnectionId> {
-        self.work.as_ref()?.replay.connection()
-    }
-
-    /// Accounts for a session in whose state nothing can be trusted after a fault. Its connection, if it has one.
-    pub fn write_off(&mut self, books: &mut Books, ahead: &mut Budget) -> Option<ConnectionId> {
-        ahead.exchange(self.session.held_bytes(), 0);
-        let work = self.work.take()?;
-        work.exchanges.write_off(books);
+    /// The session's replays, where it has come to its end with the last of them.
+    pub fn conclude(&mut self, now: Time, books: &mut Books) -> Vec<Work> {
+        let cause = self.session.ended().filter(|_| !self.works.is_empty() && self.works.iter().all(Work::is_over));
+        let Some(cause) = cause else { return Vec::new() };
         books.ledger.sessions.live -= 1;
-        books.ledger.sessions.ended.count(Ended::Fault);
-        work.replay.connection()
+        books.ledger.sessions.ended.count(cause);
+        self.forgotten_at = now + AFTERLIFE;
+        self.works.iter_mut().for_each(|work| work.exchanges.give_back(books));
+        core::mem::take(&mut self.works)
+    }
+
+    /// The connections of its replays.
+    pub fn connections(&self) -> impl Iterator<Item = ConnectionId> + '_ {
+        self.works.iter().filter_map(Work::connection)
+    }
+
+    /// Accounts for a session in whose state nothing can be trusted after a fault. Its replays.
+    pub fn write_off(mut self, books: &mut Books, ahead: &mut Budget) -> Vec<Work> {
+        ahead.exchange(self.session.held_bytes(), 0);
+        if !self.works.is_empty() {
+            books.ledger.sessions.live -= 1;
+            books.ledger.sessions.ended.count(Ended::Fault);
+        }
+        core::mem::take(&mut self.works)
     }
 
     /// When the slot has something to do though nothing arrived.
     pub fn deadline(&self, now: Time, books: &Books) -> Time {
-        let replay = self.work.as_ref().and_then(|work| work.replay.wake_at());
-        let session = self.session.deadline(&books.limits);
-        let opening = self.work.as_ref().and_then(|work| work.exchanges.undecided_until(books));
-        let next = [replay, session, opening].into_iter().flatten().min().unwrap_or(Time::MAX);
+        let replays = self.works.iter().filter_map(|work| work.deadline(books)).min();
+        let next = [replays, self.session.deadline(&books.limits)].into_iter().flatten().min().unwrap_or(Time::MAX);
         next.min(self.forgotten_at).min(now + NAP_MAX)
     }
 
-    /// Its part of the backlog.
-    pub fn owed(&self, limits: &Limits) -> Share {
-        self.work.as_ref().map_or(Share::default(), |work| Share::of(&work.exchanges, limits))
+    /// Its replays that are not forgotten.
+    pub fn replays(&self) -> usize {
+        self.works.len()
     }
 
-    /// Its requests and answers, as long as there is work left.
-    pub fn exchanges(&self) -> Option<&Exchanges> {
-        self.work.as_ref().map(|work| &work.exchanges)
+    /// One of its replays.
+    pub fn work_mut(&mut self, index: usize) -> Option<&mut Work> {
+        self.works.get_mut(index)
+    }
+
+    /// The requests and answers of its replays, as long as there is work left.
+    pub fn exchanges(&self) -> impl Iterator<Item = &Exchanges> {
+        self.works.iter().map(|work| &work.exchanges)
     }
 
     /// Whether it can be forgotten.
     pub fn is_over(&self, now: Time) -> bool {
-        self.work.is_none() && self.forgotten_at <= now
+        self.works.is_empty() && self.forgotten_at <= now
     }
 
     /// Whether nothing is left to do for it.
     pub fn is_ended(&self) -> bool {
-        self.work.is_none()
+        self.works.is_empty()
     }
 
     /// Whether `segment` begins another session on the same flow.
@@ -216,7 +201,7 @@ impl Slot {
 
     /// What a session before this one on the same flow left unsaid may be taken for this one's.
     pub fn doubt(&mut self) {
-        if let Some(work) = &mut self.work {
+        for work in &mut self.works {
             work.exchanges.doubt();
         }
     }
@@ -225,15 +210,53 @@ impl Slot {
     pub fn client_isn(&self) -> Option<u32> {
         self.session.client_isn()
     }
+}
 
-    /// What a rehearsal's target plays by.
-    pub fn performance(&mut self) -> Option<(&mut Stage, &mut Exchanges)> {
-        let work = self.work.as_mut()?;
-        Some((&mut self.stage, &mut work.exchanges))
+/// Tells every replay of a session what happened to it.
+fn note(works: &mut [Work], happening: Happening<'_>, now: Time, captured_at: Time, books: &mut Books) {
+    if let Happening::Stream(Delivery { piece: Piece::Gap(len), .. }) = happening
+        && !works.is_empty()
+    {
+        books.ledger.sessions.gaps += 1;
+        books.ledger.sessions.gap_bytes += len;
+    }
+    for work in works {
+        work.note(happening, now, captured_at, books);
     }
 }
 
 impl Work {
+    /// A replay that has not begun.
+    pub fn new(exchanges: Exchanges, replay: Replay) -> Self {
+        Self { share: Share::default(), stage: Stage::default(), exchanges, replay }
+    }
+
+    /// Does everything that can be done now.
+    pub fn advance<O: Copy>(&mut self, owner: O, means: &mut Means<'_, O>) {
+        self.exchanges.decide_in_time(means.now, means.books);
+        self.replay.advance(owner, &mut self.exchanges, means);
+        self.exchanges.judge(means.books, compare);
+    }
+
+    /// Whether nothing more will come of it, once the session has ended.
+    fn is_over(&self) -> bool {
+        self.replay.is_done() && self.exchanges.is_settled()
+    }
+
+    fn deadline(&self, books: &Books) -> Option<Time> {
+        [self.replay.wake_at(), self.exchanges.undecided_until(books)].into_iter().flatten().min()
+    }
+
+    /// Its part of the backlog.
+    pub fn owed(&self, limits: &Limits) -> Share {
+        Share::of(&self.exchanges, limits)
+    }
+
+    /// The connection in use.
+    pub fn connection(&self) -> Option<ConnectionId> {
+        self.replay.connection()
+    }
+
     fn note(&mut self, happening: Happening<'_>, now: Time, captured_at: Time, books: &mut Books) {
         match happening {
             Happening::Open => {
@@ -250,10 +273,6 @@ impl Work {
 
     fn note_piece(&mut self, delivery: Delivery<'_>, now: Time, books: &mut Books) {
         let moment = Moment { captured_at: delivery.captured_at, now };
-        if let Piece::Gap(len) = delivery.piece {
-            books.ledger.sessions.gaps += 1;
-            books.ledger.sessions.gap_bytes += len;
-        }
         match (delivery.side, delivery.piece) {
             (Side::Client, Piece::Bytes(bytes)) => self.exchanges.client_bytes(bytes, moment, books),
             (Side::Client, Piece::Gap(len)) => self.exchanges.client_gap(len, moment, books),

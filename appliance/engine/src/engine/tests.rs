@@ -1,7 +1,7 @@
 //! What cannot be seen from outside: that one session's fault stays in that session.
 
 use super::*;
-use crate::config::{Addressing, FarEnd, Origin, Pacing, Protocol, Speed};
+use crate::config::{Addressing, FarEnd, MirrorTo, Origin, Pacing, Protocol, Speed};
 use crate::limits::Limits;
 use crate::message::{LinkType, Outcome};
 use core::time::Duration;
@@ -16,6 +16,8 @@ fn engine() -> Engine {
         protocol: Protocol::Auto,
         pacing: Pacing::Turns,
         sample: 10_000,
+        copies: 1,
+        mirror_to: MirrorTo::One,
     };
     let config = Config {
         services: vec![service],

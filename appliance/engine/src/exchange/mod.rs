@@ -39,6 +39,10 @@ pub struct Identity {
     pub session: u64,
     /// Index of the service.
     pub service: usize,
+    /// Index of the target among the service's.
+    pub target: u16,
+    /// Number of the copy among those for this target.
+    pub copy: u16,
     /// The real client.
     pub client: Endpoint,
     /// The production server.
@@ -483,6 +487,8 @@ fn record(id: u64, identity: Identity, exchange: &Exchange, outcome: Outcome) ->
         session: identity.session,
         exchange: id,
         service: identity.service,
+        target: identity.target,
+        copy: identity.copy,
         client: identity.client.into(),
         origin: identity.origin.into(),
         captured_at: exchange.captured_at,

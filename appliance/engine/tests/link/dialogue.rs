@@ -17,7 +17,7 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
-use tapcopy_engine::config::{Addressing, Config, FarEnd, Pacing, PoolRange, Protocol, Service, Speed};
+use tapcopy_engine::config::{Addressing, Config, FarEnd, MirrorTo, Pacing, PoolRange, Protocol, Service, Speed};
 use tapcopy_engine::link::{Inbound, Link, TransmitQueue};
 use tapcopy_engine::local::Locals;
 use tapcopy_engine::{Limits, Time};
@@ -40,6 +40,8 @@ pub fn config(gateway: Option<&str>, targets: &[&str]) -> Config {
             protocol: Protocol::Auto,
             pacing: Pacing::Turns,
             sample: 10_000,
+            copies: 1,
+            mirror_to: MirrorTo::One,
         }],
         addressing: Addressing {
             pool: vec![range("10.0.0.100", "10.0.0.109", 24), range("fd00::100", "fd00::10f", 64)],

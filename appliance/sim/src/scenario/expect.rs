@@ -72,7 +72,7 @@ fn usual(outcome: &Outcome) -> Vec<Expectation> {
 
 fn ordered(outcome: &Outcome) -> Vec<&Record> {
     let mut records: Vec<&Record> = outcome.records.iter().collect();
-    records.sort_by_key(|record| (record.session, record.exchange));
+    records.sort_by_key(|record| (record.session, record.copy, record.exchange));
     records
 }
 

@@ -106,6 +106,8 @@ pub struct Settings {
     pub protocol: Protocol,
     /// When the engine releases requests.
     pub pacing: Pacing,
+    /// How often the engine replays each session.
+    pub copies: u16,
     /// IPv6 instead of IPv4.
     pub ipv6: bool,
     /// Whether the engine is told to finish; otherwise its own time limits end the run.
@@ -120,6 +122,7 @@ impl Default for Settings {
             limits: Limits::default(),
             protocol: Protocol::Auto,
             pacing: Pacing::Turns,
+            copies: 1,
             ipv6: false,
             finish: true,
             settle: Duration::from_secs(5),
@@ -174,6 +177,7 @@ fn parse_setting(settings: &mut Settings, words: &[&str]) -> Result<(), String> 
         }
         ["pacing", "turns"] => settings.pacing = Pacing::Turns,
         ["pacing", "immediate"] => settings.pacing = Pacing::Immediate,
+        ["copies", count] => settings.copies = number(count)?,
         ["ipv6"] => settings.ipv6 = true,
         ["finish", "off"] => settings.finish = false,
         ["settle", time] => settings.settle = duration(time)?,

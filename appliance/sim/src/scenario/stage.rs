@@ -13,7 +13,7 @@ use crate::topology::address;
 use crate::truth::Truth;
 use core::net::SocketAddr;
 use core::time::Duration;
-use tapcopy_engine::config::{Addressing, Config, FarEnd, Origin, PoolRange, Service, Speed};
+use tapcopy_engine::config::{Addressing, Config, FarEnd, MirrorTo, Origin, PoolRange, Service, Speed};
 use tapcopy_engine::message::LinkType;
 use tapcopy_engine::{Command, Input, MirrorFrame, Time};
 
@@ -79,6 +79,8 @@ fn config(scenario: &Scenario) -> Config {
         protocol: settings.protocol,
         pacing: settings.pacing,
         sample: 10_000,
+        copies: settings.copies,
+        mirror_to: MirrorTo::One,
     };
     let (first, last) = (address(settings.ipv6, 20, 100), address(settings.ipv6, 20, 110));
     Config {

@@ -2,16 +2,23 @@
 
 use super::{ConnectionTruth, Read, Truth};
 use crate::plan::Plan;
+use tapcopy_engine::config::MirrorTo;
 
 impl Truth {
-    /// The target, and the connection, that a request must come on.
-    pub(super) fn check_way(&mut self, plan: &Plan, connection: usize, request: usize) {
+    /// The targets that a request may come to.
+    pub(super) fn check_service(&mut self, plan: &Plan, connection: usize, request: usize) {
         let session = &plan.sessions[plan.requests[request].session];
         let target = self.connections[connection].target;
         if plan.topology.targets[target].service != session.service {
             let details = format!("request {request} of service {} reached target {target}", session.service);
             self.violate("a request reaches a target of its own service", details);
         }
+    }
+
+    /// The target, and the connection, that a request of a session with one replay must come on.
+    pub(super) fn check_way(&mut self, plan: &Plan, connection: usize, request: usize) {
+        let session = &plan.sessions[plan.requests[request].session];
+        let target = self.connections[connection].target;
         let earlier = session.requests.clone().flat_map(|other| &self.requests[other].reads);
         let Some(before) = earlier.map(|read| read.connection).filter(|other| *other != connection).max() else {
             return;
@@ -54,6 +61,32 @@ impl Truth {
                 read.connection
             );
             self.violate("no request arrives twice, but a safe one after a close without an answer byte", details);
+        }
+    }
+
+    /// Which copy of a session a connection carries cannot be told from outside. So each connection's order is checked, and
+    /// how often each target reads a request.
+    pub(super) fn check_copies(&mut self, plan: &Plan, connection: usize, request: usize) {
+        let target = self.connections[connection].target;
+        let session = &plan.sessions[plan.requests[request].session];
+        let may_be_again = |connection: usize, answer_bytes: usize| {
+            let carried = &self.connections[connection];
+            let unanswered = carried.closed_by_target && (answer_bytes == 0 || carried.reset_by_target);
+            plan.requests[request].safe && (unanswered || self.has_swallowed_before(plan, connection, request))
+        };
+        let reads = &self.requests[request].reads;
+        let again = reads.iter().filter(|read| may_be_again(read.connection, read.answer_bytes)).count();
+        let again = again + usize::from(may_be_again(connection, 0));
+        let there = reads.iter().filter(|read| self.connections[read.connection].target == target).count();
+        let is_elsewhere = plan.topology.mirror_to == MirrorTo::One && there < reads.len();
+        let is_early = (request..session.requests.end)
+            .any(|later| self.requests[later].reads.iter().any(|read| read.connection == connection));
+        if is_early {
+            let details = format!("request {request} on connection {connection}, after itself or a later one");
+            self.violate("requests of a session arrive in order", details);
+        } else if is_elsewhere || there >= usize::from(plan.topology.copies) + again {
+            let details = format!("request {request} arrived {there} times at target {target}, and again: {reads:?}");
+            self.violate("a target gets as many copies as were asked for", details);
         }
     }
 

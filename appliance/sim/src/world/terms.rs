@@ -121,6 +121,8 @@ pub(super) fn config(plan: &Plan, faults: &Faults) -> Config {
             protocol: service.protocol,
             pacing: service.pacing,
             sample: topology.sample,
+            copies: topology.copies,
+            mirror_to: topology.mirror_to,
         }
     };
     Config {
