@@ -51,7 +51,7 @@ impl<'a> Parts<'a> {
 
     fn answer(self, piece: usize, books: &mut Books) -> Answer {
         let mut answer = Answer::default();
-        answer.set_head(self.head, books);
+        answer.push_head(self.head, books);
         self.body.chunks(piece).for_each(|body| answer.push_body(body, books));
         answer
     }

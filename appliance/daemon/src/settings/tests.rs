@@ -292,7 +292,7 @@ fn choices() {
         "\"auto\"",
         "'gopher'",
         &[
-            "service[0].protocol: `gopher` is not known in this version; use one of auto, http, memcached, redis, postgresql, mysql, tls, raw",
+            "service[0].protocol: `gopher` is not known in this version; use one of auto, http, memcached, redis, postgresql, mysql, http2, tls, raw",
         ],
     );
     check_line("\"turns\"", "'fast'", &["service[0].pacing: `fast` is not known"]);

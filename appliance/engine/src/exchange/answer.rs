@@ -53,13 +53,15 @@ impl Answer {
         }
     }
 
-    /// Takes the head.
-    pub fn set_head(&mut self, head: &[u8], books: &mut Books) {
+    /// Takes the head, or the trailers behind the content, which add to it.
+    pub fn push_head(&mut self, head: &[u8], books: &mut Books) {
         if self.is_discarded {
             return;
         }
         let before = self.kept();
-        self.head = head.to_vec();
+        let end = self.head.strip_suffix(b"\r\n").map_or(0, <[u8]>::len);
+        self.head.truncate(end);
+        self.head.extend_from_slice(head);
         books.bodies.exchange(before, self.kept());
     }
 

@@ -37,6 +37,10 @@ impl Exchanges {
     fn cut_requests(&mut self, mut bytes: &[u8], moment: Moment, books: &mut Books) {
         while !bytes.is_empty() {
             if !self.request_open {
+                if let Some(taken) = self.take_aside(bytes, moment, books) {
+                    bytes = &bytes[taken..];
+                    continue;
+                }
                 self.begin_request(moment, books);
             }
             let Framing::Framed(framer) = &mut self.framing else { return };
@@ -52,6 +56,10 @@ impl Exchanges {
             if let Some(expect) = expect {
                 self.set_expect(expect);
             }
+            if is_head && self.is_interleaved() && !self.dropping {
+                // What the client says next may depend on the answer.
+                self.outbox.stream();
+            }
             if boundary != Boundary::Inside {
                 self.finish_request(books);
             }
@@ -64,6 +72,50 @@ impl Exchanges {
             }
             bytes = rest;
         }
+    }
+
+    /// Takes bytes that begin no request; how many.
+    fn take_aside(&mut self, bytes: &[u8], moment: Moment, books: &mut Books) -> Option<usize> {
+        let Framing::Framed(framer) = &mut self.framing else { return None };
+        let step = framer.aside(bytes)?;
+        let (consumed, ends) = (step.consumed, step.boundary != Boundary::Inside);
+        let cancelled = framer.cancelled().filter(|_| ends).and_then(|kind| self.find(kind));
+        if self.outbox.len() + consumed > books.limits.outbox_bytes || books.outboxes.is_over() {
+            self.bar(NotReplayed::Limit, books);
+        }
+        if !self.is_barred() {
+            if !core::mem::replace(&mut self.aside_open, true) {
+                let gate = self.gate(self.origin_at, moment);
+                // Credit and settings are not held back until answers have come: the answers may wait for them.
+                self.outbox.begin(None, Gate { answered: 0, ..gate }, false);
+            }
+            self.outbox.push(&bytes[..consumed], books.limits.request_held_bytes, &mut books.outboxes);
+        }
+        self.client_last_at = self.client_last_at.max(moment.captured_at);
+        if let Some(id) = cancelled {
+            self.cancel(id, moment);
+        }
+        if ends {
+            self.finish_aside();
+        }
+        Some(consumed)
+    }
+
+    fn finish_aside(&mut self) {
+        if core::mem::take(&mut self.aside_open) && !self.is_barred() {
+            self.outbox.finish();
+        }
+    }
+
+    /// The client gives up exchange `id`.
+    fn cancel(&mut self, id: u64, moment: Moment) {
+        if self.aside_open {
+            self.outbox.cancel(id);
+        }
+        if let Some(exchange) = self.get_mut(id) {
+            exchange.origin.break_off(Incomparable::OriginIncomplete);
+        }
+        self.finish_answer(id, moment.now);
     }
 
     /// The exchange begun last, unless it is forgotten already.
@@ -101,6 +153,7 @@ impl Exchanges {
 
     fn begin_request(&mut self, moment: Moment, books: &mut Books) {
         let id = self.next_id();
+        self.finish_aside();
         let turns = matches!(self.framing, Framing::Turns);
         if self.answers == Step::Out && !self.origin_closed {
             self.restart_answers(id);
@@ -137,16 +190,16 @@ impl Exchanges {
                 self.dropping = true;
                 self.lose(id, cause, books);
             }
-            None => self.outbox.begin(id, gate, turns),
+            None => self.outbox.begin(Some(id), gate, turns),
         }
     }
 
-    /// Beyond the bound on exchanges not even the order of answers can be kept, and turns bear no hole: the replay ends for
-    /// good.
+    /// Beyond the bound on exchanges not even the order of answers can be kept, and neither turns nor interleaved answers bear a
+    /// hole: the replay ends for good.
     fn reached_bound(&mut self, books: &Books) -> Option<NotReplayed> {
         let full = self.queue.len() > books.limits.exchanges;
         let reached = full || books.outboxes.is_over();
-        if full || (reached && matches!(self.framing, Framing::Turns)) {
+        if full || (reached && self.is_one_piece()) {
             self.barred = Some(NotReplayed::Limit);
         }
         reached.then_some(NotReplayed::Limit)
@@ -160,7 +213,8 @@ impl Exchanges {
         let since_client = at.since(self.client_last_at);
         let spoke_since = self.origin_last_at.is_none_or(|answered_at| answered_at < self.client_last_at);
         let think = Think { since_answer, since_client: spoke_since.then_some(since_client) };
-        Gate { after, think, seen_at: moment.now }
+        let answered = if self.is_interleaved() { self.origin_done } else { 0 };
+        Gate { after, answered, think, seen_at: moment.now }
     }
 
     fn take_request_bytes(&mut self, bytes: &[u8], moment: Moment, books: &mut Books) {
@@ -205,7 +259,7 @@ impl Exchanges {
         if self.outbox.cancel_last(&mut books.outboxes) {
             self.cut = Some(cause);
         }
-        if matches!(self.framing, Framing::Turns) {
+        if self.is_one_piece() {
             self.barred.get_or_insert(cause);
         }
         self.lose(self.next_id() - 1, cause, books);
@@ -214,6 +268,9 @@ impl Exchanges {
     /// Request bytes were lost by the mirror.
     pub fn client_gap(&mut self, len: u64, moment: Moment, books: &mut Books) {
         self.drop_request(NotReplayed::MirrorGap, books);
+        if core::mem::take(&mut self.aside_open) {
+            self.bar(NotReplayed::MirrorGap, books);
+        }
         match &mut self.framing {
             Framing::Undecided(opening) => {
                 self.greeting.origin += opening.server_len();
@@ -257,6 +314,7 @@ impl Exchanges {
     /// The client's stream ends; whether it ends within a turn.
     fn close_request(&mut self, books: &mut Books) -> bool {
         self.end_opening(books);
+        self.finish_aside();
         let open = self.request_open;
         if let Framing::Framed(framer) = &self.framing
             && open

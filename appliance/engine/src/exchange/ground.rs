@@ -55,7 +55,8 @@ impl Ground {
 impl Exchanges {
     /// Whether the next unit may go on this connection. One that may not is dropped, or the connection given up for it.
     pub fn admit(&mut self, books: &mut Books) -> bool {
-        let Some(id) = self.outbox.next_unit().map(|unit| unit.exchange) else { return false };
+        let Some(unit) = self.outbox.next_unit() else { return false };
+        let Some(id) = unit.exchange else { return true };
         let expect = self.get(id).map(|exchange| exchange.expect).unwrap_or_default();
         let broken = if expect.bound { self.ground.broken_below(id) } else { self.ground.mend_below(id) };
         match broken {
@@ -79,10 +80,7 @@ impl Exchanges {
 
     /// Drops the next unit; that none is left to send.
     fn drop_unit(&mut self, cause: NotReplayed, books: &mut Books) -> bool {
-        if let Some((id, whole)) = self.outbox.drop_next(&mut books.outboxes) {
-            self.dropping |= !whole;
-            self.lose(id, cause, books);
-        }
+        self.drop_next(cause, books);
         false
     }
 

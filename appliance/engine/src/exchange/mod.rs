@@ -179,6 +179,9 @@ pub struct Exchanges {
     begun: u64,
     /// The first exchange that is not done on the target's side.
     target_at: u64,
+    /// Exchanges to which the origin says no more, and those that are done on the target's side.
+    origin_done: u64,
+    target_done: u64,
     /// First exchange that is a turn.
     turns_from: u64,
     /// The target let a turn's time limit pass and has said nothing since.
@@ -189,6 +192,8 @@ pub struct Exchanges {
     answers: Step,
     /// A request has begun and is not whole.
     request_open: bool,
+    /// An aside of the client has begun and is not whole.
+    aside_open: bool,
     /// The rest of the present request goes nowhere.
     dropping: bool,
     /// Nothing is replayed any more, or never was.
@@ -253,12 +258,15 @@ impl Exchanges {
             origin_at: 0,
             begun: 0,
             target_at: 0,
+            origin_done: 0,
+            target_done: 0,
             turns_from: 0,
             target_silent: false,
             turn_sent: None,
             requests: if midstream { Step::Out } else { Step::In },
             answers: if midstream { Step::Out } else { Step::In },
             request_open: false,
+            aside_open: false,
             dropping: false,
             barred,
             unproven_from: midstream.then_some(0),
@@ -330,10 +338,25 @@ impl Exchanges {
 
     /// Drops every unit that is not sent whole; the rest of a request that is still coming in is dropped with it.
     pub fn drop_waiting(&mut self, cause: NotReplayed, books: &mut Books) {
-        while let Some((id, whole)) = self.outbox.drop_next(&mut books.outboxes) {
-            self.dropping |= !whole;
-            self.lose(id, cause, books);
+        while self.drop_next(cause, books) {}
+    }
+
+    /// Drops the next unit; whether there was one.
+    fn drop_next(&mut self, cause: NotReplayed, books: &mut Books) -> bool {
+        let Some((id, whole)) = self.outbox.drop_next(&mut books.outboxes) else { return false };
+        match id {
+            Some(id) => {
+                self.dropping |= !whole;
+                if self.get(id).is_some_and(|exchange| !exchange.is_target_done()) {
+                    self.lose(id, cause, books);
+                }
+            }
+            // What follows builds on it.
+            None => {
+                self.barred.get_or_insert(cause);
+            }
         }
+        true
     }
 
     fn lose_under_way(&mut self, cause: NotReplayed, books: &mut Books) {
@@ -400,6 +423,7 @@ impl Exchanges {
         let identity = self.identity;
         let is_open = self.request_open && id + 1 == self.begun;
         let Some(exchange) = self.get_mut(id).filter(|exchange| exchange.stage != Stage::Done) else { return };
+        let was_done = exchange.is_target_done();
         exchange.stage = Stage::Done;
         exchange.origin.discard(books);
         exchange.target.discard(books);
@@ -407,6 +431,7 @@ impl Exchanges {
             true => exchange.deferred = Some(outcome),
             false => enter(record(id, identity, exchange, outcome), books),
         }
+        self.target_done += u64::from(!was_done);
         self.advance_target();
         self.outbox.forget_below(self.target_at, &mut books.outboxes);
         self.forget_settled();
@@ -445,6 +470,21 @@ impl Exchanges {
             self.queue.pop_front();
             self.front += 1;
         }
+    }
+
+    /// Whether nothing may be left out of what is sent on a connection.
+    fn is_one_piece(&self) -> bool {
+        matches!(self.framing, Framing::Turns) || self.is_interleaved()
+    }
+
+    fn is_interleaved(&self) -> bool {
+        matches!(&self.framing, Framing::Framed(framer) if framer.is_interleaved())
+    }
+
+    /// The exchange of interleaved ones that its framer knows by `kind`. The last ones are the most likely.
+    fn find(&self, kind: u64) -> Option<u64> {
+        let index = self.queue.iter().rposition(|exchange| exchange.expect.kind == kind)?;
+        Some(self.front + index as u64)
     }
 
     /// Moves on to the first exchange that is not done on the target's side.

@@ -61,8 +61,8 @@ impl Exchanges {
     fn cut_answers(&mut self, mut bytes: &[u8], moment: Moment, books: &mut Books) {
         let mut is_behind_end = false;
         while (is_behind_end || !bytes.is_empty()) && self.answers == Step::In {
-            let id = self.origin_at;
-            let is_last = id + 1 == self.next_id();
+            let id = self.answered_by(bytes);
+            let is_last = self.next_id().checked_sub(1) == Some(id);
             let Framing::Framed(framer) = &mut self.framing else { return };
             let due = id.checked_sub(self.front).and_then(|index| self.queue.get_mut(index as usize));
             let Some(exchange) = due else {
@@ -89,7 +89,7 @@ impl Exchanges {
             match step.part {
                 Part::Framing | Part::Aside => {}
                 Part::Head(head) => {
-                    exchange.origin.set_head(head, books);
+                    exchange.origin.push_head(head, books);
                     if self.request_open && is_last {
                         self.outbox.stream();
                     }
@@ -100,7 +100,7 @@ impl Exchanges {
             bytes = &bytes[step.consumed..];
             is_behind_end = boundary != Boundary::Inside;
             if is_behind_end {
-                self.finish_answer(moment.now);
+                self.finish_answer(id, moment.now);
             }
             if boundary == Boundary::Tunnel || unreadable(boundary).is_some() {
                 self.leave_protocol(id, boundary, books);
@@ -109,6 +109,18 @@ impl Exchanges {
                     self.take_origin_turn(bytes, moment, books)
                 };
             }
+        }
+    }
+
+    /// The exchange to whose answer the next of these bytes belong; none has this number where they belong to none.
+    fn answered_by(&self, bytes: &[u8]) -> u64 {
+        match &self.framing {
+            Framing::Framed(framer) if framer.is_interleaved() => {
+                let id = framer.whose(bytes).and_then(|kind| self.find(kind));
+                id.filter(|id| self.get(*id).is_some_and(|exchange| exchange.origin_done_at.is_none()))
+                    .unwrap_or(u64::MAX)
+            }
+            _ => self.origin_at,
         }
     }
 
@@ -137,25 +149,26 @@ impl Exchanges {
         }
     }
 
-    fn finish_answer(&mut self, now: Time) {
-        let id = self.origin_at;
+    pub(super) fn finish_answer(&mut self, id: u64, now: Time) {
         if let Some(exchange) = self.get_mut(id) {
-            exchange.origin_done_at = Some(now);
+            let was_done = exchange.origin_done_at.replace(now).is_some();
             if !exchange.origin.is_final() {
                 exchange.origin.progress = Progress::Whole;
             }
+            self.origin_done += u64::from(!was_done);
         }
-        self.origin_at += 1;
+        self.origin_at += u64::from(self.origin_at == id);
         self.pass_silent();
         self.forget_settled();
     }
 
-    /// Passes over whole requests that nothing answers.
+    /// Passes over whole requests that nothing answers, and those that were answered out of turn.
     pub(super) fn pass_silent(&mut self) {
         let end = self.next_id() - u64::from(self.request_open);
         while self.origin_at < end && self.answers == Step::In {
             let id = self.origin_at;
-            let Some(exchange) = self.get_mut(id).filter(|exchange| exchange.expect.silent) else { return };
+            let passes = |exchange: &&mut Exchange| exchange.expect.silent || exchange.origin_done_at.is_some();
+            let Some(exchange) = self.get_mut(id).filter(passes) else { return };
             if !exchange.origin.is_final() {
                 exchange.origin.progress = Progress::Whole;
             }
@@ -216,7 +229,7 @@ impl Exchanges {
         match self.framing {
             Framing::Undecided(..) => self.greeting.origin += len,
             Framing::Turns => self.miss_origin_turn(len, cause, moment, books),
-            Framing::Framed(_) if self.answers == Step::In => self.miss_answer(len, cause, moment),
+            Framing::Framed(_) if self.answers == Step::In => self.miss_answer(len, cause, moment, books),
             Framing::Framed(_) => {}
         }
     }
@@ -240,18 +253,24 @@ impl Exchanges {
     }
 
     /// A hole within content of known length breaks one answer; any other, all that are due.
-    fn miss_answer(&mut self, len: u64, cause: Incomparable, moment: Moment) {
-        let id = self.origin_at;
+    fn miss_answer(&mut self, len: u64, cause: Incomparable, moment: Moment, books: &mut Books) {
+        let id = self.answered_by(&[]);
         let index = id.saturating_sub(self.front) as usize;
         let Framing::Framed(framer) = &mut self.framing else { return };
         let in_step = self.queue.get_mut(index).filter(|exchange| framer.answer_gap(exchange.expect, len));
-        let Some(exchange) = in_step else { return self.lose_answers(cause, moment.now) };
+        let Some(exchange) = in_step else {
+            self.lose_answers(cause, moment.now);
+            if self.is_interleaved() {
+                self.bar(NotReplayed::MirrorGap, books);
+            }
+            return;
+        };
         exchange.origin.break_off(cause);
         if let Some(score) = self.score.as_mut().filter(|_| exchange.may_be_played()) {
             score.fill(Some(id), len);
         }
         if framer.answer(exchange.expect, &[]).is_ok_and(|step| step.boundary != Boundary::Inside) {
-            self.finish_answer(moment.now);
+            self.finish_answer(id, moment.now);
         }
     }
 
@@ -265,7 +284,7 @@ impl Exchanges {
             let index = self.origin_at.saturating_sub(self.front) as usize;
             let expect = self.queue.get(index).map(|exchange| exchange.expect);
             if expect.is_some_and(|expect| framer.answer_at_close(expect) == AtClose::Ends) {
-                self.finish_answer(now);
+                self.finish_answer(self.origin_at, now);
             }
         }
         self.origin_gone(now);

@@ -22,17 +22,21 @@ pub struct Think {
 pub struct Gate {
     /// Every exchange below this number must be settled on the target's side.
     pub after: u64,
+    /// Of interleaved answers: as many exchanges, whichever, must be settled on the target's side.
+    pub answered: u64,
     /// The client's think time.
     pub think: Think,
     /// When the box saw it, in the replay's clock: how far behind production the replay is.
     pub seen_at: Time,
 }
 
-/// One request or turn.
+/// One request or turn, or an aside of the client.
 #[derive(Debug)]
 pub struct Unit {
-    /// Number of its exchange.
-    pub exchange: u64,
+    /// Number of its exchange; an aside has none.
+    pub exchange: Option<u64>,
+    /// The exchange that the client gives up with this aside.
+    pub cancels: Option<u64>,
     /// When it may be released.
     pub gate: Gate,
     /// Where it begins in the stream of all bytes that ever were in the outbox.
@@ -71,9 +75,9 @@ impl Outbox {
         self.base + self.bytes.len() as u64
     }
 
-    /// Begins a unit.
-    pub fn begin(&mut self, exchange: u64, gate: Gate, streamed: bool) {
-        self.units.push_back(Unit { exchange, gate, start: self.end(), end: None, streamed });
+    /// Begins a unit; an aside has no exchange.
+    pub fn begin(&mut self, exchange: Option<u64>, gate: Gate, streamed: bool) {
+        self.units.push_back(Unit { exchange, cancels: None, gate, start: self.end(), end: None, streamed });
     }
 
     /// Adds bytes to the last unit, from where on it is streamed if it is longer than `held`.
@@ -98,6 +102,13 @@ impl Outbox {
         let end = self.end();
         if let Some(unit) = self.units.back_mut() {
             unit.end.get_or_insert(end);
+        }
+    }
+
+    /// The last unit, an aside, gives up this exchange.
+    pub fn cancel(&mut self, exchange: u64) {
+        if let Some(unit) = self.units.back_mut() {
+            unit.cancels = Some(exchange);
         }
     }
 
@@ -156,8 +167,13 @@ impl Outbox {
             }
         }
         let whole = unit.end == Some(self.sent);
-        self.sent_units += usize::from(whole);
-        if streamed {
+        let is_aside = unit.exchange.is_none();
+        match whole {
+            // Nothing is kept for an aside: what it belongs to cannot be sent again.
+            true if is_aside => drop(self.units.remove(self.sent_units)),
+            _ => self.sent_units += usize::from(whole),
+        }
+        if streamed || (whole && is_aside) {
             self.release_to(self.sent, budget);
         }
         whole
@@ -165,7 +181,8 @@ impl Outbox {
 
     /// Forgets the units of exchanges below `exchange`: the target has begun to answer them, or never will.
     pub fn forget_below(&mut self, exchange: u64, budget: &mut Budget) {
-        while self.sent_units > 0 && self.units.front().is_some_and(|unit| unit.exchange < exchange) {
+        while self.sent_units > 0 && self.units.front().is_some_and(|unit| unit.exchange.is_none_or(|id| id < exchange))
+        {
             self.units.pop_front();
             self.sent_units -= 1;
         }
@@ -186,14 +203,14 @@ impl Outbox {
     /// The connection is gone: goes back to the first unit from `exchange` on, where its bytes are still held. Returns
     /// the exchange at which sending goes on, or `None` where nothing can be sent again.
     pub fn rewind(&mut self, exchange: u64) -> Option<u64> {
-        let index = self.units.iter().position(|unit| unit.exchange >= exchange && unit.start >= self.base)?;
+        let index = self.units.iter().position(|unit| unit.exchange >= Some(exchange) && unit.start >= self.base)?;
         self.sent_units = self.sent_units.min(index);
         self.sent = self.sent.min(self.units[index].start);
-        Some(self.units[index].exchange)
+        self.units[index].exchange
     }
 
     /// Takes the first unsent unit out, with its bytes. Its exchange, and whether it was whole.
-    pub fn drop_next(&mut self, budget: &mut Budget) -> Option<(u64, bool)> {
+    pub fn drop_next(&mut self, budget: &mut Budget) -> Option<(Option<u64>, bool)> {
         let unit = self.units.remove(self.sent_units)?;
         let end = unit.end.unwrap_or(self.end());
         let (from, to) = ((unit.start.max(self.base) - self.base) as usize, (end - self.base) as usize);

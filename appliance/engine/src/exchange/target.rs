@@ -48,7 +48,9 @@ impl Exchanges {
 
     /// Sends bytes of the next unit through `write`, which says how many it took. Whether anything came of it.
     pub fn send(&mut self, now: Time, books: &mut Books, mut write: impl FnMut(&[u8]) -> usize) -> bool {
-        let Some(id) = self.outbox.next_unit().map(|unit| unit.exchange) else { return false };
+        let Some((id, cancels)) = self.outbox.next_unit().map(|unit| (unit.exchange, unit.cancels)) else {
+            return false;
+        };
         let before = self.sent_on_connection;
         let sent = &mut self.sent_on_connection;
         let whole = self.outbox.send(&mut books.outboxes, |bytes| {
@@ -57,8 +59,10 @@ impl Exchanges {
             taken
         });
         let moved = self.sent_on_connection > before;
-        if moved || whole {
-            self.note_sending(id, whole, now, books);
+        match (id, cancels) {
+            (Some(id), _) if moved || whole => self.note_sending(id, whole, now, books),
+            (None, Some(cancelled)) if whole => self.abort(cancelled, books),
+            _ => {}
         }
         moved || whole
     }
@@ -148,7 +152,7 @@ impl Exchanges {
 
     /// One step of what the target says; `None` where it makes no sense here.
     fn target_step(&mut self, bytes: &[u8], now: Time, books: &mut Books) -> Option<(usize, Boundary)> {
-        let id = self.target_at;
+        let id = self.answered_at_target(bytes, books);
         let is_due = self.get(id).is_some_and(Exchange::is_under_way);
         let framer = self.target_framer(books)?;
         if !is_due {
@@ -170,7 +174,7 @@ impl Exchanges {
         exchange.target.touch(now, step.consumed);
         match step.part {
             Part::Framing | Part::Aside => {}
-            Part::Head(head) => exchange.target.set_head(head, books),
+            Part::Head(head) => exchange.target.push_head(head, books),
             Part::Body(body) => exchange.target.push_body(body, books),
         }
         let (consumed, boundary) = (step.consumed, step.boundary);
@@ -180,6 +184,15 @@ impl Exchanges {
             self.check_upgrade(id, boundary, books);
         }
         Some((consumed, boundary))
+    }
+
+    /// The exchange to whose answer the target's next bytes belong; none has this number where they belong to none.
+    fn answered_at_target(&mut self, bytes: &[u8], books: &Books) -> u64 {
+        let whose = match self.target_framer(books) {
+            Some(framer) if framer.is_interleaved() => framer.whose(bytes),
+            _ => return self.target_at,
+        };
+        whose.and_then(|kind| self.find(kind)).unwrap_or(u64::MAX)
     }
 
     /// Where the origin switched protocols and the target does not, what follows cannot be replayed.
@@ -199,6 +212,7 @@ impl Exchanges {
             exchange.target.progress = Progress::Whole;
             exchange.stage = Stage::Answered;
         }
+        self.target_done += 1;
         self.answered_on_connection += 1;
         self.advance_target();
         self.target_moved_at = now;
@@ -223,7 +237,7 @@ impl Exchanges {
     /// Whether what waits behind `gate` may go. Without a framer, this is where a turn's answer is found to be whole.
     pub fn passage(&mut self, gate: &Gate, now: Time, books: &mut Books) -> Passage {
         let turns_from = self.turns_from_now();
-        if self.target_at < gate.after.min(turns_from) {
+        if self.target_at < gate.after.min(turns_from) || self.target_done < gate.answered {
             return Passage::Shut(None);
         }
         match gate.after.checked_sub(1).filter(|turn| *turn >= turns_from) {
@@ -244,13 +258,13 @@ impl Exchanges {
     }
 
     fn is_within_handshake(&self) -> bool {
-        let next = self.outbox.next_unit().map_or(self.target_at, |unit| unit.exchange);
+        let next = self.outbox.next_unit().and_then(|unit| unit.exchange).unwrap_or(self.target_at);
         (self.target_at..next).any(|id| self.get(id).is_some_and(|exchange| exchange.expect.handshake))
     }
 
     /// Whether what is next depends on how the target answers what went before, so that it cannot be sent at once.
     pub fn is_handshaking(&mut self, books: &Books) -> bool {
-        let next = self.outbox.next_unit().and_then(|unit| self.get(unit.exchange)).map(|exchange| exchange.expect);
+        let next = self.outbox.next_unit().and_then(|unit| self.get(unit.exchange?)).map(|exchange| exchange.expect);
         next.is_some_and(|expect| expect.handshake || expect.asked)
             || self.is_within_handshake()
             || self.target_framer(books).is_some_and(|framer| framer.awaits_greeting())
@@ -331,10 +345,13 @@ impl Exchanges {
     /// When the answer that is due, by a framer, is too late. The target is not late while the origin has not answered
     /// either.
     pub fn answer_deadline(&self, books: &Books) -> Option<Time> {
-        let exchange = self.get(self.target_at).filter(|_| self.target_at < self.turns_from_now())?;
-        let (Stage::Sent(at) | Stage::Sending(at)) = exchange.stage else { return None };
-        let since = at.max(exchange.origin_done_at?).max(self.target_moved_at);
-        Some(since + books.limits.answer_timeout)
+        let last = if self.is_interleaved() { self.next_id() } else { self.target_at + 1 };
+        let ids = self.target_at..last.min(self.turns_from_now());
+        let since = ids.filter_map(|id| self.get(id)).find_map(|exchange| match exchange.stage {
+            Stage::Sent(at) | Stage::Sending(at) => exchange.origin_done_at.map(|done_at| at.max(done_at)),
+            _ => None,
+        });
+        Some(since?.max(self.target_moved_at) + books.limits.answer_timeout)
     }
 
     /// Without a framer: ends the answer to the last turn sent where the origin has ended its own, and nothing follows that would
@@ -390,20 +407,15 @@ impl Exchanges {
             self.lose(*id, cause, books);
         }
         self.drop_begun(cause, books);
-        if turns {
+        if self.is_one_piece() {
             self.bar(cause, books);
         }
     }
 
     /// Drops a unit that was begun on a connection which is gone: its rest must not begin the next one.
     fn drop_begun(&mut self, cause: NotReplayed, books: &mut Books) {
-        if self.outbox.is_within_unit()
-            && let Some((id, whole)) = self.outbox.drop_next(&mut books.outboxes)
-        {
-            self.dropping |= !whole;
-            if self.get(id).is_some_and(|exchange| !exchange.is_target_done()) {
-                self.lose(id, cause, books);
-            }
+        if self.outbox.is_within_unit() {
+            self.drop_next(cause, books);
         }
     }
 
@@ -449,6 +461,13 @@ impl Exchanges {
     /// The answer that is due has not come in time.
     pub fn answer_overdue(&mut self, books: &mut Books) {
         self.lose_under_way(NotReplayed::TargetTimeout, books);
+    }
+
+    /// The client has given up exchange `id`, and so does the replay.
+    fn abort(&mut self, id: u64, books: &mut Books) {
+        if self.get(id).is_some_and(Exchange::is_under_way) {
+            self.conclude(id, Outcome::NotAnswered(crate::ledger::NotAnswered::ClientAborted), books);
+        }
     }
 
     /// What is under way will not be answered: the replay has gone away, as the client did.

@@ -8,6 +8,7 @@
 //! A protocol is one file, one line in [`PROTOCOLS`] and one page in `docs/protocols/`.
 
 pub mod http1;
+pub mod http2;
 pub mod memcached;
 pub mod mysql;
 pub mod postgresql;
@@ -48,7 +49,7 @@ pub enum Part<'a> {
     /// Bytes that frame the content (chunk sizes, an interim answer, an incomplete head): not compared.
     Framing,
     /// A whole head, from where on [`Framer::expect`] is known. The comparison reads an answer's as HTTP's, start line to
-    /// empty line; answers of other protocols consist of the other parts.
+    /// empty line; a second one holds trailers. Answers of other protocols consist of the other parts.
     Head(&'a [u8]),
     /// Content, without its framing.
     Body(&'a [u8]),
@@ -135,6 +136,31 @@ pub trait Framer: Send {
     fn unasked<'a>(&'a mut self, bytes: &'a [u8]) -> Result<Step<'a>, Garbled> {
         let _ = bytes;
         Err(Garbled)
+    }
+
+    /// Consumes bytes of the client that begin no request, while none is open: settings, credit, the rest of a request in
+    /// between others. They are sent in their order, and answered by nothing. `None`: these bytes begin a request.
+    fn aside<'a>(&mut self, bytes: &'a [u8]) -> Option<Step<'a>> {
+        let _ = bytes;
+        None
+    }
+
+    /// The [`Expect::kind`] of the request that the client gives up with the aside that ended last.
+    fn cancelled(&self) -> Option<u64> {
+        None
+    }
+
+    /// Whether answers come in any order, in pieces between one another, and all that a side says on a connection builds on
+    /// what it said before: where anything is left out, nothing that follows can be replayed.
+    fn is_interleaved(&self) -> bool {
+        false
+    }
+
+    /// Of interleaved answers: the [`Expect::kind`] of the request to whose answer the next of these bytes belong. Those that
+    /// belong to none are unasked.
+    fn whose(&self, bytes: &[u8]) -> Option<u64> {
+        let _ = bytes;
+        None
     }
 
     /// Whether the server must speak, or go on, before the first request may be sent.

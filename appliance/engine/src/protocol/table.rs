@@ -1,10 +1,17 @@
 //! The table of protocols, and how one is recognised.
 
-use super::{Framer, http1, memcached, mysql, postgresql, redis, tls};
+use super::{Framer, http1, http2, memcached, mysql, postgresql, redis, tls};
 
 /// Every protocol that the box knows, in the order in which a session's first bytes are shown to them.
-pub static PROTOCOLS: [Definition; 6] =
-    [http1::PROTOCOL, memcached::PROTOCOL, redis::PROTOCOL, postgresql::PROTOCOL, mysql::PROTOCOL, tls::PROTOCOL];
+pub static PROTOCOLS: [Definition; 7] = [
+    http1::PROTOCOL,
+    memcached::PROTOCOL,
+    redis::PROTOCOL,
+    postgresql::PROTOCOL,
+    mysql::PROTOCOL,
+    http2::PROTOCOL,
+    tls::PROTOCOL,
+];
 
 /// A protocol: the one thing that its file exports to the rest of the engine.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! A dialogue through a framer, told in words: which requests and answers it cuts, however the bytes come in.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use tapcopy_engine::protocol::{AtClose, Boundary, Expect, Framer, Part, find};
 
 /// Head of a message, in bytes, as generous as the engine's own bound.
@@ -14,7 +14,8 @@ pub enum Said<'a> {
 }
 
 /// Checks what a protocol's framer makes of a dialogue, with its bytes in one piece, cut in two at every place, and one by
-/// one. In the words, a request stands as `?` with its marks, an answer as `=content`, what was unasked as `~`.
+/// one. In the words, a request stands as `?` with its marks, an answer as `=content`, what was unasked as `~`; where answers are interleaved, with the
+/// request's kind in front, and what is beside requests and answers is not told.
 pub fn check(protocol: &str, said: &[Said<'_>], expected: &str) {
     let longest = said.iter().map(|(Said::Client(bytes) | Said::Server(bytes))| bytes.len()).max().unwrap_or(0);
     for cut in 0..longest {
@@ -59,7 +60,8 @@ fn tell(protocol: &str, said: &[Said<'_>], cut: impl for<'b> Fn(&'b [u8]) -> Vec
     let mut teller = Teller {
         framer: definition.framer.expect("a framer")(HEAD_BYTES),
         due: VecDeque::new(),
-        content: Vec::new(),
+        content: BTreeMap::new(),
+        is_within: false,
         words: Vec::new(),
     };
     for words in said {
@@ -77,17 +79,25 @@ fn tell(protocol: &str, said: &[Said<'_>], cut: impl for<'b> Fn(&'b [u8]) -> Vec
 struct Teller {
     framer: Box<dyn Framer>,
     due: VecDeque<Expect>,
-    content: Vec<u8>,
+    content: BTreeMap<u64, Vec<u8>>,
+    is_within: bool,
     words: Vec<String>,
 }
 
 impl Teller {
     fn client(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
+            let aside = if self.is_within { None } else { self.framer.aside(bytes) };
+            if let Some(step) = aside {
+                assert!(step.consumed > 0 && step.consumed <= bytes.len(), "a step must go on");
+                bytes = &bytes[step.consumed..];
+                continue;
+            }
             let Ok(step) = self.framer.request(bytes) else { return self.words.push("garbled?".to_owned()) };
             assert!(step.consumed <= bytes.len(), "no step is longer than the bytes");
             let ends = step.boundary != Boundary::Inside;
             assert!(step.consumed > 0 || ends, "a step must go on");
+            self.is_within = !ends;
             bytes = &bytes[step.consumed..];
             if ends {
                 let expect = self.framer.expect();
@@ -98,9 +108,9 @@ impl Teller {
     }
 
     fn server(&mut self, mut bytes: &[u8]) {
-        let mut is_behind_end = false;
+        let (mut is_behind_end, is_interleaved) = (false, self.framer.is_interleaved());
         while is_behind_end || !bytes.is_empty() {
-            let due = self.due.front().copied();
+            let due = self.due(bytes);
             let taken = match due {
                 Some(expect) => self.framer.answer(expect, bytes),
                 None if bytes.is_empty() => return,
@@ -111,20 +121,34 @@ impl Teller {
                 return;
             }
             if step.part == Part::Aside || due.is_none() {
-                if self.words.last().is_none_or(|last| last != "~") {
+                if !is_interleaved && self.words.last().is_none_or(|last| last != "~") {
                     self.words.push("~".to_owned());
                 }
             } else if let Part::Body(content) | Part::Head(content) = step.part {
-                self.content.extend_from_slice(content);
+                self.content.entry(due.map_or(0, |expect| expect.kind)).or_default().extend_from_slice(content);
             }
             bytes = &bytes[step.consumed..];
             is_behind_end = due.is_some() && step.boundary != Boundary::Inside;
-            if is_behind_end {
-                self.due.pop_front();
+            if let Some(Expect { kind, .. }) = due.filter(|_| is_behind_end) {
                 let last = if step.boundary == Boundary::End { "" } else { "!" };
-                self.words.push(format!("={}{last}", self.content.escape_ascii()));
-                self.content.clear();
+                let content = self.content.remove(&kind).unwrap_or_default();
+                let whose = if is_interleaved { kind.to_string() } else { String::new() };
+                self.words.push(format!("{whose}={}{last}", content.escape_ascii()));
+                if let Some(index) = self.due.iter().position(|expect| expect.kind == kind) {
+                    self.due.remove(index);
+                }
             }
+        }
+    }
+
+    /// The request that the server's next bytes answer.
+    fn due(&self, bytes: &[u8]) -> Option<Expect> {
+        match self.framer.is_interleaved() {
+            true => {
+                let kind = self.framer.whose(bytes)?;
+                self.due.iter().find(|expect| expect.kind == kind).copied()
+            }
+            false => self.due.front().copied(),
         }
     }
 }
