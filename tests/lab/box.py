@@ -27,7 +27,10 @@ def binary() -> Path:
 
 
 class Box:
-    """One run of `tapcopy run`, from start to summary: on a settings file or, without one, on the lab's own flags."""
+    """One run of `tapcopy run`, from start to summary: on a settings file or, without one, on the lab's own flags.
+
+    Without a mirror NIC it is given nothing but its data folder, and waits for its first settings.
+    """
 
     def __init__(
         self,
@@ -40,10 +43,11 @@ class Box:
         self.summary_file = folder / "summary.json"
         folder.mkdir(exist_ok=True)
         mirrors = [word for nic in mirror_nics for word in ("--mirror-nic", nic)]
-        flags = [*mirrors, "--target-nic", "target0", "--pool", POOL, "-x", MAP]
+        flags = [*mirrors, "--target-nic", "target0", "--pool", POOL, "-x", MAP] if mirrors else []
+        self.data = folder / "data"
         self.command = [
             str(binary()), "run", *(flags if settings is None else ["--settings", str(settings)]),
-            "--summary", str(self.summary_file), "--listen", f"{PAGE[0]}:{PAGE[1]}", "--data", str(folder / "data"),
+            "--summary", str(self.summary_file), "--listen", f"{PAGE[0]}:{PAGE[1]}", "--data", str(self.data),
         ]  # fmt: skip
         self.process = Process(namespace, self.command, folder / "box.log")
 
@@ -74,6 +78,16 @@ class Box:
             if answer.status not in accepted:
                 raise http.client.HTTPException(f"{path}: {answer.status}")
             return body
+
+    def change(self, settings: str) -> dict[str, object]:
+        """What its page answers to new settings."""
+        token = (self.data / "claim-token").read_text().strip()
+        with contextlib.closing(http.client.HTTPConnection(*PAGE)) as connection:
+            connection.sock = self.namespace.connect(PAGE)
+            headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/toml"}
+            connection.request("PUT", "/api/v1/settings", settings, headers)
+            answer: dict[str, object] = json.loads(connection.getresponse().read())
+            return answer
 
     def ledger(self) -> Ledger:
         """The ledger now (the box refreshes it each second)."""

@@ -146,10 +146,14 @@ class Lab:
         for watch in self._watches.values():
             watch.ready()
 
-    def start_box(self, settings: Path | None = None) -> Box:
-        """Starts the appliance, on these settings or on flags for everything, and waits until it captures."""
+    def start_box(self, settings: Path | None = None, *, empty: bool = False) -> Box:
+        """Starts the appliance, on these settings or on flags for everything, and waits until it captures.
+
+        An empty one waits for its first settings.
+        """
         self._boxes += 1
-        box = Box(self.box_host, self.folder / f"box{self._boxes}", settings, self.mirror_nics.values())
+        nics = () if empty else self.mirror_nics.values()
+        box = Box(self.box_host, self.folder / f"box{self._boxes}", settings, nics)
         self._ends.callback(box.process.kill)
         box.ready()
         return box

@@ -1,13 +1,13 @@
 //! The settings of a run while it runs: who may see and change them, and what a change reaches.
 
-use crate::nic::interface::{kernel_addresses, refuse_kernel_addresses};
+use crate::fault::Fault;
+use crate::nic::interface::refuse_kernel_addresses;
 use crate::nic::mirror::check_filter;
-use crate::settings::document::Nics;
+use crate::plant::{Plant, Prepared};
 use crate::settings::{Document, FieldFault, Format, Purpose, Settings};
-use crate::shard::{Handle, Order};
 use crate::store::Store;
-use std::sync::{Mutex, PoisonError};
-use tapcopy_engine::config::{FarEnd, Speed};
+use std::sync::{Arc, Mutex, PoisonError};
+use tapcopy_engine::config::Speed;
 
 /// The one place where settings are read and changed at run time.
 pub struct Desk {
@@ -15,18 +15,9 @@ pub struct Desk {
     token: Option<String>,
     /// Without one, settings are read-only.
     store: Option<Store>,
+    /// Held throughout a change, so that two are applied in the order in which they are stored.
     current: Mutex<Document>,
-    shards: Vec<Handle>,
-    far_end: FarEnd,
-}
-
-/// What a change has reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Applied {
-    /// Sessions that open from now on follow it.
-    Now,
-    /// It is stored, and needs a restart: it names other interfaces, changes whose addresses are used, or records otherwise.
-    AtNextStart,
+    plant: Arc<Plant>,
 }
 
 /// Why settings are not changed.
@@ -41,15 +32,9 @@ pub enum Refusal {
 }
 
 impl Desk {
-    /// A desk for the shards of a run.
-    pub fn new(
-        token: Option<String>,
-        store: Option<Store>,
-        settings: &Settings,
-        shards: Vec<Handle>,
-        far_end: FarEnd,
-    ) -> Self {
-        Self { token, store, current: Mutex::new(settings.document.clone()), shards, far_end }
+    /// A desk for a plant, with the settings that it has or is to have.
+    pub fn new(token: Option<String>, store: Option<Store>, document: Document, plant: Arc<Plant>) -> Self {
+        Self { token, store, current: Mutex::new(document), plant }
     }
 
     /// Whether this is the claim token. The time it takes does not tell how much of it is right.
@@ -59,7 +44,7 @@ impl Desk {
         own.len() == token.len() && unequal == 0
     }
 
-    /// The settings in force or, after a change of interfaces, those of the next start.
+    /// The settings in force; empty in a box that waits for its first ones.
     pub fn document(&self) -> Document {
         self.current.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -68,32 +53,44 @@ impl Desk {
     ///
     /// # Errors
     /// Nothing has changed.
-    pub fn change(&self, text: &str, format: Format) -> Result<Applied, Refusal> {
+    pub fn change(&self, text: &str, format: Format) -> Result<(), Refusal> {
         let store = self.store.as_ref().ok_or(Refusal::ReadOnly)?;
         let settings = parse(text, format).map_err(Refusal::Faults)?;
-        // Held throughout, so that two changes are applied in the order in which they are stored.
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_nics = |fault: Fault| Refusal::Faults(vec![in_nics(&fault)]);
+        let prepared = self.plant.prepare(&settings).map_err(of_nics)?;
         store.put(&settings.document).map_err(|fault| Refusal::Store(fault.to_string()))?;
-        let nics = |document: &Document| Nics { filter: None, ..document.nics.clone() };
-        let starting =
-            |document: &Document| (nics(document), document.addressing.mode.clone(), document.record.clone());
-        let is_same = |a: &Document, b: &Document| starting(a) == starting(b);
-        let applied = if is_same(&current, &settings.document) { Applied::Now } else { Applied::AtNextStart };
-        if applied == Applied::Now {
-            self.apply(&settings);
-        }
-        *current = settings.document;
-        Ok(applied)
+        current.clone_from(&settings.document);
+        self.enter(prepared, &settings);
+        Ok(())
     }
 
-    fn apply(&self, settings: &Settings) {
-        let kernel = kernel_addresses().unwrap_or_default();
-        for shard in &self.shards {
-            let config = Box::new(settings.config(self.far_end, &kernel, Speed::Times(1.0)));
-            shard.order(Order::Configure { config, filter: settings.filter.clone() });
+    /// Tries to put the present settings into force, where they could not be used before: an interface may have come up.
+    pub fn retry(&self) {
+        let current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(settings) = Settings::parse(current.clone(), Purpose::Run) else { return };
+        match self.plant.prepare(&settings) {
+            Ok(prepared) => {
+                let is_late = self.plant.fault().is_some();
+                self.enter(prepared, &settings);
+                if is_late && self.plant.fault().is_none() {
+                    log::info!("the settings can be used now");
+                }
+            }
+            Err(fault) => self.plant.fail(Some(fault.to_string())),
         }
-        log::info!("new settings: {} services", settings.services.len());
     }
+
+    fn enter(&self, prepared: Prepared, settings: &Settings) {
+        if let Err(fault) = self.plant.enter(prepared, settings, Speed::Times(1.0)) {
+            log::error!("{fault}");
+            self.plant.fail(Some(fault.to_string()));
+        }
+    }
+}
+
+fn in_nics(fault: &Fault) -> FieldFault {
+    FieldFault { field: "nics".to_owned(), message: fault.to_string() }
 }
 
 /// Everything that can be known of settings before they are applied.

@@ -1,7 +1,7 @@
 //! The daemon of TapCopy: everything around the engine that touches the world.
 //!
 //! Threads: one for each [`shard`], which owns an engine, its [`source`] of mirrored frames and its [`nic::target`]; the
-//! [`web`] workers, which read the shards' snapshots; the main thread, which waits for [`signals`]. Frames never cross a
+//! [`web`] workers, which read the shards' snapshots through the [`plant`]; the main thread, which waits for [`signals`]. Frames never cross a
 //! thread; orders and snapshots do. [`rehearse`] and [`doctor`]
 //! need none of them.
 #![deny(unsafe_code)]
@@ -15,6 +15,7 @@ pub mod fault;
 pub mod generate;
 pub mod map;
 pub mod nic;
+pub mod plant;
 pub mod playback;
 pub mod progress;
 pub mod record;

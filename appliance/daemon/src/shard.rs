@@ -81,6 +81,8 @@ pub enum Order {
         /// For the mirror.
         filter: Option<String>,
     },
+    /// The kill switch: stop or start the replay.
+    Replay(bool),
     /// End: capture stops, what is in flight gets this time.
     Stop {
         /// The longest that an exchange is waited for.
@@ -255,6 +257,8 @@ impl Shard {
         while let Ok(order) = self.inbox.try_recv() {
             match order {
                 Order::Configure { config, filter } => self.configure(config, filter.as_deref()),
+                Order::Replay(true) => self.handle(Input::Command(Command::StartReplay)),
+                Order::Replay(false) => self.handle(Input::Command(Command::StopReplay)),
                 Order::Stop { limit } => self.drain(limit),
             }
         }

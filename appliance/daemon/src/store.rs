@@ -53,18 +53,12 @@ pub enum StoreFault {
         /// The first fault.
         message: String,
     },
-    /// Nothing is stored.
-    #[error(
-        "{0} has no stored settings; use --settings FILE, or store some: start with the short flags and --data, \
-         then PUT /api/v1/settings"
-    )]
-    NoSettings(PathBuf),
 }
 
 impl StoreFault {
     /// Whether the user has to give settings first.
     pub fn is_bad_setting(&self) -> bool {
-        matches!(self, Self::NoSettings(_) | Self::Damaged { .. })
+        matches!(self, Self::Damaged { .. })
     }
 }
 
@@ -77,15 +71,6 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store of a data folder in which settings have been stored, and makes nothing.
-    ///
-    /// # Errors
-    /// As [`Store::open`]; and there is none.
-    pub fn open_existing(folder: &Path) -> Result<Self, StoreFault> {
-        let exists = folder.join("store").exists() || folder.join(COPY).exists();
-        if exists { Self::open(folder) } else { Err(StoreFault::NoSettings(folder.to_owned())) }
-    }
-
     /// Opens or makes the store of a data folder.
     ///
     /// # Errors
@@ -107,13 +92,13 @@ impl Store {
         Ok(Self { folder: folder.to_owned(), db: db.ok(), _lock: lock })
     }
 
-    /// The stored settings, from the store or, when it fails, from the copy.
+    /// The stored settings, from the store or, when it fails, from the copy; `None` before the first were stored.
     ///
     /// # Errors
-    /// There are none, or they are damaged.
-    pub fn settings(&self) -> Result<Document, StoreFault> {
+    /// They are damaged.
+    pub fn settings(&self) -> Result<Option<Document>, StoreFault> {
         match self.stored() {
-            Some(text) => self.parse(&text, Format::Json),
+            Some(text) => self.parse(&text, Format::Json).map(Some),
             None => self.copied(),
         }
     }
@@ -141,13 +126,11 @@ impl Store {
         String::from_utf8(text.to_vec()).ok()
     }
 
-    fn copied(&self) -> Result<Document, StoreFault> {
+    fn copied(&self) -> Result<Option<Document>, StoreFault> {
         let path = self.folder.join(COPY);
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
-            Err(fault) if fault.kind() == ErrorKind::NotFound => {
-                return Err(StoreFault::NoSettings(self.folder.clone()));
-            }
+            Err(fault) if fault.kind() == ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(io(&path)(source)),
         };
         let body = copy_body(&text).ok_or_else(|| StoreFault::Damaged {
@@ -155,7 +138,7 @@ impl Store {
             message: format!("the checksum of {COPY} does not hold"),
         })?;
         log::error!("{}: the store has no settings; starting from their copy in {COPY}", self.folder.display());
-        self.parse(body, Format::Toml)
+        self.parse(body, Format::Toml).map(Some)
     }
 
     fn parse(&self, text: &str, format: Format) -> Result<Document, StoreFault> {
@@ -257,11 +240,11 @@ mod tests {
     fn settings_survive() {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
-        assert!(matches!(store.settings(), Err(StoreFault::NoSettings(_))));
+        assert_eq!(store.settings().unwrap(), None);
         store.put(&document()).unwrap();
-        assert_eq!(store.settings().unwrap(), document());
+        assert_eq!(store.settings().unwrap(), Some(document()));
         drop(store);
-        assert_eq!(Store::open(folder.path()).unwrap().settings().unwrap(), document());
+        assert_eq!(Store::open(folder.path()).unwrap().settings().unwrap(), Some(document()));
     }
 
     #[test]
@@ -272,7 +255,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             Store::open(folder.path()).unwrap().put(&document()).unwrap();
             damage(folder.path().join("store")).unwrap();
-            assert_eq!(Store::open(folder.path()).unwrap().settings().unwrap(), document());
+            assert_eq!(Store::open(folder.path()).unwrap().settings().unwrap(), Some(document()));
             let copy = folder.path().join(COPY);
             let text = std::fs::read_to_string(&copy).unwrap().replace("10.0.0.1", "10.0.0.2");
             std::fs::write(&copy, text).unwrap();

@@ -81,13 +81,13 @@ impl Settings {
     }
 
     /// What an engine is told; `kernel`: the addresses of the machine's own kernel.
-    pub fn config(&self, far_end: FarEnd, kernel: &[IpAddr], speed: Speed) -> Config {
+    pub fn config(&self, far_end: FarEnd, kernel: &[IpAddr], speed: Speed, replay: bool) -> Config {
         Config {
             services: self.services.clone(),
             addressing: Addressing { foreign: kernel.to_vec(), ..self.addressing.clone() },
             far_end,
             speed,
-            replay: true,
+            replay,
             limits: Limits::default(),
         }
     }

@@ -1,10 +1,9 @@
 //! The REST interface: JSON, with faults as `{"error": {"code", "field"?, "message"}}`.
 
 use super::{Answer, State};
-use crate::desk::{Applied, Refusal};
+use crate::desk::Refusal;
 use crate::doctor;
 use crate::settings::{FieldFault, Format};
-use crate::shard;
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 use tapcopy_engine::ledger::{Ended, Ignored, Incomparable, NotAnswered, NotReplayed, Reason, Reconnect};
@@ -32,9 +31,12 @@ pub(super) fn error(status: u16, code: &str, message: &str) -> Answer {
 }
 
 fn health(state: &State) -> Answer {
-    let total = shard::total(&state.shards);
+    let total = state.plant.total();
     let age = state.clock.now().since(total.at);
+    let (shards, fault) = (state.plant.shards(), state.plant.fault());
     let status = match () {
+        () if fault.is_some() => "fault",
+        () if shards == 0 => "waiting_for_settings",
         () if age > STALE => "stuck",
         () if total.loop_alarm => "loop_alarm",
         () if !total.address_conflicts.is_empty() => "address_conflict",
@@ -44,15 +46,16 @@ fn health(state: &State) -> Answer {
         "status": status,
         "version": env!("CARGO_PKG_VERSION"),
         "uptime_seconds": state.clock.uptime().as_secs(),
-        "shards": state.shards.len(),
+        "shards": shards,
+        "fault": fault,
         "address_conflicts": total.conflict_sentences(),
         "snapshot_age_ms": u64::try_from(age.as_millis()).unwrap_or(u64::MAX),
     });
-    Answer::new(if status == "ok" { 200 } else { 503 }, JSON, body.to_string())
+    Answer::new(if matches!(status, "ok" | "waiting_for_settings") { 200 } else { 503 }, JSON, body.to_string())
 }
 
 fn ledger(state: &State) -> Answer {
-    let ledger = shard::total(&state.shards).ledger;
+    let ledger = state.plant.total().ledger;
     Answer::new(200, JSON, serde_json::to_string(&ledger).expect("a ledger has only string keys"))
 }
 
@@ -89,11 +92,7 @@ pub(super) fn format_of(content_type: &str) -> Option<Format> {
 /// Changes the settings.
 pub(super) fn change(state: &State, body: &str, format: Format) -> Answer {
     match state.desk.change(body, format) {
-        Ok(Applied::Now) => Answer::new(200, JSON, json!({ "applied": true }).to_string()),
-        Ok(Applied::AtNextStart) => {
-            let message = "stored; interfaces and the mode of addressing change at the next start";
-            Answer::new(200, JSON, json!({ "applied": false, "message": message }).to_string())
-        }
+        Ok(()) => Answer::new(200, JSON, json!({ "applied": true }).to_string()),
         Err(Refusal::ReadOnly) => {
             let message = "settings given on the command line are read-only; start with the stored ones to change them";
             error(409, "read_only", message)

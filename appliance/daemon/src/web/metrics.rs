@@ -4,7 +4,7 @@
 
 use super::{Answer, State};
 use crate::clock::Clock;
-use crate::shard::{self, Snapshot};
+use crate::shard::Snapshot;
 use std::fmt::Write as _;
 use tapcopy_engine::Ledger;
 use tapcopy_engine::ledger::{Reason, Tally};
@@ -12,9 +12,8 @@ use tapcopy_engine::ledger::{Reason, Tally};
 /// The metrics, if this is their path.
 pub(super) fn resource(state: &State, path: &str) -> Option<Answer> {
     let is_here = path == "/metrics";
-    is_here.then(|| {
-        Answer::new(200, "text/plain; version=0.0.4; charset=utf-8", text(&shard::total(&state.shards), &state.clock))
-    })
+    is_here
+        .then(|| Answer::new(200, "text/plain; version=0.0.4; charset=utf-8", text(&state.plant.total(), &state.clock)))
 }
 
 fn text(snapshot: &Snapshot, clock: &Clock) -> String {

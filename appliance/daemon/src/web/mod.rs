@@ -13,7 +13,7 @@ mod page;
 use crate::clock::Clock;
 use crate::desk::Desk;
 use crate::fault::Fault;
-use crate::shard::Handle;
+use crate::plant::Plant;
 use std::io::{ErrorKind, Read};
 use std::net::{SocketAddr, TcpListener};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -61,8 +61,8 @@ impl WebFault {
 
 /// What the workers share.
 struct State {
-    shards: Vec<Handle>,
-    desk: Desk,
+    plant: Arc<Plant>,
+    desk: Arc<Desk>,
     clock: Clock,
     /// Held while somebody looks at the mirror: one at a time, for it takes a worker and a ring of its own.
     looking: Mutex<()>,
@@ -86,8 +86,8 @@ pub fn listen(address: SocketAddr) -> Result<TcpListener, WebFault> {
 ///
 /// # Errors
 /// No thread is to be had.
-pub fn start(listener: TcpListener, shards: Vec<Handle>, desk: Desk, clock: Clock) -> Result<(), Fault> {
-    let state = Arc::new(State { shards, desk, clock, looking: Mutex::new(()) });
+pub fn start(listener: TcpListener, plant: Arc<Plant>, desk: Arc<Desk>, clock: Clock) -> Result<(), Fault> {
+    let state = Arc::new(State { plant, desk, clock, looking: Mutex::new(()) });
     let (requests, inbox) = sync_channel(BACKLOG);
     let inbox = Arc::new(Mutex::new(inbox));
     let no_thread = |source| Fault::system("start a thread", source);

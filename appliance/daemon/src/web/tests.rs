@@ -3,7 +3,6 @@ use crate::settings::{Format, Purpose, Settings};
 use crate::store::Store;
 use std::io::Write;
 use std::net::TcpStream;
-use tapcopy_engine::config::FarEnd;
 
 const TOKEN: &str = "00112233445566778899aabbccddeeff";
 const SETTINGS: &str = "schema_version = 1\n[nics]\nmirror = ['m']\ntarget = 't'\n[addressing]\n\
@@ -12,10 +11,11 @@ const SETTINGS: &str = "schema_version = 1\n[nics]\nmirror = ['m']\ntarget = 't'
 /// A page without shards; with a store, settings can be changed.
 fn serve(store: Option<Store>) -> SocketAddr {
     let settings = Settings::read(SETTINGS, Format::Toml, Purpose::Run).unwrap();
-    let desk = Desk::new(Some(TOKEN.to_owned()), store, &settings, Vec::new(), FarEnd::Rehearsal);
+    let plant = Arc::new(Plant::played(&settings));
+    let desk = Arc::new(Desk::new(Some(TOKEN.to_owned()), store, settings.document, plant.clone()));
     let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
-    start(listener, Vec::new(), desk, Clock::start()).unwrap();
+    start(listener, plant, desk, Clock::start()).unwrap();
     address
 }
 
@@ -43,7 +43,7 @@ fn resources() {
     check(&ask(address, "GET /", "", ""), 200, "Content-Security-Policy: default-src 'none'");
     check(&ask(address, "GET /?x=1", "", ""), 200, "<title>TapCopy</title>");
     check(&ask(address, "GET /app.js", "", ""), 200, "text/javascript");
-    check(&ask(address, "GET /api/v1/health", "", ""), 200, "\"status\":\"ok\"");
+    check(&ask(address, "GET /api/v1/health", "", ""), 200, "\"shards\":0");
     check(&ask(address, "GET /api/v1/ledger", "", ""), 200, "\"received\":0");
     check(&ask(address, "GET /api/v1/reasons", "", ""), 200, "\"mirror_gap\":\"The mirror lost");
     check(&ask(address, "GET /metrics", "", ""), 200, "tapcopy_frames_received_total 0");
@@ -81,14 +81,15 @@ fn settings_are_checked_stored_and_applied() {
     };
     let toml = "application/toml; charset=utf-8";
     check(&put(toml, SETTINGS), 200, "\"applied\":true");
-    check(&put(toml, &SETTINGS.replace("'m'", "'other'")), 200, "\"applied\":false");
+    check(&put(toml, &SETTINGS.replace("*:80", "*:81")), 200, "\"applied\":true");
+    check(&put(toml, &SETTINGS.replace("'m'", "'other'")), 422, "t is no interface");
     check(&put(toml, &SETTINGS.replace("*:80", "*:0")), 422, "\"field\":\"service[0].origins[0]\"");
     check(&put(toml, &SETTINGS.replace("[addressing]", "filter = 'tcp prot 80'\n[addressing]")), 422, "nics.filter");
     check(&put("application/json", "{"), 422, "not JSON");
     check(&put("text/plain", SETTINGS), 415, "unsupported_media_type");
     check(&put(toml, &"#".repeat(2 << 20)), 413, "too_long");
     let stored = std::fs::read_to_string(folder.path().join("settings.toml")).unwrap();
-    assert!(stored.contains("mirror = [\"other\"]"), "{stored}");
+    assert!(stored.contains("*:81") && stored.contains("mirror = [\"m\"]"), "{stored}");
 }
 
 #[test]

@@ -1,0 +1,292 @@
+//! The shards of a run with all that they hold: set up, exchanged and torn down while the page goes on.
+//!
+//! A plant without shards is a box that waits for its first settings, or whose interfaces cannot be used at present. New
+//! settings reach the running shards where they can; where they name other interfaces, change whose addresses are used or
+//! record otherwise, new shards take the place of the old, which finish what is in flight. The new interfaces are opened
+//! before the old shards are told, so that settings that cannot be used change nothing. Counters go on throughout.
+
+use crate::clock::Clock;
+use crate::fault::Fault;
+use crate::nic::interface::kernel_addresses;
+use crate::nic::mirror::MirrorNic;
+use crate::nic::target::TargetNic;
+use crate::record::{self, Recorders};
+use crate::settings::Settings;
+use crate::settings::document::{Document, Nics};
+use crate::shard::{self, Handle, Order, Parts, Snapshot};
+use crate::source::Source;
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tapcopy_engine::Ledger;
+use tapcopy_engine::config::{FarEnd, Speed};
+
+/// What requests in flight get when shards end.
+pub const GRACE: Duration = Duration::from_secs(3);
+
+/// The shards of a run, shared by the main thread and the page.
+pub struct Plant {
+    clock: Clock,
+    ended: Arc<EventFd>,
+    works: Mutex<Works>,
+}
+
+#[derive(Default)]
+struct Works {
+    running: Option<Running>,
+    /// What shards that were exchanged have counted.
+    before: Ledger,
+    /// Nothing starts any more.
+    is_closing: bool,
+    /// The kill switch.
+    is_stopped: bool,
+    /// Why there are no shards although there are settings.
+    fault: Option<String>,
+}
+
+/// Shards, and what they were started with.
+struct Running {
+    handles: Vec<Handle>,
+    threads: Vec<JoinHandle<()>>,
+    recorders: Option<Recorders>,
+    document: Document,
+    far_end: FarEnd,
+    speed: Speed,
+}
+
+/// Settings that can be used, for their interfaces are open.
+pub enum Prepared {
+    /// The shards that run can take them.
+    Configure,
+    /// Shards have to be started.
+    Start {
+        /// Where frames come from.
+        source: Source,
+        /// Where they go.
+        target: Box<TargetNic>,
+    },
+}
+
+impl Plant {
+    /// A plant without shards.
+    ///
+    /// # Errors
+    /// No descriptor is to be had.
+    pub fn new(clock: Clock) -> Result<Self, Fault> {
+        let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
+        let ended = EventFd::from_value_and_flags(0, flags);
+        let ended = ended.map_err(|errno| Fault::system("make an event descriptor", errno))?;
+        Ok(Self { clock, ended: Arc::new(ended), works: Mutex::default() })
+    }
+
+    /// Opens what these settings need beyond what runs.
+    ///
+    /// # Errors
+    /// An interface cannot be used; nothing has changed.
+    pub fn prepare(&self, settings: &Settings) -> Result<Prepared, Fault> {
+        let can_take = |running: &Running| starting(&running.document) == starting(&settings.document);
+        if self.works().running.as_ref().is_some_and(can_take) {
+            return Ok(Prepared::Configure);
+        }
+        let target = open_target(settings)?;
+        let open = |name: &String| {
+            MirrorNic::open(name, settings.buffer_bytes, &settings.services, settings.filter.as_deref())
+        };
+        let mirrors = settings.mirror.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+        Ok(Prepared::Start { source: Source::Live(mirrors), target: Box::new(target) })
+    }
+
+    /// Puts prepared settings into force. Only one thread may be here or in [`Plant::prepare`]. It takes as long as the old
+    /// shards need to finish.
+    ///
+    /// # Errors
+    /// A descriptor or a thread is not to be had, or recording cannot start.
+    pub fn enter(&self, prepared: Prepared, settings: &Settings, speed: Speed) -> Result<(), Fault> {
+        match prepared {
+            Prepared::Configure => self.configure(settings),
+            Prepared::Start { source, target } => {
+                self.retire();
+                self.start(source, *target, settings, speed)
+            }
+        }
+    }
+
+    /// Remembers why the settings cannot be used at present.
+    pub fn fail(&self, fault: Option<String>) {
+        self.works().fault = fault;
+    }
+
+    /// Why they cannot.
+    pub fn fault(&self) -> Option<String> {
+        self.works().fault.clone()
+    }
+
+    /// How many shards there are.
+    pub fn shards(&self) -> usize {
+        self.works().running.as_ref().map_or(0, |running| running.handles.len())
+    }
+
+    /// The kill switch: stops or starts the replay; capture and its counters go on.
+    pub fn replay(&self, on: bool) {
+        let mut works = self.works();
+        works.is_stopped = !on;
+        works.order(|| Order::Replay(on));
+    }
+
+    /// Whether the kill switch is thrown.
+    pub fn is_stopped(&self) -> bool {
+        self.works().is_stopped
+    }
+
+    /// One snapshot of all shards, with what earlier ones counted.
+    pub fn total(&self) -> Snapshot {
+        let works = self.works();
+        let mut total = works.running.as_ref().map_or_else(
+            || Snapshot { at: self.clock.now(), ..Snapshot::default() },
+            |running| shard::total(&running.handles),
+        );
+        total.ledger += &works.before;
+        total
+    }
+
+    /// Raised when shards have ended.
+    pub fn ended(&self) -> &EventFd {
+        &self.ended
+    }
+
+    /// Whether a shard has ended by itself.
+    pub fn has_ended(&self) -> bool {
+        self.works().running.as_ref().is_some_and(|running| running.threads.iter().any(JoinHandle::is_finished))
+    }
+
+    /// Begins the end: nothing starts any more, and shards finish. Whether they have.
+    pub fn close(&self) -> bool {
+        let mut works = self.works();
+        if !works.is_closing {
+            works.is_closing = true;
+            works.order(|| Order::Stop { limit: GRACE });
+        }
+        works.running.as_ref().is_none_or(|running| running.threads.iter().all(JoinHandle::is_finished))
+    }
+
+    /// Waits for the end of what runs: the whole ledger, and the numbers of the shards that died of a defect.
+    pub fn finish(&self) -> (Ledger, Vec<usize>) {
+        let dead = self.retire();
+        (self.works().before.clone(), dead)
+    }
+
+    fn works(&self) -> MutexGuard<'_, Works> {
+        self.works.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn configure(&self, settings: &Settings) -> Result<(), Fault> {
+        let kernel = kernel_addresses()?;
+        let mut works = self.works();
+        let replay = !works.is_stopped;
+        let Some(running) = &mut works.running else { return Ok(()) };
+        for shard in &running.handles {
+            let config = Box::new(settings.config(running.far_end, &kernel, running.speed, replay));
+            shard.order(Order::Configure { config, filter: settings.filter.clone() });
+        }
+        running.document = settings.document.clone();
+        log::info!("new settings: {} services", settings.services.len());
+        Ok(())
+    }
+
+    /// Starts the shards, where none run. There is one now; a further one needs its share of the mirror (PACKET_FANOUT) and
+    /// of the pool.
+    ///
+    /// # Errors
+    /// As [`Plant::enter`].
+    pub fn start(&self, source: Source, target: TargetNic, settings: &Settings, speed: Speed) -> Result<(), Fault> {
+        let recording = match (&settings.record, &source) {
+            // All of them are open: they have just been.
+            (Some(recording), Source::Live(mirrors)) => {
+                Some(record::start(recording, mirrors.iter().filter_map(MirrorNic::interface).collect())?)
+            }
+            _ => None,
+        };
+        let seed =
+            getrandom::u64().map_err(|fault| Fault::system("draw a random seed", std::io::Error::other(fault)))?;
+        let far_end = FarEnd::Wire { mac: target.mac(), mtu: target.mtu(), vlan: settings.target_vlan };
+        let kernel = kernel_addresses()?;
+        let (recorder, recorders) = recording.unzip();
+        let recorder = recorder.map(|mut recorder| {
+            recorder.configure(&settings.services);
+            recorder
+        });
+        let mut works = self.works();
+        if works.is_closing {
+            return Ok(());
+        }
+        let config = settings.config(far_end, &kernel, speed, !works.is_stopped);
+        let (clock, ended) = (self.clock, self.ended.clone());
+        let parts = Parts { number: 0, source, target, recorder, config, seed, clock, ended };
+        let (handle, thread) = shard::start(parts).map_err(|fault| Fault::system("start a thread", fault))?;
+        let document = settings.document.clone();
+        works.running =
+            Some(Running { handles: vec![handle], threads: vec![thread], recorders, document, far_end, speed });
+        works.fault = None;
+        Ok(())
+    }
+
+    /// Ends the shards that run and keeps what they counted; those that died of a defect.
+    fn retire(&self) -> Vec<usize> {
+        let (threads, recorders) = {
+            let mut works = self.works();
+            works.order(|| Order::Stop { limit: GRACE });
+            let Some(running) = &mut works.running else { return Vec::new() };
+            (std::mem::take(&mut running.threads), running.recorders.take())
+        };
+        // Meanwhile the page can read what they last published.
+        let dead = threads.into_iter().enumerate().filter_map(|(number, thread)| thread.join().err().map(|_| number));
+        let dead = dead.collect();
+        let recorded = recorders.map(Recorders::finish);
+        let mut works = self.works();
+        if let Some(running) = works.running.take() {
+            let mut ledger = shard::total(&running.handles).ledger;
+            ledger.record = recorded.unwrap_or(ledger.record);
+            works.before += &ledger;
+        }
+        dead
+    }
+}
+
+impl Works {
+    fn order(&self, order: impl Fn() -> Order) {
+        self.running.iter().flat_map(|running| &running.handles).for_each(|shard| shard.order(order()));
+    }
+}
+
+/// The part of the settings that shards are started with.
+fn starting(document: &Document) -> impl PartialEq {
+    let nics = Nics { filter: None, ..document.nics.clone() };
+    (nics, document.addressing.mode.clone(), document.record.clone())
+}
+
+/// Opens the target NIC that settings name.
+///
+/// # Errors
+/// It cannot be used.
+pub fn open_target(settings: &Settings) -> Result<TargetNic, Fault> {
+    // Settings for a run or a replay name one.
+    Ok(TargetNic::open(settings.target.as_deref().unwrap_or_default(), &settings.addressing)?)
+}
+
+#[cfg(test)]
+impl Plant {
+    /// A plant that takes settings as if shards ran with these.
+    pub(crate) fn played(settings: &Settings) -> Self {
+        let plant = Self::new(Clock::start()).unwrap();
+        plant.works().running = Some(Running {
+            handles: Vec::new(),
+            threads: Vec::new(),
+            recorders: None,
+            document: settings.document.clone(),
+            far_end: FarEnd::Rehearsal,
+            speed: Speed::Times(1.0),
+        });
+        plant
+    }
+}

@@ -1,0 +1,59 @@
+"""A box that begins empty: it waits with its page, and takes its first settings, and others, while it runs."""
+
+import json
+
+import pytest
+
+from lab.box import POOL, Box
+from lab.load import Load
+from lab.world import Lab
+
+pytestmark = pytest.mark.lab
+
+
+def settings(mirror: list[str]) -> str:
+    service = """[[service]]\nname = "adserver"\norigins = ["*:11311"]\ntargets = ["10.100.20.31:11511"]\n"""
+    nics = f"""[nics]\nmirror = {json.dumps(mirror)}\ntarget = "target0"\n"""
+    return f"""schema_version = 1\n{nics}[addressing]\npool = ["{POOL}"]\n{service}"""
+
+
+def load(lab: Lab, box: Box, name: str, expected: int) -> None:
+    lab.run_loads(Load(name, 300, 1.5, connections=5))
+    box.settle(expected)
+
+
+def test_settings_come_and_change_while_the_box_runs() -> None:
+    with Lab(split_mirror=True) as lab:
+        box = lab.start_box(empty=True)
+        assert box.health()["status"] == "waiting_for_settings"
+        both = ["mirror0", "mirror1"]
+        refused = box.change(settings(["mirror0", "nosuch0"]))
+        assert "nosuch0" in str(refused["error"])
+        assert box.health()["status"] == "waiting_for_settings"
+
+        assert box.change(settings(both)) == {"applied": True}
+        assert box.health()["status"] == "ok"
+        load(lab, box, "first", 450)
+        # Other interfaces are other shards; what the earlier ones counted stays.
+        assert box.change(settings(list(reversed(both)))) == {"applied": True}
+        load(lab, box, "second", 900)
+
+        wrong = lab.audit(box, box.stop())
+        assert not wrong, "\n".join(wrong)
+
+
+def test_stored_settings_that_cannot_be_used_yet() -> None:
+    with Lab() as lab:
+        box = lab.start_box(empty=True)
+        assert box.change(settings(["mirror0"])) == {"applied": True}
+        box.stop()
+        lab.box_host.ip("link", "set", "target0", "down")
+        box.process = type(box.process)(lab.box_host, box.command, lab.folder / "again.log")
+        box.ready()
+        assert box.health()["status"] == "fault"
+        assert "ip link set target0 up" in str(box.health()["fault"])
+        lab.box_host.ip("link", "set", "target0", "up")
+        box.process.wait_for("the settings can be used now", timeout=8)
+        load(lab, box, "late", 450)
+        wrong = lab.audit(box, box.stop())
+        assert not wrong, "\n".join(wrong)
