@@ -2,7 +2,9 @@
 
 use crate::limits::Limits;
 use crate::protocol::{self, Definition};
+use crate::selection::Selection;
 use core::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 /// The settings of one engine.
 #[derive(Clone, Debug)]
@@ -151,6 +153,10 @@ pub struct Service {
     pub protocol: Protocol,
     /// When a request is released.
     pub pacing: Pacing,
+    /// Which of the sessions' requests, and in which words.
+    pub selection: Arc<Selection>,
+    /// Sessions that begin to be replayed in a second of captured time; the others are left out whole. Not zero.
+    pub sessions_per_second: Option<u32>,
     /// Clients replayed, in hundredths of a percent (10,000 is all), by hash of the client address.
     pub sample: u16,
 }

@@ -18,6 +18,7 @@ pub mod protocol;
 pub mod reassembly;
 mod rehearsal;
 mod replay;
+pub mod selection;
 mod session;
 mod stack;
 pub mod time;

@@ -11,7 +11,7 @@
 use crate::books::Books;
 use crate::config::{Pacing, Speed};
 use crate::exchange::Exchanges;
-use crate::exchange::outbox::{Farewell, Gate};
+use crate::exchange::outbox::{Farewell, Gate, Unit};
 use crate::exchange::target::{Connection, Passage};
 use crate::frame::Endpoint;
 use crate::ledger::{NotReplayed, Reconnect};
@@ -341,7 +341,7 @@ impl Replay {
         exchanges: &mut Exchanges,
         means: &mut Means<'_, O>,
     ) -> Look {
-        let is_sendable = exchanges.outbox.next_unit().is_some_and(|unit| unit.streamed || unit.end.is_some());
+        let is_sendable = exchanges.outbox.next_unit().is_some_and(Unit::is_sendable);
         if !exchanges.outbox.is_within_unit() {
             let is_immediate = self.manner.pacing == Pacing::Immediate
                 && exchanges.may_be_framed()

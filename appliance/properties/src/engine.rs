@@ -180,6 +180,8 @@ fn config([settings, protocol]: [u8; 2]) -> Config {
         sample: if bit(2) { 5_000 } else { 10_000 },
         copies: if bit(7) { 2 } else { 1 },
         mirror_to: MirrorTo::One,
+        selection: Default::default(),
+        sessions_per_second: None,
     };
     let origin = Origin::Address((packet::ORIGIN, packet::ORIGIN_PORT).into());
     Config {

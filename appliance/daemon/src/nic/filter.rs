@@ -77,6 +77,8 @@ mod tests {
             origins,
             targets,
             mirror_to: MirrorTo::One,
+            selection: Default::default(),
+            sessions_per_second: None,
             copies: 1,
             protocol: Protocol::Auto,
             pacing: Pacing::Turns,

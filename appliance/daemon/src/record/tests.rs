@@ -33,6 +33,8 @@ fn service(name: &str) -> Service {
         sample: 10_000,
         copies: 1,
         mirror_to: tapcopy_engine::config::MirrorTo::One,
+        selection: Default::default(),
+        sessions_per_second: None,
     }
 }
 

@@ -7,6 +7,7 @@ use super::{Faults, FieldFault};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
 /// The version that this program writes and reads.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -109,6 +110,57 @@ pub struct Service {
     pub copies: u32,
     /// `one` (default): each session goes to one of the targets, by hash of the client's address; `all`: to every target.
     pub mirror_to: String,
+    /// Sessions that begin to be replayed in a second; the others are left out whole (default: no cap).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_sessions_per_second: Option<u32>,
+    /// Rules for HTTP requests; the first that matches decides.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub filter: Vec<Filter>,
+    /// What HTTP requests say otherwise than in production.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rewrite: Option<Rewrite>,
+}
+
+/// One `[[service.filter]]`. It matches a request of which all that it names is true.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Filter {
+    /// `allow` or `deny`.
+    pub action: String,
+    /// Any of these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub method: Vec<String>,
+    /// A pattern, in which `*` stands for anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// A name and a pattern, `NAME: PATTERN`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub header: Option<String>,
+}
+
+/// The section `[service.rewrite]`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Rewrite {
+    /// In place of the name and port that the client asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Another beginning of the path.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub path_prefix: Option<PathPrefix>,
+    /// Fields with one value each, in place of all of that name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub set_headers: BTreeMap<String, String>,
+    /// Names of fields that are left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remove_headers: Vec<String>,
+}
+
+/// The table `path_prefix`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PathPrefix {
+    /// Before.
+    pub from: String,
+    /// After.
+    pub to: String,
 }
 
 impl Default for Document {
@@ -142,6 +194,9 @@ impl Default for Service {
             sample_percent: 100.0,
             copies: 1,
             mirror_to: "one".to_owned(),
+            max_sessions_per_second: None,
+            filter: Vec::new(),
+            rewrite: None,
         }
     }
 }
@@ -244,7 +299,38 @@ impl Service {
             sample_percent: section.optional("sample_percent").unwrap_or(default.sample_percent),
             copies: section.optional("copies").unwrap_or(default.copies),
             mirror_to: section.optional("mirror_to").unwrap_or(default.mirror_to),
+            max_sessions_per_second: section.optional("max_sessions_per_second"),
+            filter: section.sections("filter", Filter::take),
+            rewrite: section.section_if_there("rewrite", Rewrite::take),
         }
+    }
+}
+
+impl Filter {
+    fn take(section: &mut Section<'_>) -> Self {
+        Self {
+            action: section.optional("action").unwrap_or_default(),
+            method: section.list("method"),
+            path: section.optional("path"),
+            header: section.optional("header"),
+        }
+    }
+}
+
+impl Rewrite {
+    fn take(section: &mut Section<'_>) -> Self {
+        Self {
+            host: section.optional("host"),
+            path_prefix: section.section_if_there("path_prefix", PathPrefix::take),
+            set_headers: section.optional("set_headers").unwrap_or_default(),
+            remove_headers: section.list("remove_headers"),
+        }
+    }
+}
+
+impl PathPrefix {
+    fn take(section: &mut Section<'_>) -> Self {
+        Self { from: section.optional("from").unwrap_or_default(), to: section.optional("to").unwrap_or_default() }
     }
 }
 

@@ -8,6 +8,7 @@ mod addressing;
 pub mod document;
 mod pool;
 mod record;
+mod selection;
 mod validate;
 
 pub use document::{Document, Format};

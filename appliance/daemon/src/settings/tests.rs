@@ -334,3 +334,57 @@ fn recording() {
         ],
     );
 }
+
+#[test]
+fn filters() {
+    let filter = |text: &str| format!("{WHOLE}[[service.filter]]\n{text}\n");
+    let place = "service[0].filter[0]";
+    check(&filter("action = 'deny'"), &[]);
+    check(&filter("action = 'allow'\nmethod = ['GET']\npath = '/a/*'\nheader = 'X-No-Mirror: *'"), &[]);
+    check(
+        &filter("method = ['GE T']\npath = 'a'\nheader = 'X'\nport = 1"),
+        &[
+            &format!("{place}.port: is not a key"),
+            &format!("{place}.action: `` is no action"),
+            &format!("{place}.method[0]: `GE T` is no method"),
+            &format!("{place}.path: `a` is like no path"),
+            &format!("{place}.header: `X` is no header"),
+        ],
+    );
+    check(&filter("action = 'deny'").replace("\"auto\"", "\"redis\""), &["service[0].protocol: is `redis`; filters"]);
+}
+
+#[test]
+fn rewriting() {
+    let rewrite = |text: &str| format!("{WHOLE}[service.rewrite]\n{text}\n");
+    let whole = "host = 'test:81'\npath_prefix = { from = '/api', to = '/' }\nset_headers = { X-Mirrored = '1' }\n\
+                 remove_headers = ['Authorization']";
+    check(&rewrite(whole), &[]);
+    let settings = parse(&rewrite(whole), Format::Toml, Purpose::Run).unwrap();
+    let again = parse(&settings.document.to_json(), Format::Json, Purpose::Run).unwrap();
+    assert_eq!(again.document, settings.document);
+    let place = "service[0].rewrite";
+    check(
+        &rewrite(
+            "host = 'a b'\npath_prefix = { from = 'api', to = '/a b' }\nset_headers = { 'X Y' = '1', A = \"1\\r\\nB: 2\", \
+             Transfer-Encoding = 'x' }\nremove_headers = ['content-length', 'Host', 'a']",
+        ),
+        &[
+            &format!("{place}.host: `a b` is no host"),
+            &format!("{place}.set_headers.A: `1\\r\\nB: 2` is no value"),
+            &format!("{place}.set_headers.Transfer-Encoding: Transfer-Encoding says how long"),
+            &format!("{place}.set_headers.X Y: `X Y` is no name"),
+            &format!("{place}.remove_headers[0]: content-length says how long"),
+            &format!("{place}.remove_headers[1]: every request has one host"),
+            &format!("{place}.remove_headers[2]: a is also set"),
+            &format!("{place}.path_prefix.from: `api` is no path"),
+            &format!("{place}.path_prefix.to: `/a b` is no path"),
+        ],
+    );
+}
+
+#[test]
+fn caps() {
+    check_line("copies = 1", "max_sessions_per_second = 1", &[]);
+    check_line("copies = 1", "max_sessions_per_second = 0", &["service[0].max_sessions_per_second: is 0"]);
+}

@@ -2,7 +2,7 @@
 //! each other. A value that does not parse is left out of the second step, so that one mistake is one fault.
 
 use super::document::{Document, SCHEMA_VERSION};
-use super::{Faults, Purpose, Settings, SettingsFaults, addressing, document, pool, record};
+use super::{Faults, Purpose, Settings, SettingsFaults, addressing, document, pool, record, selection};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use tapcopy_engine::config::{MirrorTo, Origin, Pacing, Protocol, Service};
@@ -104,6 +104,8 @@ fn service(index: usize, written: &document::Service, faults: &mut Faults) -> Se
         pacing: choice(&format!("{path}.pacing"), &written.pacing, &PACINGS, faults).unwrap_or(Pacing::Turns),
         copies: copies(&format!("{path}.copies"), written, faults),
         mirror_to: choice(&format!("{path}.mirror_to"), &written.mirror_to, &MIRROR_TO, faults).unwrap_or_default(),
+        selection: selection::parse(&path, written, faults).into(),
+        sessions_per_second: sessions_per_second(&path, written, faults),
         sample: sample(&format!("{path}.sample_percent"), written.sample_percent, faults),
     }
 }
@@ -152,6 +154,15 @@ fn sample(field: &str, percent: f64, faults: &mut Faults) -> u16 {
     }
     // The cast saturates, and what is out of range is a fault above.
     hundredths as u16
+}
+
+fn sessions_per_second(path: &str, written: &document::Service, faults: &mut Faults) -> Option<u32> {
+    let rate = written.max_sessions_per_second?;
+    if rate == 0 {
+        let mend = "use 1 or more, or leave it out for no cap";
+        faults.add(format!("{path}.max_sessions_per_second"), format!("is 0, which replays nothing; {mend}"));
+    }
+    Some(rate.max(1))
 }
 
 fn addresses<T: PartialEq>(

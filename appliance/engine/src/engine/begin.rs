@@ -9,6 +9,7 @@ use crate::frame::{Endpoint, Segment};
 use crate::ledger::{Ignored, NotReplayed};
 use crate::message::MirrorFrame;
 use crate::replay::{Manner, Replay};
+use crate::selection::cap::Cap;
 use crate::session::Session;
 use core::ops::Range;
 
@@ -40,11 +41,8 @@ impl Engine {
         let targets = targets(service, hash);
         let copies = service.copies;
         let replays = targets.len() * usize::from(copies);
-        let barred = match self.is_replaying {
-            false => Some(NotReplayed::Stopped),
-            true => (hash % 10_000 >= u64::from(service.sample)).then_some(NotReplayed::NotSampled),
-        };
         self.make_room(replays)?;
+        let barred = self.barred(frame, place.service, hash);
         let is_midstream = !segment.flags.syn();
         self.sessions_begun += 1;
         let sessions = &mut self.books.ledger.sessions;
@@ -58,6 +56,18 @@ impl Engine {
         let id = self.slots.insert(Slot::new(place.key, session, works, frame.captured_at));
         self.flows.insert(place.key, id);
         Ok(id)
+    }
+
+    /// Why a session that begins now is not replayed.
+    fn barred(&mut self, frame: &MirrorFrame<'_>, service: usize, hash: u64) -> Option<NotReplayed> {
+        let cap = self.caps.get_mut(service).and_then(Option::as_mut);
+        if !self.is_replaying {
+            Some(NotReplayed::Stopped)
+        } else if hash % 10_000 >= u64::from(self.services[service].sample) {
+            Some(NotReplayed::NotSampled)
+        } else {
+            cap.is_some_and(|cap| !cap.admit(frame.captured_at)).then_some(NotReplayed::RateCapped)
+        }
     }
 
     /// Sees to it that so many replays fit into the bound.
@@ -80,6 +90,9 @@ impl Engine {
         if self.far.is_rehearsal() {
             exchanges.rehearse();
         }
+        if !service.selection.is_empty() {
+            exchanges.select(service.selection.clone(), &mut self.books);
+        }
         if let Some(cause) = barred {
             exchanges.bar(cause, &mut self.books);
         }
@@ -87,6 +100,11 @@ impl Engine {
         let manner = Manner { client, target, pacing: service.pacing, speed: self.config.speed };
         Work::new(exchanges, Replay::new(manner, self.now))
     }
+}
+
+/// The services' caps, with all that they may hold.
+pub(super) fn caps(services: &[Service]) -> Vec<Option<Cap>> {
+    services.iter().map(|service| service.sessions_per_second.map(Cap::new)).collect()
 }
 
 /// Indexes of the targets that a client's sessions go to. The part of the hash that samples clients has no say in it.
@@ -127,6 +145,8 @@ mod tests {
             sample: 10_000,
             copies: 1,
             mirror_to,
+            selection: Default::default(),
+            sessions_per_second: None,
         }
     }
 

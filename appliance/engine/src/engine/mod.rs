@@ -17,6 +17,7 @@ use crate::limits::Budget;
 use crate::local::Locals;
 use crate::message::{Command, Input, MirrorFrame, Output};
 use crate::replay::Means;
+use crate::selection::cap::Cap;
 use crate::stack::Stack;
 use crate::time::Time;
 use crate::timers::Timers;
@@ -56,6 +57,8 @@ struct ReplayId {
 /// not beyond `poll_timeout`, at which `Input::Tick` is due.
 pub struct Engine {
     services: Arc<[Service]>,
+    /// Of each service that has one.
+    caps: Vec<Option<Cap>>,
     config: Config,
     seed: u64,
     now: Time,
@@ -90,6 +93,7 @@ impl Engine {
         let far = Far::new(now, &config, &locals, seed);
         let mut engine = Self {
             services: config.services.clone().into(),
+            caps: begin::caps(&config.services),
             seed,
             now,
             decoder: Some(Box::new(Decoder::new(&limits))),
@@ -286,6 +290,7 @@ impl Engine {
         self.far.configure(self.now, &config, &self.locals);
         self.directory = Directory::new(&config.services, self.seed);
         self.services = config.services.clone().into();
+        self.caps = begin::caps(&config.services);
         self.books.limits = config.limits;
         self.is_replaying &= config.replay;
         self.config = config;
@@ -293,6 +298,7 @@ impl Engine {
 
     /// Ends every session, and frees its flow: the next frame on it belongs to another session.
     fn begin_round(&mut self) {
+        self.caps = begin::caps(&self.services);
         for id in self.slots.keys().collect::<Vec<_>>() {
             if let Some(slot) = self.slots.get(id) {
                 self.unhook(slot.key, id);

@@ -18,6 +18,8 @@ fn engine() -> Engine {
         sample: 10_000,
         copies: 1,
         mirror_to: MirrorTo::One,
+        selection: Default::default(),
+        sessions_per_second: None,
     };
     let config = Config {
         services: vec![service],

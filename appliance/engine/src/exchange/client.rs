@@ -45,12 +45,17 @@ impl Exchanges {
             }
             let Framing::Framed(framer) = &mut self.framing else { return };
             let Ok(step) = framer.request(bytes) else {
+                self.refuse_unread(books);
                 self.requests = Step::Tail;
                 self.outbox.stream();
                 return self.take_request_bytes(bytes, moment, books);
             };
             let (taken, rest) = bytes.split_at(step.consumed);
             let (is_head, boundary) = (matches!(step.part, Part::Head(_)), step.boundary);
+            let decision = match (step.part, &self.selection) {
+                (Part::Head(head), Some(selection)) => Some(selection.decide(head)),
+                _ => None,
+            };
             let expect = (is_head || boundary != Boundary::Inside).then(|| framer.expect());
             self.take_request_bytes(taken, moment, books);
             if let Some(expect) = expect {
@@ -59,6 +64,9 @@ impl Exchanges {
             if is_head && self.is_interleaved() && !self.dropping {
                 // What the client says next may depend on the answer.
                 self.outbox.stream();
+            }
+            if let Some(decision) = decision {
+                self.follow(decision, books);
             }
             if boundary != Boundary::Inside {
                 self.finish_request(books);
@@ -190,7 +198,12 @@ impl Exchanges {
                 self.dropping = true;
                 self.lose(id, cause, books);
             }
-            None => self.outbox.begin(Some(id), gate, turns),
+            None => {
+                self.outbox.begin(Some(id), gate, turns);
+                if self.selection.is_some() && !turns {
+                    self.outbox.withhold();
+                }
+            }
         }
     }
 
@@ -246,7 +259,7 @@ impl Exchanges {
     }
 
     /// Drops the present request, which is not whole.
-    fn drop_request(&mut self, cause: NotReplayed, books: &mut Books) {
+    pub(super) fn drop_request(&mut self, cause: NotReplayed, books: &mut Books) {
         if !self.request_open || self.dropping {
             return;
         }

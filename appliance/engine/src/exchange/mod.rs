@@ -12,6 +12,7 @@
 pub mod answer;
 mod client;
 mod ground;
+mod obey;
 mod opening;
 mod origin;
 pub mod outbox;
@@ -24,6 +25,7 @@ use crate::frame::Endpoint;
 use crate::ledger::{Incomparable, NotReplayed};
 use crate::message::{Latency, Outcome, Record, Verdict};
 use crate::protocol::{Definition, Expect, Framer};
+use crate::selection::Selection;
 use crate::time::Time;
 use answer::{Answer, Progress};
 use ground::Ground;
@@ -31,6 +33,7 @@ use opening::Opening;
 use outbox::Outbox;
 use score::Score;
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 /// Whose exchanges they are.
 #[derive(Clone, Copy, Debug)]
@@ -223,6 +226,7 @@ pub struct Exchanges {
     answered_on_connection: u64,
     connected_at: Time,
     ground: Ground,
+    selection: Option<Arc<Selection>>,
     score: Option<Score>,
     /// Request bytes waiting for the target.
     pub outbox: Outbox,
@@ -286,6 +290,7 @@ impl Exchanges {
             answered_on_connection: 0,
             connected_at: now,
             ground: Ground::default(),
+            selection: None,
             score: None,
             outbox: Outbox::default(),
         }

@@ -76,6 +76,7 @@ impl Exchanges {
         if found.is_some() && self.definition.is_none() {
             self.bar(NotReplayed::TlsEncrypted, books);
         }
+        self.bar_what_is_unfit(books);
     }
 
     /// Finds the protocol in the middle of a session. A run of bytes that continues what began unseen belongs to nothing;

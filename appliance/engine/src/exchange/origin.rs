@@ -2,7 +2,7 @@
 
 use super::answer::Progress;
 use super::client::unreadable;
-use super::{Exchange, Exchanges, Framing, Moment, Step};
+use super::{Exchange, Exchanges, Framing, Moment, Stage, Step};
 use crate::books::Books;
 use crate::flow::Side;
 use crate::ledger::{Incomparable, NotReplayed};
@@ -144,8 +144,12 @@ impl Exchanges {
             return self.give_up_reading(cause, books);
         }
         self.become_turns();
-        if id < self.target_at && !self.target_tunnel {
+        let is_past_target = id < self.target_at;
+        if is_past_target && !self.target_tunnel {
             self.bar(NotReplayed::TargetNotUpgraded, books);
+        } else if !is_past_target && self.get(id).is_some_and(|exchange| exchange.stage == Stage::Done) {
+            // The target was never asked to switch; what it was asked before is still awaited.
+            self.barred.get_or_insert(NotReplayed::TargetNotUpgraded);
         }
     }
 

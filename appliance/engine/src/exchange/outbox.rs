@@ -45,6 +45,15 @@ pub struct Unit {
     pub end: Option<u64>,
     /// Whether it may be sent before all of it is there.
     pub streamed: bool,
+    /// It is not decided yet whether, or in which words, it is sent.
+    withheld: bool,
+}
+
+impl Unit {
+    /// Whether its first byte may be sent, as far as the client's side is concerned.
+    pub fn is_sendable(&self) -> bool {
+        !self.withheld && (self.streamed || self.end.is_some())
+    }
 }
 
 /// How the client's stream ends.
@@ -77,7 +86,8 @@ impl Outbox {
 
     /// Begins a unit; an aside has no exchange.
     pub fn begin(&mut self, exchange: Option<u64>, gate: Gate, streamed: bool) {
-        self.units.push_back(Unit { exchange, cancels: None, gate, start: self.end(), end: None, streamed });
+        let (start, withheld) = (self.end(), false);
+        self.units.push_back(Unit { exchange, cancels: None, gate, start, end: None, streamed, withheld });
     }
 
     /// Adds bytes to the last unit, from where on it is streamed if it is longer than `held`.
@@ -94,6 +104,30 @@ impl Outbox {
     pub fn stream(&mut self) {
         if let Some(unit) = self.units.back_mut() {
             unit.streamed = true;
+        }
+    }
+
+    /// The last unit is not sent before it is [approved](Outbox::approve).
+    pub fn withhold(&mut self) {
+        if let Some(unit) = self.units.back_mut() {
+            unit.withheld = true;
+        }
+    }
+
+    /// Whether the last unit still is to be approved.
+    pub fn is_withheld(&self) -> bool {
+        self.units.back().is_some_and(|unit| unit.withheld)
+    }
+
+    /// The last unit may be sent: as it is, or with `words` in place of its bytes so far.
+    pub fn approve(&mut self, words: Option<&[u8]>, budget: &mut Budget) {
+        let Some(unit) = self.units.back_mut().filter(|unit| unit.withheld) else { return };
+        unit.withheld = false;
+        if let Some(words) = words {
+            let before = self.bytes.len();
+            self.bytes.truncate((unit.start - self.base) as usize);
+            self.bytes.extend(words);
+            budget.exchange(before, self.bytes.len());
         }
     }
 
@@ -227,7 +261,7 @@ impl Outbox {
 
     /// Unsent bytes that may be sent as far as the client's side is concerned.
     pub fn ready_bytes(&self) -> u64 {
-        let is_held = |unit: &&Unit| unit.end.is_none() && !unit.streamed;
+        let is_held = |unit: &&Unit| !unit.is_sendable();
         let end = self.units.back().filter(is_held).map_or(self.end(), |unit| unit.start);
         end.saturating_sub(self.sent)
     }

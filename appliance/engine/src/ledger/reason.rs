@@ -134,6 +134,10 @@ reasons! {
         TargetReset = "target_reset",
         /// The settings leave this client out.
         NotSampled = "not_sampled",
+        /// The service's filters leave it out; or it is no HTTP/1 request, and nothing that filters or rewriting can be applied to.
+        Filtered = "filtered",
+        /// The session began when the service's cap on sessions was reached.
+        RateCapped = "rate_capped",
         /// The session is encrypted by TLS, which only its own peers can speak; mirror the traffic behind the terminator.
         TlsEncrypted = "tls_encrypted",
         /// Client and origin compress what they say in a way that the box does not read; switch it off in the client.
@@ -215,6 +219,8 @@ impl From<NotReplayed> for NotAnswered {
             NotReplayed::Shutdown => Self::Shutdown,
             NotReplayed::Midstream
             | NotReplayed::NotSampled
+            | NotReplayed::Filtered
+            | NotReplayed::RateCapped
             | NotReplayed::NotAsked
             | NotReplayed::Compressed
             | NotReplayed::NoWayBack

@@ -42,6 +42,8 @@ pub fn config(gateway: Option<&str>, targets: &[&str]) -> Config {
             sample: 10_000,
             copies: 1,
             mirror_to: MirrorTo::One,
+            selection: Default::default(),
+            sessions_per_second: None,
         }],
         addressing: Addressing {
             pool: vec![range("10.0.0.100", "10.0.0.109", 24), range("fd00::100", "fd00::10f", 64)],

@@ -5,6 +5,9 @@ use super::word::{Word, number, plain, split};
 use crate::packet::flag;
 use core::time::Duration;
 use tapcopy_engine::config::{Pacing, Protocol};
+use tapcopy_engine::selection::Selection;
+use tapcopy_engine::selection::filter::{Action, Glob, Rule};
+use tapcopy_engine::selection::rewrite::{PathPrefix, Rewrite};
 use tapcopy_engine::{Limits, Time};
 
 /// A fault in a file: its line and a sentence.
@@ -108,6 +111,10 @@ pub struct Settings {
     pub pacing: Pacing,
     /// How often the engine replays each session.
     pub copies: u16,
+    /// Which requests it replays, and in which words.
+    pub selection: Selection,
+    /// Its cap on sessions.
+    pub sessions_per_second: Option<u32>,
     /// IPv6 instead of IPv4.
     pub ipv6: bool,
     /// Whether the engine is told to finish; otherwise its own time limits end the run.
@@ -123,6 +130,8 @@ impl Default for Settings {
             protocol: Protocol::Auto,
             pacing: Pacing::Turns,
             copies: 1,
+            selection: Selection::default(),
+            sessions_per_second: None,
             ipv6: false,
             finish: true,
             settle: Duration::from_secs(5),
@@ -178,11 +187,41 @@ fn parse_setting(settings: &mut Settings, words: &[&str]) -> Result<(), String> 
         ["pacing", "turns"] => settings.pacing = Pacing::Turns,
         ["pacing", "immediate"] => settings.pacing = Pacing::Immediate,
         ["copies", count] => settings.copies = number(count)?,
+        ["max_sessions_per_second", rate] => settings.sessions_per_second = Some(number(rate)?),
+        ["deny", rule @ ..] => settings.selection.rules.push(parse_rule(Action::Deny, rule)?),
+        ["allow", rule @ ..] => settings.selection.rules.push(parse_rule(Action::Allow, rule)?),
+        ["rewrite", change @ ..] => parse_rewrite(settings.selection.rewrite.get_or_insert_default(), change)?,
         ["ipv6"] => settings.ipv6 = true,
         ["finish", "off"] => settings.finish = false,
         ["settle", time] => settings.settle = duration(time)?,
         ["limit", name, value] => return parse_limit(&mut settings.limits, name, value),
         _ => return Err(format!("set {} is not known", words.join(" "))),
+    }
+    Ok(())
+}
+
+fn parse_rule(action: Action, words: &[&str]) -> Result<Rule, String> {
+    let mut rule = Rule { action, methods: Vec::new(), path: None, header: None };
+    for word in words {
+        match word.split_once('=') {
+            Some(("method", method)) => rule.methods.push(method.to_owned()),
+            Some(("path", path)) => rule.path = Some(Glob::new(path)),
+            Some((name, value)) => rule.header = Some((name.to_owned(), Glob::new(value))),
+            None => return Err(format!("{word} is neither method=, path= nor FIELD=")),
+        }
+    }
+    Ok(rule)
+}
+
+fn parse_rewrite(rewrite: &mut Rewrite, words: &[&str]) -> Result<(), String> {
+    match words {
+        ["host", host] => rewrite.host = Some((*host).to_owned()),
+        ["path", from, to] => {
+            rewrite.path_prefix = Some(PathPrefix { from: (*from).to_owned(), to: (*to).to_owned() });
+        }
+        ["set", name, value] => rewrite.set.push(((*name).to_owned(), (*value).to_owned())),
+        ["remove", name] => rewrite.remove.push((*name).to_owned()),
+        _ => return Err(format!("rewrite {} is not known", words.join(" "))),
     }
     Ok(())
 }

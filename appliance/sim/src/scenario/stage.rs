@@ -81,6 +81,8 @@ fn config(scenario: &Scenario) -> Config {
         sample: 10_000,
         copies: settings.copies,
         mirror_to: MirrorTo::One,
+        selection: settings.selection.clone().into(),
+        sessions_per_second: settings.sessions_per_second,
     };
     let (first, last) = (address(settings.ipv6, 20, 100), address(settings.ipv6, 20, 110));
     Config {

@@ -123,6 +123,8 @@ pub(super) fn config(plan: &Plan, faults: &Faults) -> Config {
             sample: topology.sample,
             copies: topology.copies,
             mirror_to: topology.mirror_to,
+            selection: Default::default(),
+            sessions_per_second: None,
         }
     };
     Config {
