@@ -27,6 +27,9 @@ pub struct Limits {
     pub request_held_bytes: usize,
     /// Exchanges of one session without an outcome.
     pub exchanges: usize,
+    /// How long a request that is not whole is held at most, from its head on: an upload that takes longer loads a server
+    /// while it lasts. Longer than a hole may stay, so that one with a hole is known as such before it is sent.
+    pub request_held: Duration,
     /// Head of a message (HTTP: start line and fields).
     pub head_bytes: usize,
     /// Body of a response kept for the comparison; beyond it, length and hash are compared.
@@ -41,6 +44,9 @@ pub struct Limits {
     pub answer_timeout: Duration,
     /// Silence after which an answer without a framer that is shorter than the origin's counts as ended.
     pub quiet: Duration,
+    /// How long a target may go on, without a framer, when it has said as much as the origin, but other bytes, and does not
+    /// fall quiet: what takes longer is a stream, and no answer.
+    pub streaming: Duration,
     /// How long after a session's first bytes its protocol may stay unknown before it is replayed turn by turn.
     pub opening_timeout: Duration,
     /// How far behind production a session may fall before think times are shortened to catch up.
@@ -73,6 +79,7 @@ impl Default for Limits {
             outbox_bytes: 8 << 20,
             outboxes_bytes: 512 << 20,
             request_held_bytes: 2 << 20,
+            request_held: Duration::from_secs(5),
             exchanges: 4_096,
             head_bytes: 64 << 10,
             body_bytes: 256 << 10,
@@ -81,6 +88,7 @@ impl Default for Limits {
             connect_timeout: Duration::from_secs(8),
             answer_timeout: Duration::from_secs(30),
             quiet: Duration::from_millis(200),
+            streaming: Duration::from_secs(1),
             opening_timeout: Duration::from_secs(1),
             lag: Duration::from_millis(250),
             idle_timeout: Duration::from_secs(7_200),

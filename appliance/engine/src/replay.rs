@@ -320,7 +320,7 @@ impl Replay {
             return self.send_unit(id, &gate, exchanges, means);
         }
         match exchanges.outbox.farewell() {
-            _ if said_farewell => self.await_last_answers(id, exchanges, means),
+            Some((Farewell::Fin, _)) if said_farewell => self.await_last_answers(id, exchanges, means),
             Some((farewell, gate)) => self.say_farewell(id, farewell, &gate, exchanges, means),
             None => Look::Wait(exchanges.settle_turns(means.now, means.books)),
         }
@@ -395,9 +395,12 @@ impl Replay {
         if let Some(wait) = self.is_held(gate, exchanges, means) {
             return wait;
         }
+        let overdue = gate.seen_at.max(self.last_sent_at) + means.books.limits.answer_timeout;
         match farewell {
             // A reset would overtake what is not acknowledged yet.
-            Farewell::Reset if means.stack.unacknowledged(id) > 0 => return Look::Wait(None),
+            Farewell::Reset if means.stack.unacknowledged(id) > 0 && means.now < overdue => {
+                return Look::Wait(Some(overdue));
+            }
             Farewell::Reset => {
                 exchanges.aborted(means.books);
                 self.stop(means);

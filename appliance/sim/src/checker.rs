@@ -249,13 +249,17 @@ impl Checked {
 
     /// What must hold when everything is over, by the order to finish or by time limits.
     pub fn check_end(&self, now: Time, told_to_finish: bool, truth: &mut Truth) {
-        let Ledger { sessions, requests, .. } = self.engine.ledger();
+        let Ledger { sessions, requests, backlog, .. } = self.engine.ledger();
         let timeout = self.engine.poll_timeout();
         let holdings = self.engine.holdings();
         // After the order to finish, the last connections may still be saying farewell.
         let ports = if told_to_finish { 0 } else { holdings.ports };
         if (Holdings { ports, ..holdings }) != Holdings::default() {
             truth.violate("with the last session, memory and ports go back", format!("{holdings:?}"));
+        }
+        let waiting = (backlog.sessions_behind, backlog.requests_waiting, backlog.bytes_waiting);
+        if waiting != (0, 0, 0) {
+            truth.violate("with the last session, nothing waits for a target", format!("{waiting:?}"));
         }
         let over = sessions.live == 0 && requests.in_progress == 0 && self.engine.is_idle() && timeout.is_none();
         if !over {

@@ -6,7 +6,9 @@
 //! them is there. Each of them ends in bounded time, by an answer or by a limit.
 
 use crate::exchange::Exchanges;
+use crate::ledger::Lateness;
 use crate::limits::Limits;
+use crate::time::Time;
 
 /// What the target has yet to do before the mirror needs to show more.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,15 +33,22 @@ pub(super) struct Share {
     bytes: u64,
     answer_bytes: u64,
     is_crowded: bool,
+    is_behind: bool,
 }
 
 impl Share {
     /// The share of a session's exchanges.
-    pub fn of(exchanges: &Exchanges, limits: &Limits) -> Self {
+    pub fn of(exchanges: &Exchanges, now: Time, limits: &Limits) -> Self {
         let (requests, answer_bytes) = exchanges.owed_by_target();
         let bytes = exchanges.outbox.ready_bytes();
         let is_crowded = requests > limits.exchanges as u64 / 2 || bytes > limits.outbox_bytes as u64 / 2;
-        Self { requests, bytes, answer_bytes, is_crowded }
+        let is_behind = Self::behind_from(exchanges, limits).is_some_and(|from| from <= now);
+        Self { requests, bytes, answer_bytes, is_crowded, is_behind }
+    }
+
+    /// When a session whose next request waits for the target alone counts, or counted, as fallen behind production.
+    pub fn behind_from(exchanges: &Exchanges, limits: &Limits) -> Option<Time> {
+        Some(exchanges.outbox.ready_since()? + limits.lag)
     }
 }
 
@@ -50,6 +59,7 @@ pub(super) struct Sum {
     bytes: u64,
     answer_bytes: u64,
     crowded: u64,
+    behind: u64,
 }
 
 impl Sum {
@@ -59,7 +69,14 @@ impl Sum {
         self.bytes = self.bytes - before.bytes + after.bytes;
         self.answer_bytes = self.answer_bytes - before.answer_bytes + after.answer_bytes;
         self.crowded = self.crowded - u64::from(before.is_crowded) + u64::from(after.is_crowded);
+        self.behind = self.behind - u64::from(before.is_behind) + u64::from(after.is_behind);
         *before = after;
+    }
+
+    /// Tells the ledger how things stand.
+    pub fn tell(&self, lateness: &mut Lateness) {
+        (lateness.sessions_behind, lateness.requests_waiting, lateness.bytes_waiting) =
+            (self.behind, self.requests, self.bytes);
     }
 
     /// The whole of it.

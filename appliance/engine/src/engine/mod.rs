@@ -391,7 +391,7 @@ impl Engine {
         let Some(work) = self.slots.get_mut(replay.slot).and_then(|slot| slot.work_mut(replay.index)) else { return };
         work.advance(replay, &mut means(self.now, &mut self.stack, &mut self.locals, &mut self.books));
         self.far.play_on(self.now, work);
-        let owed = work.owed(&self.books.limits);
+        let owed = work.owed(self.now, &self.books.limits);
         self.backlog.exchange(&mut work.share, owed);
     }
 
@@ -452,6 +452,7 @@ impl Engine {
         if let Some(record) = self.books.records.pop_front() {
             return Some(Output::Record(record));
         }
+        self.backlog.tell(&mut self.books.ledger.backlog);
         let target = &mut self.books.ledger.target;
         let counts = self.stack.counts();
         (target.frames_sent_with_content, target.retransmits) = (counts.with_content, counts.retransmits);

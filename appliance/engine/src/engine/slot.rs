@@ -157,7 +157,7 @@ impl Slot {
 
     /// When the slot has something to do though nothing arrived.
     pub fn deadline(&self, now: Time, books: &Books) -> Time {
-        let replays = self.works.iter().filter_map(|work| work.deadline(books)).min();
+        let replays = self.works.iter().filter_map(|work| work.deadline(now, books)).min();
         let next = [replays, self.session.deadline(&books.limits)].into_iter().flatten().min().unwrap_or(Time::MAX);
         next.min(self.forgotten_at).min(now + NAP_MAX)
     }
@@ -234,6 +234,7 @@ impl Work {
     /// Does everything that can be done now.
     pub fn advance<O: Copy>(&mut self, owner: O, means: &mut Means<'_, O>) {
         self.exchanges.decide_in_time(means.now, means.books);
+        self.exchanges.stream_in_time(means.now, means.books);
         self.replay.advance(owner, &mut self.exchanges, means);
         self.exchanges.judge(means.books, compare);
     }
@@ -243,13 +244,15 @@ impl Work {
         self.replay.is_done() && self.exchanges.is_settled()
     }
 
-    fn deadline(&self, books: &Books) -> Option<Time> {
-        [self.replay.wake_at(), self.exchanges.undecided_until(books)].into_iter().flatten().min()
+    fn deadline(&self, now: Time, books: &Books) -> Option<Time> {
+        let (undecided, held) = (self.exchanges.undecided_until(books), self.exchanges.held_until(books));
+        let behind = Share::behind_from(&self.exchanges, &books.limits).filter(|from| *from > now);
+        [self.replay.wake_at(), undecided, held, behind].into_iter().flatten().min()
     }
 
     /// Its part of the backlog.
-    pub fn owed(&self, limits: &Limits) -> Share {
-        Share::of(&self.exchanges, limits)
+    pub fn owed(&self, now: Time, limits: &Limits) -> Share {
+        Share::of(&self.exchanges, now, limits)
     }
 
     /// The connection in use.

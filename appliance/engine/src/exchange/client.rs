@@ -9,6 +9,7 @@ use crate::config::Protocol;
 use crate::flow::Side;
 use crate::ledger::{Incomparable, NotReplayed};
 use crate::protocol::{AtClose, Boundary, Expect, Part};
+use crate::time::Time;
 
 impl Exchanges {
     /// The connection was established.
@@ -47,7 +48,7 @@ impl Exchanges {
             let Ok(step) = framer.request(bytes) else {
                 self.refuse_unread(books);
                 self.requests = Step::Tail;
-                self.outbox.stream();
+                self.outbox.stream(moment.now);
                 return self.take_request_bytes(bytes, moment, books);
             };
             let (taken, rest) = bytes.split_at(step.consumed);
@@ -60,10 +61,11 @@ impl Exchanges {
             self.take_request_bytes(taken, moment, books);
             if let Some(expect) = expect {
                 self.set_expect(expect);
+                self.head_at.get_or_insert(moment.now);
             }
             if is_head && self.is_interleaved() && !self.dropping {
                 // What the client says next may depend on the answer.
-                self.outbox.stream();
+                self.outbox.stream(moment.now);
             }
             if let Some(decision) = decision {
                 self.follow(decision, books);
@@ -97,7 +99,7 @@ impl Exchanges {
                 // Credit and settings are not held back until answers have come: the answers may wait for them.
                 self.outbox.begin(None, Gate { answered: 0, ..gate }, false);
             }
-            self.outbox.push(&bytes[..consumed], books.limits.request_held_bytes, &mut books.outboxes);
+            self.outbox.push(&bytes[..consumed], moment.now, books.limits.request_held_bytes, &mut books.outboxes);
         }
         self.client_last_at = self.client_last_at.max(moment.captured_at);
         if let Some(id) = cancelled {
@@ -181,6 +183,7 @@ impl Exchanges {
             request_last_at: moment.captured_at,
             sent_at: None,
             origin_done_at: self.origin_closed.then_some(moment.now),
+            target_enough_at: None,
             replayed: false,
             retried: false,
             alignment: Alignment::default(),
@@ -192,6 +195,7 @@ impl Exchanges {
         books.ledger.requests.turns += u64::from(turns);
         books.ledger.requests.in_progress += 1;
         self.request_open = true;
+        self.head_at = None;
         self.begun = id + 1;
         match self.barred.or_else(|| self.reached_bound(books)) {
             Some(cause) => {
@@ -242,7 +246,20 @@ impl Exchanges {
         if self.outbox.len() + bytes.len() > books.limits.outbox_bytes || books.outboxes.is_over() {
             return self.drop_request(NotReplayed::Limit, books);
         }
-        self.outbox.push(bytes, books.limits.request_held_bytes, &mut books.outboxes);
+        self.outbox.push(bytes, moment.now, books.limits.request_held_bytes, &mut books.outboxes);
+    }
+
+    /// Lets a request go that is held until it is whole, and has been for too long.
+    pub fn stream_in_time(&mut self, now: Time, books: &Books) {
+        if self.held_until(books).is_some_and(|until| until <= now) {
+            self.outbox.stream(now);
+        }
+    }
+
+    /// When [`Exchanges::stream_in_time`] has something to do.
+    pub fn held_until(&self, books: &Books) -> Option<Time> {
+        let is_held = self.request_open && !self.dropping && self.outbox.is_holding();
+        self.head_at.filter(|_| is_held).map(|at| at + books.limits.request_held)
     }
 
     pub(super) fn finish_request(&mut self, books: &mut Books) {

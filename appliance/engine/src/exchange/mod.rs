@@ -98,6 +98,8 @@ struct Exchange {
     sent_at: Option<Time>,
     /// When the box saw the end of the origin's answer, in the replay's clock.
     origin_done_at: Option<Time>,
+    /// When the target had, without a framer, said as much as the origin, but other bytes.
+    target_enough_at: Option<Time>,
     /// Whether its first bytes were ever sent.
     replayed: bool,
     /// Whether it was sent a second time already.
@@ -197,6 +199,8 @@ pub struct Exchanges {
     request_open: bool,
     /// An aside of the client has begun and is not whole.
     aside_open: bool,
+    /// When the box saw the head of the last request, in the replay's clock.
+    head_at: Option<Time>,
     /// The rest of the present request goes nowhere.
     dropping: bool,
     /// Nothing is replayed any more, or never was.
@@ -271,6 +275,7 @@ impl Exchanges {
             answers: if midstream { Step::Out } else { Step::In },
             request_open: false,
             aside_open: false,
+            head_at: None,
             dropping: false,
             barred,
             unproven_from: midstream.then_some(0),

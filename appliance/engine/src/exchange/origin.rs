@@ -91,7 +91,7 @@ impl Exchanges {
                 Part::Head(head) => {
                     exchange.origin.push_head(head, books);
                     if self.request_open && is_last {
-                        self.outbox.stream();
+                        self.outbox.stream(moment.now);
                     }
                 }
                 Part::Body(body) => exchange.origin.push_body(body, books),

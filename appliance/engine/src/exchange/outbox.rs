@@ -47,6 +47,8 @@ pub struct Unit {
     pub streamed: bool,
     /// It is not decided yet whether, or in which words, it is sent.
     withheld: bool,
+    /// When it could have been sent as far as the client's side is concerned, in the replay's clock.
+    pub ready_at: Time,
 }
 
 impl Unit {
@@ -86,24 +88,26 @@ impl Outbox {
 
     /// Begins a unit; an aside has no exchange.
     pub fn begin(&mut self, exchange: Option<u64>, gate: Gate, streamed: bool) {
-        let (start, withheld) = (self.end(), false);
-        self.units.push_back(Unit { exchange, cancels: None, gate, start, end: None, streamed, withheld });
+        let (start, withheld, ready_at) = (self.end(), false, gate.seen_at);
+        self.units.push_back(Unit { exchange, cancels: None, gate, start, end: None, streamed, withheld, ready_at });
     }
 
     /// Adds bytes to the last unit, from where on it is streamed if it is longer than `held`.
-    pub fn push(&mut self, bytes: &[u8], held: usize, budget: &mut Budget) {
+    pub fn push(&mut self, bytes: &[u8], now: Time, held: usize, budget: &mut Budget) {
         budget.exchange(0, bytes.len());
         self.bytes.extend(bytes);
         let end = self.end();
-        if let Some(unit) = self.units.back_mut() {
-            unit.streamed |= end - unit.start > held as u64;
+        if let Some(unit) = self.units.back_mut().filter(|unit| !unit.streamed) {
+            unit.ready_at = now;
+            unit.streamed = end - unit.start > held as u64;
         }
     }
 
     /// The last unit may be sent though it is not whole.
-    pub fn stream(&mut self) {
-        if let Some(unit) = self.units.back_mut() {
+    pub fn stream(&mut self, now: Time) {
+        if let Some(unit) = self.units.back_mut().filter(|unit| !unit.streamed) {
             unit.streamed = true;
+            unit.ready_at = now;
         }
     }
 
@@ -129,6 +133,17 @@ impl Outbox {
             self.bytes.extend(words);
             budget.exchange(before, self.bytes.len());
         }
+    }
+
+    /// Whether the last unit is held until it is whole.
+    pub fn is_holding(&self) -> bool {
+        self.units.back().is_some_and(|unit| unit.end.is_none() && !unit.streamed)
+    }
+
+    /// Since when the next unit could be sent, were it not for the target; `None` where it cannot be, or is being sent.
+    pub fn ready_since(&self) -> Option<Time> {
+        let unit = self.next_unit().filter(|unit| unit.is_sendable())?;
+        (self.sent <= unit.start).then_some(unit.ready_at)
     }
 
     /// The last unit is whole.
@@ -158,9 +173,12 @@ impl Outbox {
         was_sent
     }
 
-    /// The client says nothing more.
+    /// The client says nothing more; one that has closed may still reset.
     pub fn close(&mut self, farewell: Farewell, gate: Gate) {
-        self.farewell.get_or_insert((farewell, gate));
+        let is_news = self.farewell.is_none_or(|(before, _)| before == Farewell::Fin && farewell == Farewell::Reset);
+        if is_news {
+            self.farewell = Some((farewell, gate));
+        }
     }
 
     /// The next unit to send.

@@ -8,6 +8,7 @@ use crate::ledger::NotReplayed;
 use crate::message::Outcome;
 use crate::protocol::{AtClose, Boundary, Framer, Part};
 use crate::time::Time;
+use core::time::Duration;
 
 /// Answers that a target may be busy with at once on one connection: it gives them one after the other.
 const ANSWERS_UNDER_WAY: u64 = 4;
@@ -48,7 +49,8 @@ impl Exchanges {
 
     /// Sends bytes of the next unit through `write`, which says how many it took. Whether anything came of it.
     pub fn send(&mut self, now: Time, books: &mut Books, mut write: impl FnMut(&[u8]) -> usize) -> bool {
-        let Some((id, cancels)) = self.outbox.next_unit().map(|unit| (unit.exchange, unit.cancels)) else {
+        let next = self.outbox.next_unit().map(|unit| (unit.exchange, unit.cancels, unit.ready_at));
+        let Some((id, cancels, ready_at)) = next else {
             return false;
         };
         let before = self.sent_on_connection;
@@ -60,14 +62,14 @@ impl Exchanges {
         });
         let moved = self.sent_on_connection > before;
         match (id, cancels) {
-            (Some(id), _) if moved || whole => self.note_sending(id, whole, now, books),
+            (Some(id), _) if moved || whole => self.note_sending(id, whole, now, now.since(ready_at), books),
             (None, Some(cancelled)) if whole => self.abort(cancelled, books),
             _ => {}
         }
         moved || whole
     }
 
-    fn note_sending(&mut self, id: u64, whole: bool, now: Time, books: &mut Books) {
+    fn note_sending(&mut self, id: u64, whole: bool, now: Time, lag: Duration, books: &mut Books) {
         if id >= self.turns_from_now() {
             self.turn_sent = Some(id);
         }
@@ -79,6 +81,7 @@ impl Exchanges {
         if !exchange.replayed {
             exchange.replayed = true;
             books.ledger.requests.replayed += 1;
+            books.ledger.backlog.note(lag, books.limits.lag);
         }
         self.ground.step_on(id);
         if whole {
@@ -241,8 +244,8 @@ impl Exchanges {
             return Passage::Shut(None);
         }
         match gate.after.checked_sub(1).filter(|turn| *turn >= turns_from) {
-            Some(turn) => self.turn_passage(turn, now, books),
-            None if turns_from < u64::MAX => self.greeting_passage(now, books),
+            Some(turn) => self.turn_passage(turn, gate.seen_at, now, books),
+            None if turns_from < u64::MAX => self.greeting_passage(gate.seen_at, now, books),
             None => self.handshake_passage(now, books),
         }
     }
@@ -274,16 +277,21 @@ impl Exchanges {
         if matches!(self.framing, Framing::Turns) { self.turns_from } else { u64::MAX }
     }
 
-    /// A greeting of another length than the origin's is over when it falls quiet; which bytes answer which turn is no longer
-    /// certain then.
-    fn greeting_passage(&mut self, now: Time, books: &Books) -> Passage {
+    /// A greeting of another length than the origin's is over when it falls quiet, or turns out to be a stream; which bytes
+    /// answer which turn is no longer certain then.
+    fn greeting_passage(&mut self, seen_at: Time, now: Time, books: &Books) -> Passage {
         let Greeted { origin, target, last_at } = self.greeted();
         if target == origin || self.turn_sent.is_some() {
             return Passage::Open;
         }
-        let patience = if target > 0 { books.limits.quiet } else { books.limits.answer_timeout };
-        if now < last_at + patience {
-            return Passage::Shut(Some(last_at + patience));
+        let since = self.target_moved_at.max(seen_at);
+        let until = match target {
+            0 => last_at + books.limits.answer_timeout,
+            _ if target < origin => (last_at + books.limits.quiet).min(since + books.limits.answer_timeout),
+            _ => (last_at + books.limits.quiet).min(since + books.limits.streaming),
+        };
+        if now < until {
+            return Passage::Shut(Some(until));
         }
         self.aligned = false;
         Passage::Open
@@ -294,9 +302,10 @@ impl Exchanges {
         Greeted { origin: self.greeting.origin, target: self.greeting.target, last_at }
     }
 
-    /// Ends the answer to turn `id`: it begins as the origin's and is as long, or has fallen quiet, or has not come in time.
-    fn turn_passage(&mut self, id: u64, now: Time, books: &mut Books) -> Passage {
-        let (limits, silent) = (books.limits, self.target_silent);
+    /// Ends the answer to turn `id`: it begins as the origin's and is as long, or has fallen quiet, or its time is up. The
+    /// client went on at `seen_at`.
+    fn turn_passage(&mut self, id: u64, seen_at: Time, now: Time, books: &mut Books) -> Passage {
+        let (limits, silent, aligned) = (books.limits, self.target_silent, self.aligned);
         let Some(exchange) = self.get_mut(id).filter(|exchange| !exchange.is_target_done()) else {
             return Passage::Open;
         };
@@ -304,15 +313,21 @@ impl Exchanges {
         let Stage::Sent(sent_at) = exchange.stage else { return Passage::Shut(None) };
         // Bytes that differ may be late ones of the turn before, with more to follow.
         let is_certain = have == want && exchange.target.body == exchange.origin.body;
+        let is_quiet = now >= exchange.target.last_at + limits.quiet;
         if !is_certain {
-            let patience = match have {
+            let too_late = sent_at.max(exchange.origin_done_at.unwrap_or(sent_at)) + limits.answer_timeout;
+            let time_up = match have {
                 // A turn cut too early is answered with a later one only: it need not be waited for in full each time.
                 0 if silent => sent_at + limits.quiet,
-                0 => sent_at.max(exchange.origin_done_at.unwrap_or(sent_at)) + limits.answer_timeout,
-                _ => exchange.target.last_at + limits.quiet,
+                0 => too_late,
+                // A stream that never falls quiet would hold up for ever what can no longer be told apart anyway.
+                _ if !aligned => sent_at.max(seen_at + limits.lag),
+                _ if have < want => too_late,
+                _ => too_late.min(*exchange.target_enough_at.get_or_insert(now) + limits.streaming),
             };
-            if now < patience {
-                return Passage::Shut(Some(patience));
+            let until = if have > 0 { time_up.min(exchange.target.last_at + limits.quiet) } else { time_up };
+            if now < until {
+                return Passage::Shut(Some(until));
             }
         }
         // Only the client's own close lets a turn pass that the origin may not have answered to the end.
@@ -321,7 +336,7 @@ impl Exchanges {
         }
         // The answer was there when its last byte came, though only now is it known to be whole.
         let whole_at = if have > 0 { exchange.target.last_at } else { now };
-        self.align(id, have == want);
+        self.align(id, have == want && (is_certain || is_quiet));
         match have {
             0 if want > 0 => {
                 self.target_silent = true;
@@ -342,15 +357,19 @@ impl Exchanges {
         }
     }
 
-    /// When the answer that is due, by a framer, is too late. The target is not late while the origin has not answered
-    /// either.
+    /// When the answer that is due, by a framer, is too late; and without one, the target's taking of a turn. It is not late
+    /// while the origin has not answered either.
     pub fn answer_deadline(&self, books: &Books) -> Option<Time> {
         let last = if self.is_interleaved() { self.next_id() } else { self.target_at + 1 };
-        let ids = self.target_at..last.min(self.turns_from_now());
-        let since = ids.filter_map(|id| self.get(id)).find_map(|exchange| match exchange.stage {
-            Stage::Sent(at) | Stage::Sending(at) => exchange.origin_done_at.map(|done_at| at.max(done_at)),
-            _ => None,
-        });
+        let turns_from = self.turns_from_now();
+        let since =
+            (self.target_at..last).filter_map(|id| Some((id, self.get(id)?))).find_map(|(id, exchange)| match exchange
+                .stage
+            {
+                Stage::Sent(at) if id < turns_from => exchange.origin_done_at.map(|done_at| at.max(done_at)),
+                Stage::Sending(at) => exchange.origin_done_at.map(|done_at| at.max(done_at)),
+                _ => None,
+            });
         Some(since?.max(self.target_moved_at) + books.limits.answer_timeout)
     }
 
@@ -358,8 +377,9 @@ impl Exchanges {
     /// ask for it. Returns when to look again.
     pub fn settle_turns(&mut self, now: Time, books: &mut Books) -> Option<Time> {
         let last = self.turn_sent.filter(|id| *id >= self.turns_from_now())?;
-        let may_end = self.get(last).is_some_and(|exchange| exchange.origin.is_final());
-        match may_end.then(|| self.turn_passage(last, now, books))? {
+        let exchange = self.get(last).filter(|exchange| exchange.origin.is_final())?;
+        let seen_at = exchange.origin_done_at.unwrap_or(now);
+        match self.turn_passage(last, seen_at, now, books) {
             Passage::Shut(until) => until,
             Passage::Open => None,
         }

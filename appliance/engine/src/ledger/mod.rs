@@ -182,6 +182,40 @@ pub struct Target {
     pub address_conflicts: u64,
 }
 
+/// What a target that is slower than the origin leaves undone, and how late the rest comes. Think times hide a little
+/// slowness; beyond a bound ([`crate::Limits::lag`]) a session is behind, and its request late.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Lateness {
+    /// Replays that are behind now: their next request waits for the target.
+    pub sessions_behind: u64,
+    /// Requests that wait for the target alone now: production has answered them, or they could be sent.
+    pub requests_waiting: u64,
+    /// Bytes of requests that could be sent now, were it not for the target.
+    pub bytes_waiting: u64,
+    /// Requests that were sent late.
+    pub requests_late: u64,
+    /// The longest that a request was sent after it could have been, in microseconds.
+    pub lag_us_max: u64,
+}
+
+impl Lateness {
+    /// Notes that a request is sent so long after it could have been.
+    pub fn note(&mut self, lag: Duration, bound: Duration) {
+        self.requests_late += u64::from(lag > bound);
+        self.lag_us_max = self.lag_us_max.max(u64::try_from(lag.as_micros()).unwrap_or(u64::MAX));
+    }
+}
+
+impl AddAssign<&Self> for Lateness {
+    fn add_assign(&mut self, rhs: &Self) {
+        self.sessions_behind += rhs.sessions_behind;
+        self.requests_waiting += rhs.requests_waiting;
+        self.bytes_waiting += rhs.bytes_waiting;
+        self.requests_late += rhs.requests_late;
+        self.lag_us_max = self.lag_us_max.max(rhs.lag_us_max);
+    }
+}
+
 /// The recording of the mirror; filled in by the driver.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Recorded {
@@ -273,6 +307,8 @@ pub struct Ledger {
     pub findings: u64,
     /// The target side.
     pub target: Target,
+    /// What waits for slow targets.
+    pub backlog: Lateness,
     /// The recording of the mirror.
     pub record: Recorded,
     /// Latencies of the answered requests.
@@ -356,6 +392,7 @@ impl AddAssign<&Self> for Ledger {
         self.target.retransmits += rhs.target.retransmits;
         self.target.ports_exchanged += rhs.target.ports_exchanged;
         self.target.address_conflicts += rhs.target.address_conflicts;
+        self.backlog += &rhs.backlog;
         self.record += &rhs.record;
         self.latency_us.origin.micros.add(&rhs.latency_us.origin.micros).expect("same bounds");
         self.latency_us.target.micros.add(&rhs.latency_us.target.micros).expect("same bounds");

@@ -22,6 +22,10 @@ pub struct Scenario {
     pub acts: Vec<Act>,
     /// What the target says when a connection opens.
     pub greeting: Vec<u8>,
+    /// What it says over and over on every connection, and how often; it does not close then.
+    pub pushes: Option<(Duration, Vec<u8>)>,
+    /// It never reads.
+    pub is_deaf: bool,
     /// How many connections the target refuses.
     pub refusals: usize,
     /// The settings.
@@ -252,6 +256,8 @@ fn parse_time_limit(limits: &mut Limits, name: &str, value: &str) -> Result<(), 
         "answer_timeout" => &mut limits.answer_timeout,
         "quiet" => &mut limits.quiet,
         "lag" => &mut limits.lag,
+        "streaming" => &mut limits.streaming,
+        "request_held" => &mut limits.request_held,
         "idle_timeout" => &mut limits.idle_timeout,
         "closing_timeout" => &mut limits.closing_timeout,
         "port_rest" => &mut limits.port_rest,
@@ -266,12 +272,20 @@ fn parse_target(scenario: &mut Scenario, words: &[Word]) -> Result<(), String> {
     match words {
         [Plain(word), Quoted(bytes)] if word == "replies" => scenario.acts.push(Act::Reply(bytes.clone())),
         [Plain(word), Quoted(bytes)] if word == "greets" => scenario.greeting = bytes.clone(),
+        [Plain(word), Plain(time), Quoted(bytes)] if word == "pushes" => {
+            scenario.pushes = Some((duration(time)?, bytes.clone()));
+        }
+        [Plain(word)] if word == "deaf" => scenario.is_deaf = true,
         [Plain(word), Plain(time)] if word == "waits" => scenario.acts.push(Act::Wait(duration(time)?)),
         [Plain(word), Plain(count)] if word == "refuses" => scenario.refusals = number(count)?,
         [Plain(word)] if word == "closes" => scenario.acts.push(Act::Close),
         [Plain(word)] if word == "resets" => scenario.acts.push(Act::Reset),
         [Plain(word)] if word == "silent" => scenario.acts.push(Act::Wait(Duration::from_secs(1_000_000))),
-        _ => return Err("the target replies, waits, closes, resets, greets, refuses or is silent".to_owned()),
+        _ => {
+            return Err(
+                "the target replies, waits, closes, resets, greets, pushes, refuses, is silent or deaf".to_owned()
+            );
+        }
     }
     Ok(())
 }

@@ -21,6 +21,8 @@ pub struct Actor {
     listening: Option<SocketHandle>,
     refusals: usize,
     greeting: Vec<u8>,
+    pushes: Option<(Duration, Vec<u8>)>,
+    is_deaf: bool,
     /// `None`: it plays the origin.
     acts: Option<VecDeque<Act>>,
     turns: Vec<Turn>,
@@ -43,6 +45,7 @@ struct Connection {
     answered: usize,
     heard_at: Time,
     says: Vec<u8>,
+    pushes_at: Option<Time>,
     then: Option<Act>,
     over: bool,
 }
@@ -55,6 +58,8 @@ impl Actor {
             listening: None,
             refusals: scenario.refusals,
             greeting: scenario.greeting.clone(),
+            pushes: scenario.pushes.clone(),
+            is_deaf: scenario.is_deaf,
             acts: (!scenario.acts.is_empty()).then(|| scenario.acts.iter().cloned().collect()),
             turns: turns(scenario),
             waits_until: Time::ZERO,
@@ -86,8 +91,11 @@ impl Actor {
         self.host.poll(now);
         self.accept(now);
         for number in 0..self.connections.len() {
-            self.hear(number, now);
+            if !self.is_deaf {
+                self.hear(number, now);
+            }
             self.act(number, now);
+            self.push(number, now);
             self.speak(number);
         }
         self.host.poll(now);
@@ -101,7 +109,8 @@ impl Actor {
             .filter(|connection| connection.is_asked())
             .map(|connection| connection.heard_at + TURN);
         let waits = core::iter::once(self.waits_until).filter(|_| self.connections.iter().any(Connection::is_asked));
-        let timers = turns.chain(waits).filter(|at| *at > now).collect::<Vec<_>>();
+        let pushes = self.connections.iter().filter_map(|connection| connection.pushes_at);
+        let timers = turns.chain(waits).chain(pushes).filter(|at| *at > now).collect::<Vec<_>>();
         timers.into_iter().chain(self.host.poll_at(now)).min()
     }
 
@@ -111,8 +120,9 @@ impl Actor {
         };
         self.listening = None;
         let says = self.greeting.clone();
+        let read = Vec::new();
         let connection =
-            Connection { handle, read: Vec::new(), answered: 0, heard_at: now, says, then: None, over: false };
+            Connection { handle, read, answered: 0, heard_at: now, says, pushes_at: None, then: None, over: false };
         self.connections.push(connection);
     }
 
@@ -133,7 +143,7 @@ impl Actor {
         let heard_all = socket.state() == State::CloseWait && socket.recv_queue() == 0;
         let script_goes_on = self.acts.as_ref().is_some_and(|acts| !acts.is_empty());
         let answers_more = connection.is_asked() && (connection.heard_at + TURN > now || script_goes_on);
-        if heard_all && !answers_more && connection.says.is_empty() {
+        if heard_all && !answers_more && self.pushes.is_none() && connection.says.is_empty() {
             socket.close();
         }
     }
@@ -182,6 +192,18 @@ impl Actor {
             if !matches!(acts.front(), Some(Act::Close | Act::Reset)) {
                 return;
             }
+        }
+    }
+
+    fn push(&mut self, number: usize, now: Time) {
+        let (Some((period, bytes)), connection) = (&self.pushes, &mut self.connections[number]) else { return };
+        if connection.over || !self.host.socket(connection.handle).may_send() {
+            connection.pushes_at = None;
+        } else if connection.pushes_at.is_none_or(|at| at <= now) {
+            if connection.pushes_at.is_some() {
+                connection.says.extend_from_slice(bytes);
+            }
+            connection.pushes_at = Some(now + *period);
         }
     }
 
