@@ -100,7 +100,13 @@ function showStatus(state, text) {
   status.dataset.state = state;
 }
 
-function showHealth(health) {
+function slowness(backlog) {
+  if (backlog.sessions_behind === 0) return "";
+  const [sessions, requests] = [backlog.sessions_behind, backlog.requests_waiting].map((count) => numbers.format(count));
+  return `Target slower than origin: ${sessions} sessions are behind production, ${requests} requests wait for the target.`;
+}
+
+function showHealth(health, backlog) {
   const texts = { ok: "Running", stuck: "Stuck", loop_alarm: "Replay stopped" };
   showStatus(health.status === "ok" ? "ok" : "bad", texts[health.status] ?? health.status);
   const notices = {
@@ -108,8 +114,8 @@ function showHealth(health) {
     loop_alarm: "The mirror shows the box's own frames, so replay has stopped. Take the target's port out of the mirror.",
   };
   const notice = element("notice");
-  notice.hidden = !(health.status in notices);
-  notice.textContent = notices[health.status] ?? "";
+  notice.textContent = notices[health.status] ?? slowness(backlog);
+  notice.hidden = notice.textContent === "";
   element("version").textContent = `TapCopy ${health.version}`;
 }
 
@@ -117,7 +123,7 @@ async function refresh() {
   try {
     if (Object.keys(sentences).length === 0) sentences = await ask("/api/v1/reasons");
     const [health, ledger] = await Promise.all([ask("/api/v1/health"), ask("/api/v1/ledger")]);
-    showHealth(health);
+    showHealth(health, ledger.backlog);
     showCounts(ledger);
     showRates(ledger, performance.now());
     showBar(ledger.verdicts);

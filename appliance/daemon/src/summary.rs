@@ -118,6 +118,7 @@ pub fn table(ledger: &Ledger) -> String {
     frames(ledger, &mut table);
     requests(ledger, &mut table);
     target(ledger, &mut table);
+    backlog(ledger, &mut table);
     record(ledger, &mut table);
     latency(ledger, &mut table);
     table.0
@@ -156,6 +157,18 @@ fn target(ledger: &Ledger, table: &mut Table) {
     table.reasons("again", &ledger.target.reconnects);
     table.line_unless_zero("  segments sent again", ledger.target.retransmits);
     table.line_unless_zero("  packets without a next hop", ledger.target.packets_unresolved);
+}
+
+fn backlog(ledger: &Ledger, table: &mut Table) {
+    let late = ledger.backlog.requests_late;
+    if late > 0 {
+        let lag = micros(ledger.backlog.lag_us_max);
+        let _ = writeln!(
+            table.0,
+            "{:<29} {late:>12}  The target is slower than the origin: up to {lag} late.",
+            "requests sent late"
+        );
+    }
 }
 
 fn record(ledger: &Ledger, table: &mut Table) {
@@ -207,6 +220,7 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
     use tapcopy_engine::ledger::NotReplayed;
 
     #[test]
@@ -218,6 +232,21 @@ mod tests {
         let line = table.lines().find(|line| line.contains("mirror_gap")).unwrap();
         assert_eq!(line, "  not replayed: mirror_gap               1  The mirror lost a part of the request.");
         assert!(!table.contains("still live"));
+    }
+
+    #[test]
+    fn a_target_slower_than_the_origin_is_told() {
+        let mut ledger = Ledger::default();
+        assert!(!table(&ledger).contains("slower"));
+        ledger.backlog.note(Duration::from_millis(100), Duration::from_millis(250));
+        assert!(!table(&ledger).contains("slower"));
+        ledger.backlog.note(Duration::from_millis(12_500), Duration::from_millis(250));
+        let table = table(&ledger);
+        let line = table.lines().find(|line| line.contains("slower")).unwrap();
+        assert_eq!(
+            line,
+            "requests sent late                       1  The target is slower than the origin: up to 12 s late."
+        );
     }
 
     #[test]

@@ -22,6 +22,7 @@ fn text(snapshot: &Snapshot, clock: &Clock) -> String {
     frames_and_sessions(&snapshot.ledger, &mut text);
     requests(&snapshot.ledger, &mut text);
     target(snapshot, &mut text);
+    backlog(&snapshot.ledger, &mut text);
     recording(&snapshot.ledger, &mut text);
     latency(&snapshot.ledger, &mut text);
     text.0
@@ -95,6 +96,16 @@ fn target(snapshot: &Snapshot, text: &mut Text) {
     let conflicts = target.address_conflicts;
     text.counter("target_address_conflicts_total", "Addresses found to be somebody else's.", conflicts);
     text.gauge("address_conflicts", "Addresses that are somebody else's now.", snapshot.address_conflicts.len() as u64);
+}
+
+fn backlog(ledger: &Ledger, text: &mut Text) {
+    let backlog = &ledger.backlog;
+    text.gauge("sessions_behind", "Replays whose next request is late, for a slow target.", backlog.sessions_behind);
+    text.gauge("requests_waiting", "Requests that wait for the target alone.", backlog.requests_waiting);
+    text.gauge("request_bytes_waiting", "Request bytes that wait for the target alone.", backlog.bytes_waiting);
+    text.counter("requests_late_total", "Requests sent late, for a slow target.", backlog.requests_late);
+    text.head("lag_seconds_max", "gauge", "The longest that a request was sent after it could have been.");
+    let _ = writeln!(text.0, "tapcopy_lag_seconds_max {}", backlog.lag_us_max as f64 / 1e6);
 }
 
 fn recording(ledger: &Ledger, text: &mut Text) {
