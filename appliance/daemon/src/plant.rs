@@ -157,7 +157,7 @@ impl Plant {
 
     /// Whether a shard has ended by itself.
     pub fn has_ended(&self) -> bool {
-        self.works().running.as_ref().is_some_and(|running| running.threads.iter().any(JoinHandle::is_finished))
+        self.works().running.as_ref().is_some_and(|running| running.ends().any(|has_ended| has_ended))
     }
 
     /// Begins the end: nothing starts any more, and shards finish. Whether they have.
@@ -167,7 +167,7 @@ impl Plant {
             works.is_closing = true;
             works.order(|| Order::Stop { limit: GRACE });
         }
-        works.running.as_ref().is_none_or(|running| running.threads.iter().all(JoinHandle::is_finished))
+        works.running.as_ref().is_none_or(|running| running.ends().all(|has_ended| has_ended))
     }
 
     /// Waits for the end of what runs: the whole ledger, and the numbers of the shards that died of a defect.
@@ -250,6 +250,13 @@ impl Plant {
             works.before += &ledger;
         }
         dead
+    }
+}
+
+impl Running {
+    /// Of each shard that is not retired whether it has ended.
+    fn ends(&self) -> impl Iterator<Item = bool> {
+        self.threads.iter().zip(&self.handles).map(|(_, handle)| handle.has_ended())
     }
 }
 

@@ -19,6 +19,7 @@ use nix::sys::time::TimeSpec;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -96,9 +97,15 @@ pub struct Handle {
     orders: Sender<Order>,
     wake: Arc<EventFd>,
     snapshot: Arc<Mutex<Snapshot>>,
+    has_ended: Arc<AtomicBool>,
 }
 
 impl Handle {
+    /// Whether the shard has ended, however it did. Its thread may still be on its last instructions.
+    pub fn has_ended(&self) -> bool {
+        self.has_ended.load(Ordering::Acquire)
+    }
+
     /// Gives an order; one to a shard that has ended is lost, as it should be.
     pub fn order(&self, order: Order) {
         if self.orders.send(order).is_ok() {
@@ -159,20 +166,25 @@ pub fn start(parts: Parts) -> std::io::Result<(Handle, JoinHandle<()>)> {
     let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
     let wake = Arc::new(EventFd::from_value_and_flags(0, flags)?);
     let snapshot = Arc::new(Mutex::new(Snapshot { at: parts.clock.now(), ..Snapshot::default() }));
-    let handle = Handle { orders, wake: wake.clone(), snapshot: snapshot.clone() };
+    let has_ended = Arc::new(AtomicBool::new(false));
+    let handle = Handle { orders, wake: wake.clone(), snapshot: snapshot.clone(), has_ended: has_ended.clone() };
     let thread = std::thread::Builder::new().name(format!("shard-{}", parts.number)).spawn(move || {
-        let _ended = Raise(parts.ended.clone());
+        let _ended = Raise { has_ended, ended: parts.ended.clone() };
         Shard::new(parts, inbox, wake, snapshot).run();
     })?;
     Ok((handle, thread))
 }
 
-/// Raises an eventfd when it goes, also in a panic.
-struct Raise(Arc<EventFd>);
+/// Tells the end when it goes, also in a panic. Who is woken must find the shard ended, or he would wait for ever.
+struct Raise {
+    has_ended: Arc<AtomicBool>,
+    ended: Arc<EventFd>,
+}
 
 impl Drop for Raise {
     fn drop(&mut self) {
-        let _ = self.0.write(1);
+        self.has_ended.store(true, Ordering::Release);
+        let _ = self.ended.write(1);
     }
 }
 
