@@ -9,7 +9,7 @@ Clients are real ones (curl), each with an address of its own, over IPv4 or IPv6
 import contextlib
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -158,6 +158,15 @@ class Bench:
             self._ends.callback(nginx.stop)
             nginx.start()
 
+    def second_target(self, number: int) -> Nginx:
+        """Another server under test: the stranger, with this number in the target's network."""
+        address = self.plan.of_test_net(number)
+        self.address(self.stranger, address, self.plan.prefix(self.plan.test_net))
+        nginx = Nginx(self.stranger, self.plan.server(address), self.folder / "second", self.folder / "root")
+        self._ends.callback(nginx.stop)
+        nginx.start()
+        return nginx
+
     def address(self, host: Namespace, address: str, prefix: str | int) -> None:
         """Gives a host an address."""
         words = ["nodad"] if self.plan.six else []
@@ -168,13 +177,20 @@ class Bench:
         family = "-6" if self.plan.six else "-4"
         host.ip(family, "route", "add", destination, "via", gateway, "dev", "eth0")
 
-    def settings(self, addressing: str, *, nics: str = "", mirrors: tuple[str, ...] = ("mirror0",)) -> str:
-        """A settings file."""
+    def settings(
+        self,
+        addressing: str,
+        *,
+        nics: str = "",
+        mirrors: tuple[str, ...] = ("mirror0",),
+        targets: list[str] | None = None,
+    ) -> str:
+        """A settings file; it ends within its only service."""
         return (
             f"schema_version = 1\n[nics]\nmirror = {list(mirrors)}\ntarget = 'target0'\n{nics}\n"
             f"[addressing]\n{addressing}\n"
             f"[[service]]\norigins = ['{self.plan.server(self.plan.origin)}']\n"
-            f"targets = ['{self.target.address}']\n"
+            f"targets = {targets or [self.target.address]}\n"
         )
 
     def start_box(self, settings: str) -> Box:
@@ -198,6 +214,16 @@ class Bench:
                 status = process.wait(60.0)
                 assert status == 0, f"curl ended with {status} in turn {turn}: {process.last_words()}"
         return 2 * requests * len(clients)
+
+    def curl(self, client: str, requests: Iterable[Sequence[str]]) -> None:
+        """A real client asks the origin on one connection: of each request the path and curl's words for it."""
+        self._loads += 1
+        common = ["-s", "-S", "-f", "--interface", client, "-H", "Expect:", "-o", "/dev/null"]
+        url = f"http://{self.plan.server(self.plan.origin)}"
+        each = [word for path, *words in requests for word in ("--next", *common, *words, url + path)]
+        process = Process(self.clients, ["curl", *each[1:]], self.folder / f"curl{self._loads}.log")
+        status = process.wait(30.0)
+        assert status == 0, f"curl ended with {status}: {process.last_words()}"
 
     def _curl(self, client: str, name: str, requests: int, rate: int) -> Process:
         url = f"http://{self.plan.server(self.plan.origin)}/{name}/[1-{requests}]"

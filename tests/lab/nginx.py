@@ -29,7 +29,7 @@ events {{ worker_connections 8192; }}
 http {{
     log_format exchange escape=json '{{"instance":$pid,"connection":$connection,"turn":$connection_requests,'
         '"method":"$request_method","url":"$request_uri","status":$status,"body":"$request_body_file",'
-        '"client":"$remote_addr:$remote_port"}}';
+        '"client":"$remote_addr:$remote_port","words":"$http_host|$http_x_mirrored|$http_authorization"}}';
     access_log {folder}/access.log exchange;
     default_type application/octet-stream;
     sendfile on;
@@ -72,6 +72,8 @@ class Served:
     status: int
     body: str
     client: str
+    words: str = ""
+    """The values of Host, X-Mirrored and Authorization, with bars between them."""
 
     @property
     def identity(self) -> tuple[str, str, str]:
@@ -183,4 +185,5 @@ class Nginx:
             status=int(str(entry["status"])),
             body=digest,
             client=str(entry["client"]),
+            words=str(entry["words"]),
         )
