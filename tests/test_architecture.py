@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "doctor": VOCABULARY | {"flow", "frame"},
     "reassembly": VOCABULARY | {"flow", "frame"},
     "session": VOCABULARY | {"config", "flow", "frame", "reassembly"},
-    "books": VOCABULARY,
+    "books": VOCABULARY | {"config"},
     "exchange": VOCABULARY | {"books", "config", "flow", "frame", "protocol", "reassembly", "selection"},
     "compare": VOCABULARY | {"exchange", "protocol"},
     "stack": VOCABULARY | {"flow", "frame", "timers"},

@@ -1,5 +1,6 @@
 //! What every session of an engine writes into: counters, records, shared budgets.
 
+use crate::config::Sample;
 use crate::ledger::Ledger;
 use crate::limits::{Budget, Limits};
 use crate::message::Record;
@@ -16,8 +17,10 @@ pub struct Books {
     pub records: VecDeque<Record>,
     /// Request bytes waiting in all sessions.
     pub outboxes: Budget,
-    /// Response bytes kept in all sessions.
+    /// Bytes kept of responses, and of requests for their records, in all sessions.
     pub bodies: Budget,
+    /// Which records carry what was said.
+    pub contents: Option<Sample>,
 }
 
 impl Books {
@@ -29,6 +32,7 @@ impl Books {
             records: VecDeque::new(),
             outboxes: Budget::new(limits.outboxes_bytes),
             bodies: Budget::new(limits.bodies_bytes),
+            contents: None,
         }
     }
 }

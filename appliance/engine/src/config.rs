@@ -19,8 +19,17 @@ pub struct Config {
     pub speed: Speed,
     /// Whether sessions are replayed from the start; see [`crate::message::Command::StartReplay`].
     pub replay: bool,
+    /// Whether records carry what was said; without it nothing of a request is kept once it is sent.
+    pub contents: Option<Sample>,
     /// The bounds of every table, queue and buffer.
     pub limits: Limits,
+}
+
+/// Which records carry what was said: those of answers that differ, and a sample of the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sample {
+    /// How many of a million others that were replayed, the same in every run.
+    pub per_million: u32,
 }
 
 /// Who answers the replay.

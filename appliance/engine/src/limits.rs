@@ -34,7 +34,9 @@ pub struct Limits {
     pub head_bytes: usize,
     /// Body of a response kept for the comparison; beyond it, length and hash are compared.
     pub body_bytes: usize,
-    /// Response bytes kept in all sessions together.
+    /// Bytes of a request kept for its record, where records carry contents: what a person reads of a finding.
+    pub request_kept_bytes: usize,
+    /// Response bytes kept in all sessions together, and those of requests that are kept for their records.
     pub bodies_bytes: usize,
     /// Receive and send buffer of a replay's socket, each.
     pub socket_bytes: usize,
@@ -83,6 +85,7 @@ impl Default for Limits {
             exchanges: 4_096,
             head_bytes: 64 << 10,
             body_bytes: 256 << 10,
+            request_kept_bytes: 64 << 10,
             bodies_bytes: 512 << 20,
             socket_bytes: 16 << 10,
             connect_timeout: Duration::from_secs(8),

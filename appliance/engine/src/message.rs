@@ -68,6 +68,7 @@ pub enum Command {
 
 /// What the engine has to say.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "a record is moved once; a box would be an allocation for every exchange")]
 pub enum Output<'a> {
     /// An Ethernet frame to send on the target NIC (there is no other).
     Transmit(&'a [u8]),
@@ -102,6 +103,36 @@ pub struct Record {
     pub origin_latency: Option<Latency>,
     /// The same of the server under test.
     pub target_latency: Option<Latency>,
+    /// What was said, where [`Config::contents`] asks for it.
+    pub contents: Option<Box<Contents>>,
+}
+
+/// What was said in an exchange, as far as the bounds let it be kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Contents {
+    /// The first bytes of the request, as the client sent them.
+    pub request: Vec<u8>,
+    /// Production's answer.
+    pub origin: Said,
+    /// The answer of the server under test.
+    pub target: Said,
+    /// When the request's last byte was captured.
+    pub request_last_at: Time,
+    /// When the target had been sent all of it, in the replay's clock.
+    pub sent_at: Option<Time>,
+    /// The box's own end of the connection to the target.
+    pub local: Option<SocketAddr>,
+}
+
+/// One answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Said {
+    /// Head of the message; empty without a framer.
+    pub head: Vec<u8>,
+    /// The first bytes of its content, without the framing.
+    pub body: Vec<u8>,
+    /// Length of the whole content.
+    pub body_len: u64,
 }
 
 /// Times from a request's last byte.

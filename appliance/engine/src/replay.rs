@@ -203,7 +203,7 @@ impl Replay {
                 self.give_up_opening(id, NotReplayed::TargetRefused, exchanges, means);
             }
             Phase::Open | Phase::PeerClosed => {
-                exchanges.connected(means.now);
+                exchanges.connected(means.stack.ends(id).0, means.now);
                 self.state = State::Open { id, opened_at: means.now, spent: false, said_farewell: false };
             }
         }

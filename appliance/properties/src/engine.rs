@@ -11,7 +11,9 @@ use crate::shown::Shown;
 use arbitrary::{Result, Unstructured};
 use core::time::Duration;
 use production::Production;
-use tapcopy_engine::config::{Addressing, FarEnd, MirrorTo, Origin, Pacing, PoolRange, Protocol, Service, Speed};
+use tapcopy_engine::config::{
+    Addressing, FarEnd, MirrorTo, Origin, Pacing, PoolRange, Protocol, Sample, Service, Speed,
+};
 use tapcopy_engine::ledger::Ended;
 use tapcopy_engine::{Command, Config, Engine, Input, Limits, Output, Time};
 use target::Target;
@@ -200,6 +202,7 @@ fn config([settings, protocol]: [u8; 2]) -> Config {
         },
         speed: if bit(4) { Speed::Max } else { Speed::Times(1.0) },
         replay: true,
+        contents: bit(6).then_some(Sample { per_million: 500_000 }),
         limits: if bit(5) { narrow() } else { Limits::default() },
     }
 }

@@ -105,7 +105,10 @@ impl Checked {
             }
             match output {
                 Output::Transmit(frame) => self.frames.push(frame.to_vec()),
-                Output::Record(record) => self.records.extend(self.saboteur.records(record)),
+                Output::Record(mut record) => {
+                    check_contents(&mut record, &self.limits, truth);
+                    self.records.extend(self.saboteur.records(record));
+                }
             }
         }
         self.check_records(now, truth);
@@ -272,5 +275,19 @@ impl Checked {
             );
             truth.violate("with the faults off, every session ends within its time limits", details);
         }
+    }
+}
+
+/// What a record carries of a request and its answers lies within their lengths and the bounds. It is not kept: a run has
+/// many records.
+fn check_contents(record: &mut Record, limits: &Limits, truth: &mut Truth) {
+    let Some(contents) = record.contents.take() else { return };
+    let request = contents.request.len();
+    let is_bounded = request as u64 <= record.request_bytes && request <= limits.request_kept_bytes;
+    let answers = [&contents.origin, &contents.target];
+    if !is_bounded || answers.iter().any(|said| said.body.len() as u64 > said.body_len) {
+        let lengths = answers.map(|said| (said.body.len(), said.body_len));
+        let details = format!("{request} of {} request bytes, answers {lengths:?}", record.request_bytes);
+        truth.violate("contents lie within what was said", details);
     }
 }

@@ -89,6 +89,7 @@ impl Settings {
             far_end,
             speed,
             replay,
+            contents: None,
             limits: Limits::default(),
         }
     }

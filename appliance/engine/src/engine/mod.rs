@@ -105,7 +105,7 @@ impl Engine {
             stack: Stack::new(now, far.mtu(), &limits, seed),
             locals,
             far,
-            books: Books::new(limits),
+            books: Books { contents: config.contents, ..Books::new(limits) },
             ahead: Budget::new(limits.ahead_bytes),
             backlog: Sum::default(),
             mirrored_service: None,
@@ -291,7 +291,7 @@ impl Engine {
         self.directory = Directory::new(&config.services, self.seed);
         self.services = config.services.clone().into();
         self.caps = begin::caps(&config.services);
-        self.books.limits = config.limits;
+        (self.books.limits, self.books.contents) = (config.limits, config.contents);
         self.is_replaying &= config.replay;
         self.config = config;
     }

@@ -1,9 +1,9 @@
 //! What cannot be seen from outside: that one session's fault stays in that session.
 
 use super::*;
-use crate::config::{Addressing, FarEnd, MirrorTo, Origin, Pacing, Protocol, Speed};
+use crate::config::{Addressing, FarEnd, MirrorTo, Origin, Pacing, Protocol, Sample, Speed};
 use crate::limits::Limits;
-use crate::message::{LinkType, Outcome};
+use crate::message::{LinkType, Outcome, Record};
 use core::time::Duration;
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
@@ -27,6 +27,7 @@ fn engine() -> Engine {
         far_end: FarEnd::Rehearsal,
         speed: Speed::Times(1.0),
         replay: true,
+        contents: None,
         limits: Limits::default(),
     };
     Engine::new(Time::ZERO, config, 1)
@@ -39,6 +40,19 @@ fn packet(port: u16, seq: u32, flags: u8, payload: &[u8]) -> Vec<u8> {
     bytes.extend(80u16.to_be_bytes());
     bytes.extend(seq.to_be_bytes());
     bytes.extend([0, 0, 0, 1, 0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+    bytes.extend(payload);
+    let len = bytes.len() as u16;
+    bytes[2..4].copy_from_slice(&len.to_be_bytes());
+    bytes
+}
+
+/// A raw IPv4 packet of the origin's to client port `port`, after the first request.
+fn answer(port: u16, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, 6, 0, 0, 10, 0, 0, 2, 10, 0, 0, 1, 0, 80];
+    bytes.extend(port.to_be_bytes());
+    bytes.extend([0, 0, 0, 1]);
+    bytes.extend((101 + REQUEST.len() as u32).to_be_bytes());
+    bytes.extend([0x50, 0x18, 0xff, 0xff, 0, 0, 0, 0]);
     bytes.extend(payload);
     let len = bytes.len() as u16;
     bytes[2..4].copy_from_slice(&len.to_be_bytes());
@@ -103,6 +117,39 @@ fn nothing_is_left_after_the_end() {
     assert_eq!(engine.ledger().broken_law(), None);
     assert_eq!((engine.ahead.used(), engine.books.outboxes.used(), engine.books.bodies.used()), (0, 0, 0));
     assert!(engine.slots.is_empty() && engine.flows.is_empty());
+}
+
+/// Of one request and its answer, with this share of contents, the record.
+fn record_with(contents: Option<Sample>) -> Record {
+    let mut engine = engine();
+    let config = Config { contents, ..engine.config.clone() };
+    let mut now = Time::from_millis(1);
+    engine.handle_input(now, Input::Command(Command::Configure(Box::new(config))));
+    begin_session(&mut engine, now, 1_000);
+    show(&mut engine, now, &answer(1_000, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
+    loop {
+        while let Some(output) = engine.poll_output() {
+            if let Output::Record(record) = output {
+                assert_eq!(engine.books.bodies.used(), 0);
+                return record;
+            }
+        }
+        now = now.max(engine.poll_timeout().expect("a record to come"));
+        engine.handle_input(now, Input::Tick);
+    }
+}
+
+#[test]
+fn a_record_carries_what_was_said_where_that_is_wanted() {
+    let all = record_with(Some(Sample { per_million: 1_000_000 }));
+    let contents = all.contents.clone().expect("contents");
+    assert_eq!(contents.request, REQUEST);
+    assert_eq!((contents.origin.body.as_slice(), contents.origin.body_len), (&b"ok"[..], 2));
+    assert_eq!(contents.origin, contents.target);
+    assert!(contents.origin.head.starts_with(b"HTTP/1.1 200 OK\r\n") && contents.local.is_some());
+    for none in [None, Some(Sample { per_million: 0 })] {
+        assert_eq!(record_with(none), Record { contents: None, ..all.clone() });
+    }
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use crate::books::Books;
 use crate::ledger::Incomparable;
+use crate::message::Said;
 use crate::time::Time;
+use core::mem::take;
 use xxhash_rust::xxh3::Xxh3;
 
 /// How far an answer has come.
@@ -96,11 +98,15 @@ impl Answer {
 
     /// Gives the kept bytes back, and keeps none from here on.
     pub fn discard(&mut self, books: &mut Books) {
+        drop(self.take(books));
+    }
+
+    /// The same, with what was kept.
+    pub fn take(&mut self, books: &mut Books) -> Said {
         books.bodies.exchange(self.kept(), 0);
-        self.head = Vec::new();
-        self.body = Vec::new();
         self.rest = None;
         self.is_discarded = true;
+        Said { head: take(&mut self.head), body: take(&mut self.body), body_len: self.body_len }
     }
 
     /// Whether nothing more of it will come.

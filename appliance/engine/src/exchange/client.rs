@@ -188,6 +188,8 @@ impl Exchanges {
             retried: false,
             alignment: Alignment::default(),
             deferred: None,
+            request: Vec::new(),
+            contents: None,
             origin,
             target: Answer::default(),
         });
@@ -239,6 +241,7 @@ impl Exchanges {
         if let Some(exchange) = self.last_mut() {
             exchange.request_bytes += bytes.len() as u64;
             exchange.request_last_at = exchange.request_last_at.max(moment.captured_at);
+            exchange.keep_request(bytes, books);
         }
         if self.dropping {
             return;

@@ -11,6 +11,7 @@
 
 pub mod answer;
 mod client;
+mod contents;
 mod ground;
 mod obey;
 mod opening;
@@ -23,7 +24,7 @@ use crate::books::Books;
 use crate::config::Protocol;
 use crate::frame::Endpoint;
 use crate::ledger::{Incomparable, NotReplayed};
-use crate::message::{Latency, Outcome, Record, Verdict};
+use crate::message::{Contents, Latency, Outcome, Record, Verdict};
 use crate::protocol::{Definition, Expect, Framer};
 use crate::selection::Selection;
 use crate::time::Time;
@@ -107,6 +108,9 @@ struct Exchange {
     alignment: Alignment,
     /// Its outcome, known before the end of the request.
     deferred: Option<Outcome>,
+    /// The first bytes of the request, where records carry contents.
+    request: Vec<u8>,
+    contents: Option<Box<Contents>>,
     origin: Answer,
     target: Answer,
 }
@@ -229,6 +233,8 @@ pub struct Exchanges {
     sent_on_connection: u64,
     answered_on_connection: u64,
     connected_at: Time,
+    /// The box's own end of the present connection, or of the last.
+    local: Option<Endpoint>,
     ground: Ground,
     selection: Option<Arc<Selection>>,
     score: Option<Score>,
@@ -294,6 +300,7 @@ impl Exchanges {
             sent_on_connection: 0,
             answered_on_connection: 0,
             connected_at: now,
+            local: None,
             ground: Ground::default(),
             selection: None,
             score: None,
@@ -430,16 +437,18 @@ impl Exchanges {
 
     /// Gives an exchange its one outcome.
     fn conclude(&mut self, id: u64, outcome: Outcome, books: &mut Books) {
-        let identity = self.identity;
+        let (identity, local) = (self.identity, self.local);
         let is_open = self.request_open && id + 1 == self.begun;
         let Some(exchange) = self.get_mut(id).filter(|exchange| exchange.stage != Stage::Done) else { return };
         let was_done = exchange.is_target_done();
         exchange.stage = Stage::Done;
-        exchange.origin.discard(books);
-        exchange.target.discard(books);
+        match exchange.is_kept(identity.session, id, &outcome, books) {
+            true => exchange.keep(local, books),
+            false => exchange.discard(books),
+        }
         match is_open {
             true => exchange.deferred = Some(outcome),
-            false => enter(record(id, identity, exchange, outcome), books),
+            false => enter(record(id, identity, exchange, outcome, books), books),
         }
         self.target_done += u64::from(!was_done);
         self.advance_target();
@@ -453,7 +462,7 @@ impl Exchanges {
         if let Some(exchange) = self.get_mut(id)
             && let Some(outcome) = exchange.deferred.take()
         {
-            enter(record(id, identity, exchange, outcome), books);
+            enter(record(id, identity, exchange, outcome, books), books);
             self.forget_settled();
         }
     }
@@ -466,9 +475,8 @@ impl Exchanges {
             let cause = NotReplayed::Fault;
             let outcome =
                 if exchange.replayed { Outcome::NotAnswered(cause.into()) } else { Outcome::NotReplayed(cause) };
-            exchange.origin.discard(books);
-            exchange.target.discard(books);
-            enter(record(id, self.identity, exchange, outcome), books);
+            exchange.discard(books);
+            enter(record(id, self.identity, exchange, outcome, books), books);
         }
         books.outboxes.exchange(self.outbox.len(), 0);
     }
@@ -527,7 +535,7 @@ fn fingerprint(answer: &Answer) -> u64 {
     kept ^ answer.body_len.rotate_left(32) ^ answer.rest_hash().unwrap_or(0) as u64
 }
 
-fn record(id: u64, identity: Identity, exchange: &Exchange, outcome: Outcome) -> Record {
+fn record(id: u64, identity: Identity, exchange: &mut Exchange, outcome: Outcome, books: &mut Books) -> Record {
     let latency = |answer: &Answer, from: Option<Time>| {
         let whole = answer.progress == Progress::Whole;
         let (first, from) = (answer.first_at.filter(|_| whole)?, from?);
@@ -545,6 +553,7 @@ fn record(id: u64, identity: Identity, exchange: &Exchange, outcome: Outcome) ->
         request_bytes: exchange.request_bytes,
         origin_latency: latency(&exchange.origin, Some(exchange.request_last_at)),
         target_latency: latency(&exchange.target, exchange.sent_at),
+        contents: exchange.take_contents(books),
         outcome,
     }
 }

@@ -4,6 +4,7 @@ use super::answer::Progress;
 use super::outbox::Gate;
 use super::{Alignment, Exchange, Exchanges, Framing, Stage, framer};
 use crate::books::Books;
+use crate::frame::Endpoint;
 use crate::ledger::NotReplayed;
 use crate::message::Outcome;
 use crate::protocol::{AtClose, Boundary, Framer, Part};
@@ -32,8 +33,9 @@ pub enum Passage {
 }
 
 impl Exchanges {
-    /// A connection to the target is established.
-    pub fn connected(&mut self, now: Time) {
+    /// A connection to the target is established; `local` is our end of it.
+    pub fn connected(&mut self, local: Endpoint, now: Time) {
+        self.local = Some(local);
         self.target_framer = None;
         self.greeting.early.clear();
         self.ground.renew();

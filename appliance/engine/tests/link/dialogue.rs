@@ -53,6 +53,7 @@ pub fn config(gateway: Option<&str>, targets: &[&str]) -> Config {
         far_end: FarEnd::Wire { mac: BOX, mtu: MTU, vlan: None },
         speed: Speed::Times(1.0),
         replay: true,
+        contents: None,
         limits: Limits::default(),
     }
 }

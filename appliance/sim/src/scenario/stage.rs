@@ -94,6 +94,7 @@ fn config(scenario: &Scenario) -> Config {
         far_end: FarEnd::Wire { mac: BOX_MAC, mtu: 1_500, vlan: None },
         speed: Speed::Times(1.0),
         replay: true,
+        contents: None,
         limits: settings.limits,
     }
 }

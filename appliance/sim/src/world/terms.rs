@@ -8,7 +8,7 @@ use crate::verdict::Extent;
 use core::net::IpAddr;
 use core::time::Duration;
 use tapcopy_engine::Limits;
-use tapcopy_engine::config::{Addressing, Config, FarEnd, Mode, Origin, PoolRange, Service, Speed};
+use tapcopy_engine::config::{Addressing, Config, FarEnd, Mode, Origin, PoolRange, Sample, Service, Speed};
 
 /// How far behind a pool's range the next one begins.
 const NEXT_RANGE: u8 = 30;
@@ -139,6 +139,7 @@ pub(super) fn config(plan: &Plan, faults: &Faults) -> Config {
         },
         speed: topology.speed.unwrap_or(Speed::Times(1.0)),
         replay: true,
+        contents: Some(Sample { per_million: 300_000 }),
         limits: faults.in_box.limits,
     }
 }
