@@ -316,6 +316,9 @@ impl Replay {
         if spent {
             return self.end_spent(exchanges, means);
         }
+        if let Some(moved) = exchanges.send_ahead(means.books, |bytes| means.stack.send(id, bytes)) {
+            return if moved { Look::Again } else { Look::Wait(None) };
+        }
         if let Some(gate) = exchanges.outbox.next_unit().map(|unit| unit.gate) {
             return self.send_unit(id, &gate, exchanges, means);
         }

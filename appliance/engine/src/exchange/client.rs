@@ -8,7 +8,7 @@ use crate::books::Books;
 use crate::config::Protocol;
 use crate::flow::Side;
 use crate::ledger::{Incomparable, NotReplayed};
-use crate::protocol::{AtClose, Boundary, Expect, Part};
+use crate::protocol::{AtClose, Boundary, Expect, Framer, Part};
 use crate::time::Time;
 
 impl Exchanges {
@@ -89,15 +89,18 @@ impl Exchanges {
         let Framing::Framed(framer) = &mut self.framing else { return None };
         let step = framer.aside(bytes)?;
         let (consumed, ends) = (step.consumed, step.boundary != Boundary::Inside);
+        let (continues_request, overtakes) = (matches!(step.part, Part::Head(_)), step.part == Part::Aside);
         let cancelled = framer.cancelled().filter(|_| ends).and_then(|kind| self.find(kind));
         if self.outbox.len() + consumed > books.limits.outbox_bytes || books.outboxes.is_over() {
             self.bar(NotReplayed::Limit, books);
         }
         if !self.is_barred() {
+            let gate = self.gate(self.origin_at, moment);
             if !core::mem::replace(&mut self.aside_open, true) {
-                let gate = self.gate(self.origin_at, moment);
-                // Credit and settings are not held back until answers have come: the answers may wait for them.
-                self.outbox.begin(None, Gate { answered: 0, ..gate }, false);
+                self.outbox.begin(None, Gate { after: 0, answered: 0, ..gate }, false);
+            }
+            if continues_request {
+                self.outbox.hold(gate);
             }
             self.outbox.push(&bytes[..consumed], moment.now, books.limits.request_held_bytes, &mut books.outboxes);
         }
@@ -108,13 +111,22 @@ impl Exchanges {
         if ends {
             self.finish_aside();
         }
+        if ends && overtakes && !self.is_barred() {
+            self.outbox.overtake();
+        }
         Some(consumed)
     }
 
     fn finish_aside(&mut self) {
         if core::mem::take(&mut self.aside_open) && !self.is_barred() {
-            self.outbox.finish();
+            self.outbox.finish(self.is_joined());
         }
+    }
+
+    /// Whether the client goes on, after what it said last, within what its protocol sends in one piece.
+    fn is_joined(&self) -> bool {
+        let is_cut = |framer: &dyn Framer| framer.is_interleaved() && framer.request_at_close() == AtClose::Cut;
+        matches!(&self.framing, Framing::Framed(framer) if is_cut(framer.as_ref()))
     }
 
     /// The client gives up exchange `id`.
@@ -270,7 +282,7 @@ impl Exchanges {
             return;
         }
         if !self.dropping {
-            self.outbox.finish();
+            self.outbox.finish(self.is_joined());
         }
         self.dropping = false;
         self.request_open = false;

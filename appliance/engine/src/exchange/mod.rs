@@ -356,6 +356,7 @@ impl Exchanges {
     /// Drops every unit that is not sent whole; the rest of a request that is still coming in is dropped with it.
     pub fn drop_waiting(&mut self, cause: NotReplayed, books: &mut Books) {
         while self.drop_next(cause, books) {}
+        self.outbox.drop_ahead(&mut books.outboxes);
     }
 
     /// Drops the next unit; whether there was one.

@@ -66,12 +66,12 @@ impl Exchanges {
             let Framing::Framed(framer) = &mut self.framing else { return };
             let due = id.checked_sub(self.front).and_then(|index| self.queue.get_mut(index as usize));
             let Some(exchange) = due else {
-                let Some(consumed) = self.take_unasked(bytes) else { return };
+                let Some(consumed) = self.take_unasked(bytes, moment, books) else { return };
                 bytes = &bytes[consumed..];
                 continue;
             };
             let Ok(step) = framer.answer(exchange.expect, bytes) else {
-                return self.lose_answers(Incomparable::OriginGarbled, moment.now);
+                return self.lose_garbled_answers(moment, books);
             };
             if step.is_idle() {
                 return;
@@ -125,9 +125,15 @@ impl Exchanges {
     }
 
     /// Takes bytes that answer nothing; how many, or `None` where they are none of this protocol's, and are passed over.
-    fn take_unasked(&mut self, bytes: &[u8]) -> Option<usize> {
+    fn take_unasked(&mut self, bytes: &[u8], moment: Moment, books: &mut Books) -> Option<usize> {
         let Framing::Framed(framer) = &mut self.framing else { return None };
-        let consumed = framer.unasked(bytes).ok().filter(|step| !step.is_idle())?.consumed;
+        let Ok(step) = framer.unasked(bytes) else {
+            if framer.is_interleaved() {
+                self.lose_garbled_answers(moment, books);
+            }
+            return None;
+        };
+        let consumed = Some(step).filter(|step| !step.is_idle())?.consumed;
         self.write_unasked(&bytes[..consumed]);
         Some(consumed)
     }
@@ -199,6 +205,15 @@ impl Exchanges {
         self.proof_from = self.next_id();
         self.unproven_from.get_or_insert(self.proof_from);
         self.last_match = None;
+    }
+
+    /// The origin's bytes make no sense. What it says next builds on them where answers are interleaved: when the client went on
+    /// because of which answer is known no more.
+    fn lose_garbled_answers(&mut self, moment: Moment, books: &mut Books) {
+        self.lose_answers(Incomparable::OriginGarbled, moment.now);
+        if self.is_interleaved() {
+            self.bar(NotReplayed::OriginGarbled, books);
+        }
     }
 
     /// Completes a rehearsal's score for the answers that are lost.

@@ -30,6 +30,13 @@ pub struct Gate {
     pub seen_at: Time,
 }
 
+impl Gate {
+    /// Whether it waits for answers.
+    fn waits(&self) -> bool {
+        self.after > 0 || self.answered > 0
+    }
+}
+
 /// One request or turn, or an aside of the client.
 #[derive(Debug)]
 pub struct Unit {
@@ -45,6 +52,8 @@ pub struct Unit {
     pub end: Option<u64>,
     /// Whether it may be sent before all of it is there.
     pub streamed: bool,
+    /// Whether it ends within what the protocol sends in one piece, and the next unit goes on there.
+    joined: bool,
     /// It is not decided yet whether, or in which words, it is sent.
     withheld: bool,
     /// When it could have been sent as far as the client's side is concerned, in the replay's clock.
@@ -78,6 +87,10 @@ pub struct Outbox {
     units: VecDeque<Unit>,
     /// Units at the front that were sent whole.
     sent_units: usize,
+    /// Whether the unit that was sent last is joined to the next one.
+    joined: bool,
+    /// Asides that go in front of the next unit that waits for answers.
+    ahead: VecDeque<u8>,
     farewell: Option<(Farewell, Gate)>,
 }
 
@@ -88,8 +101,17 @@ impl Outbox {
 
     /// Begins a unit; an aside has no exchange.
     pub fn begin(&mut self, exchange: Option<u64>, gate: Gate, streamed: bool) {
-        let (start, withheld, ready_at) = (self.end(), false, gate.seen_at);
-        self.units.push_back(Unit { exchange, cancels: None, gate, start, end: None, streamed, withheld, ready_at });
+        self.units.push_back(Unit {
+            exchange,
+            cancels: None,
+            gate,
+            start: self.end(),
+            end: None,
+            streamed,
+            joined: false,
+            withheld: false,
+            ready_at: gate.seen_at,
+        });
     }
 
     /// Adds bytes to the last unit, from where on it is streamed if it is longer than `held`.
@@ -146,11 +168,49 @@ impl Outbox {
         (self.sent <= unit.start).then_some(unit.ready_at)
     }
 
-    /// The last unit is whole.
-    pub fn finish(&mut self) {
+    /// The last unit is whole; `joined`: as [`Unit::joined`].
+    pub fn finish(&mut self, joined: bool) {
         let end = self.end();
         if let Some(unit) = self.units.back_mut() {
             unit.end.get_or_insert(end);
+            unit.joined = joined;
+        }
+    }
+
+    /// The last unit, a whole aside, goes ahead of what waits for answers.
+    pub fn overtake(&mut self) {
+        let Some(index) = self.units.len().checked_sub(1).filter(|index| *index > self.sent_units) else { return };
+        let is_joined = self.units[index - 1].joined;
+        if is_joined || !self.units.range(self.sent_units..index).rev().any(|unit| unit.gate.waits()) {
+            return;
+        }
+        if let Some(unit) = self.units.pop_back() {
+            self.ahead.extend(self.bytes.drain((unit.start - self.base) as usize..));
+        }
+    }
+
+    /// Whether asides that overtake are to be sent before the next unit.
+    pub fn has_ahead(&self) -> bool {
+        let waits = self.next_unit().is_none_or(|unit| unit.gate.waits());
+        !self.ahead.is_empty() && waits && !self.joined && !self.is_within_unit()
+    }
+
+    /// Hands the asides that overtake to `write`, as [`Outbox::send`].
+    pub fn send_ahead(&mut self, budget: &mut Budget, write: impl FnOnce(&[u8]) -> usize) {
+        let taken = write(self.ahead.make_contiguous());
+        self.ahead.drain(..taken);
+        budget.exchange(taken, 0);
+    }
+
+    /// What overtakes is not sent any more.
+    pub fn drop_ahead(&mut self, budget: &mut Budget) {
+        budget.exchange(core::mem::take(&mut self.ahead).len(), 0);
+    }
+
+    /// The last unit waits for this.
+    pub fn hold(&mut self, gate: Gate) {
+        if let Some(unit) = self.units.back_mut() {
+            unit.gate = gate;
         }
     }
 
@@ -219,6 +279,7 @@ impl Outbox {
             }
         }
         let whole = unit.end == Some(self.sent);
+        self.joined = whole && unit.joined;
         let is_aside = unit.exchange.is_none();
         match whole {
             // Nothing is kept for an aside: what it belongs to cannot be sent again.
@@ -281,11 +342,11 @@ impl Outbox {
     pub fn ready_bytes(&self) -> u64 {
         let is_held = |unit: &&Unit| !unit.is_sendable();
         let end = self.units.back().filter(is_held).map_or(self.end(), |unit| unit.start);
-        end.saturating_sub(self.sent)
+        end.saturating_sub(self.sent) + self.ahead.len() as u64
     }
 
     /// Bytes held.
     pub fn len(&self) -> usize {
-        self.bytes.len()
+        self.bytes.len() + self.ahead.len()
     }
 }

@@ -71,6 +71,18 @@ impl Exchanges {
         moved || whole
     }
 
+    /// Sends what goes ahead of the next unit, as [`Exchanges::send`]; `None` where there is nothing.
+    pub fn send_ahead(&mut self, books: &mut Books, write: impl FnOnce(&[u8]) -> usize) -> Option<bool> {
+        let before = self.outbox.has_ahead().then_some(self.sent_on_connection)?;
+        let sent = &mut self.sent_on_connection;
+        self.outbox.send_ahead(&mut books.outboxes, |bytes| {
+            let taken = write(bytes);
+            *sent += taken as u64;
+            taken
+        });
+        Some(self.sent_on_connection > before)
+    }
+
     fn note_sending(&mut self, id: u64, whole: bool, now: Time, lag: Duration, books: &mut Books) {
         if id >= self.turns_from_now() {
             self.turn_sent = Some(id);

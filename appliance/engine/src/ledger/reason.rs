@@ -142,6 +142,8 @@ reasons! {
         TlsEncrypted = "tls_encrypted",
         /// Client and origin compress what they say in a way that the box does not read; switch it off in the client.
         Compressed = "compressed",
+        /// The origin said what is not of the protocol, and what follows on the connection builds on it.
+        OriginGarbled = "origin_garbled",
         /// The target did not ask for it as the origin did: a password, or what follows one that only the target wants.
         NotAsked = "not_asked",
         /// The target did not switch protocols where the origin did.
@@ -174,6 +176,8 @@ reasons! {
         TargetReset = "target_reset",
         /// The target's bytes are not an answer of the protocol.
         TargetGarbled = "target_garbled",
+        /// The origin's bytes are not of the protocol, and the replay ended there.
+        OriginGarbled = "origin_garbled",
         /// The client went away in production before the answer, and so did the replay.
         ClientAborted = "client_aborted",
         /// The mirror lost a part of the request after its first bytes were sent.
@@ -211,6 +215,7 @@ impl From<NotReplayed> for NotAnswered {
             NotReplayed::TargetTimeout => Self::TargetTimeout,
             NotReplayed::TargetClosed => Self::TargetClosed,
             NotReplayed::TargetReset => Self::TargetReset,
+            NotReplayed::OriginGarbled => Self::OriginGarbled,
             NotReplayed::TargetNotUpgraded => Self::TargetGarbled,
             NotReplayed::TlsEncrypted => Self::TlsEncrypted,
             NotReplayed::PoolExhausted => Self::PoolExhausted,

@@ -5,7 +5,9 @@
 //! what the client says after the server has answered on it. All other frames of the client are asides: the preface,
 //! settings, credit, pings, and the rest of requests that others were interleaved with. Requests are sent as they come, asides frame
 //! by frame, so that the target gets the client's very bytes in the client's order, and nothing waits for a frame that the
-//! client sends only after an answer. Streams need not be told apart in what is sent, only in what is answered: each frame
+//! client sends only after an answer. Requests, and the rest of one, wait until the target has answered as many as the origin
+//! had; other asides wait for nothing. Credit for the connection, of which only the sum counts, even overtakes what waits: the
+//! target may spend it on other answers first than the origin did. Streams need not be told apart in what is sent, only in what is answered: each frame
 //! of a server names its stream, and goes to that exchange at once, in whatever order the server answers.
 //!
 //! **One piece.** Heads are compressed by a table that both sides build up over the connection (RFC 7541). So a connection is
@@ -108,8 +110,16 @@ impl Framer for Http2 {
 }
 
 fn recognise(opening: &Opening<'_>) -> Recognition {
-    match opening.midstream || opening.client.is_empty() {
-        true => Recognition::No,
-        false => Recognition::prefix(opening.client, PREFACE),
+    match opening.client {
+        _ if opening.midstream => Recognition::No,
+        [] if begins_settings(opening.server) => Recognition::More,
+        [] => Recognition::No,
+        client => Recognition::prefix(client, PREFACE),
     }
+}
+
+/// A server may say its settings before the client has said anything (RFC 9113, section 3.4).
+fn begins_settings(bytes: &[u8]) -> bool {
+    let head = bytes.iter().zip([Some(0), None, None, Some(4), Some(0), Some(0), Some(0), Some(0), Some(0)]);
+    !bytes.is_empty() && head.into_iter().all(|(byte, due)| due.is_none_or(|due| *byte == due))
 }

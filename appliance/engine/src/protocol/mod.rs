@@ -139,7 +139,9 @@ pub trait Framer: Send {
     }
 
     /// Consumes bytes of the client that begin no request, while none is open: settings, credit, the rest of a request in
-    /// between others. They are sent in their order, and answered by nothing. `None`: these bytes begin a request.
+    /// between others. They are sent in their order, and answered by nothing. A step whose part is a head begins the rest of a
+    /// request: it waits, as requests do, for what was answered before. Other asides wait for nothing, and those whose steps are
+    /// [`Part::Aside`] overtake what waits, because answers may wait for them. `None`: these bytes begin a request.
     fn aside<'a>(&mut self, bytes: &'a [u8]) -> Option<Step<'a>> {
         let _ = bytes;
         None

@@ -46,8 +46,7 @@ impl Answers {
     /// The stream to whose answer the next of these bytes belong.
     pub fn stream(&self, bytes: &[u8]) -> Option<u32> {
         let frame = self.frames.peek(bytes)?;
-        let answers = matches!(frame.kind, kind::DATA | kind::HEADERS | kind::CONTINUATION | kind::RST_STREAM);
-        (answers && frame.stream % 2 == 1).then_some(frame.stream)
+        (frame.is_of_message() && frame.stream % 2 == 1).then_some(frame.stream)
     }
 
     pub fn step<'a>(&'a mut self, bytes: &'a [u8]) -> Result<Step<'a>, Garbled> {
@@ -139,7 +138,12 @@ impl Answers {
         if status.is_some_and(|status| status.starts_with(b"1")) {
             return Ok(step(consumed, Part::Framing, false));
         }
-        self.head = told(status.filter(|_| !self.begun.contains(&first.stream)), &fields);
+        let has_begun = self.begun.contains(&first.stream);
+        if has_begun && !first.ends_stream() {
+            // Behind the first head there are only trailers, and they are the end (RFC 9113, section 8.1).
+            return Err(Garbled);
+        }
+        self.head = told(status.filter(|_| !has_begun), &fields);
         if first.ends_stream() {
             self.begun.remove(&first.stream);
         } else if self.begun.len() < STREAMS_MAX {

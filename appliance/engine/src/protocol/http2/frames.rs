@@ -9,6 +9,7 @@ pub mod kind {
     pub const HEADERS: u8 = 1;
     pub const RST_STREAM: u8 = 3;
     pub const PUSH_PROMISE: u8 = 5;
+    pub const WINDOW_UPDATE: u8 = 8;
     pub const CONTINUATION: u8 = 9;
 }
 
@@ -33,6 +34,16 @@ pub struct Frame {
 impl Frame {
     pub fn has(self, flag: u8) -> bool {
         self.flags & flag != 0
+    }
+
+    /// Whether it belongs to a request or an answer, and is not about the connection or its credit.
+    pub fn is_of_message(self) -> bool {
+        matches!(self.kind, kind::DATA | kind::HEADERS | kind::CONTINUATION | kind::RST_STREAM)
+    }
+
+    /// Whether it is credit for the whole connection: the sum alone counts, and not where it is said.
+    pub fn is_credit(self) -> bool {
+        self.kind == kind::WINDOW_UPDATE && self.stream == 0
     }
 
     /// Whether it is the last of its sender on its stream, the frames that continue it aside.

@@ -49,16 +49,22 @@ impl Requests {
         if self.frames.peek(bytes).is_some_and(|frame| self.begins(frame)) {
             return None;
         }
-        let mut consumed = 0;
+        let (mut consumed, mut part) = (0, Part::Framing);
         if self.frames.within().is_none() {
             consumed = self.frames.take_head(bytes);
+            if self.frames.within().is_some_and(Frame::is_of_message) {
+                part = Part::Head(&bytes[..consumed]);
+            }
+        }
+        if self.frames.within().is_some_and(Frame::is_credit) {
+            part = Part::Aside;
         }
         consumed += self.frames.take_content(&bytes[consumed..], usize::MAX);
         let ended = self.frames.finish();
         if let Some(frame) = ended {
             self.cancelled = (frame.kind == kind::RST_STREAM).then_some(frame.stream);
         }
-        Some(step(consumed, Part::Framing, ended.is_some()))
+        Some(step(consumed, part, ended.is_some()))
     }
 
     fn take_preface<'a>(&mut self, bytes: &'a [u8]) -> Option<Step<'a>> {
@@ -80,6 +86,9 @@ impl Requests {
     /// The run of frames that begins a stream; it ends with the client's last word on it, in front of a frame that is not of
     /// it, or of one that follows what the server has answered.
     pub fn step<'a>(&mut self, bytes: &'a [u8]) -> Result<Step<'a>, Garbled> {
+        if self.preface < PREFACE.len() {
+            return Err(Garbled);
+        }
         let mut consumed = 0;
         if self.frames.within().is_none() {
             match self.frames.peek(bytes) {
@@ -89,9 +98,7 @@ impl Requests {
                     self.run = None;
                     return Ok(step(0, Part::Framing, true));
                 }
-                Some(_) => {}
-                None if self.preface < PREFACE.len() => return Err(Garbled),
-                None => {}
+                _ => {}
             }
             consumed = self.frames.take_head(bytes);
         }
