@@ -10,6 +10,7 @@
 //! a row that match and differ from one another.
 
 pub mod answer;
+mod beyond;
 mod client;
 mod contents;
 mod ground;
@@ -186,6 +187,8 @@ pub struct Exchanges {
     origin_at: u64,
     /// Exchanges begun so far.
     begun: u64,
+    /// The request that is coming in beyond the bound on exchanges: it has its outcome, and no place in the queue.
+    beyond: Option<Box<Exchange>>,
     /// The first exchange that is not done on the target's side.
     target_at: u64,
     /// Exchanges to which the origin says no more, and those that are done on the target's side.
@@ -271,6 +274,7 @@ impl Exchanges {
             front: 0,
             origin_at: 0,
             begun: 0,
+            beyond: None,
             target_at: 0,
             origin_done: 0,
             target_done: 0,
@@ -336,9 +340,14 @@ impl Exchanges {
         answers.map(|answer| answer.body.len()).max().unwrap_or(0)
     }
 
+    /// Exchanges held.
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Whether every exchange has its outcome.
     pub fn is_settled(&self) -> bool {
-        self.queue.is_empty()
+        self.queue.is_empty() && self.beyond.is_none()
     }
 
     /// From here on nothing is replayed, for `cause`: what waits is never sent, what is under way has no answer.
@@ -460,10 +469,11 @@ impl Exchanges {
     /// Records the outcome of the request that has just ended, if it got one before its end.
     fn record_deferred(&mut self, books: &mut Books) {
         let (identity, id) = (self.identity, self.begun - 1);
-        if let Some(exchange) = self.get_mut(id)
+        if let Some(exchange) = self.last_mut()
             && let Some(outcome) = exchange.deferred.take()
         {
             enter(record(id, identity, exchange, outcome, books), books);
+            self.beyond = None;
             self.forget_settled();
         }
     }
@@ -471,8 +481,9 @@ impl Exchanges {
     /// Gives every exchange without an outcome that of a fault of the box.
     pub fn write_off(mut self, books: &mut Books) {
         let has_none = |exchange: &Exchange| exchange.stage != Stage::Done || exchange.deferred.is_some();
-        let open = (self.front..).zip(&mut self.queue).filter(|(_, exchange)| has_none(exchange));
-        for (id, exchange) in open {
+        let beyond = self.beyond.as_deref_mut().map(|exchange| (self.begun - 1, exchange));
+        let all = (self.front..).zip(&mut self.queue).chain(beyond);
+        for (id, exchange) in all.filter(|(_, exchange)| has_none(exchange)) {
             let cause = NotReplayed::Fault;
             let outcome =
                 if exchange.replayed { Outcome::NotAnswered(cause.into()) } else { Outcome::NotReplayed(cause) };
