@@ -41,8 +41,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 AT_HOME = {
     r"\buse pcap\b": {"daemon/src/nic/mirror.rs"},
     r"\bpcap_parser\b": {"daemon/src/capture/reader.rs"},
-    r"\bsled::": {"daemon/src/store.rs"},
-    r"\btiny_http\b": {"daemon/src/web/mod.rs"},
+    r"\bsled::": {"daemon/src/store/db.rs"},
+    r"\btiny_http\b": {"daemon/src/web/server.rs"},
     r"\bunsafe\b": {"daemon/src/nic/packet_socket.rs", "daemon/src/static_link.rs"},
     r"\b(?:Instant|SystemTime)::now\b": {"daemon/src/clock.rs"},
 }
