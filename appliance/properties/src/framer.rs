@@ -127,14 +127,18 @@ fn transcripts(framer: &mut dyn Framer, client: &[&[u8]], server: &[&[u8]]) -> C
 }
 
 fn requests(framer: &mut dyn Framer, pieces: &[&[u8]]) -> (Transcript, Vec<Expect>) {
-    let (mut seen, mut expects) = (Transcript::default(), Vec::new());
+    let (mut seen, mut expects, mut is_within) = (Transcript::default(), Vec::new(), false);
     for piece in pieces {
         let mut encrypted = false;
         let fed = feed(piece, |bytes| {
             if encrypted {
                 return Ok((bytes.len(), Boundary::Inside));
             }
+            if let Some(aside) = aside(framer, is_within, bytes) {
+                return Ok((aside, Boundary::Inside));
+            }
             let step = framer.request(bytes)?;
+            is_within = step.boundary == Boundary::Inside;
             seen.add(&step);
             let (consumed, boundary) = (step.consumed, step.boundary);
             encrypted = is_end_of_protocol(boundary);
@@ -158,7 +162,54 @@ fn requests(framer: &mut dyn Framer, pieces: &[&[u8]]) -> (Transcript, Vec<Expec
     (seen, expects)
 }
 
+/// The length of what the client says beside requests.
+fn aside(framer: &mut dyn Framer, is_within: bool, bytes: &[u8]) -> Option<usize> {
+    if is_within || !framer.is_interleaved() {
+        return None;
+    }
+    if bytes.is_empty() {
+        return Some(0);
+    }
+    framer.aside(bytes).map(|step| step.consumed)
+}
+
+/// Answers in any order, each in a place of its own.
+fn interleaved_answers(framer: &mut dyn Framer, expects: &[Expect], pieces: &[&[u8]]) -> Transcript {
+    let mut answers: Vec<(Expect, Transcript)> =
+        expects.iter().map(|expect| (*expect, Transcript::default())).collect();
+    let mut fed = Ok(());
+    for piece in pieces {
+        fed = fed.and_then(|()| {
+            feed(piece, |bytes| {
+                let whose = framer.whose(bytes);
+                let due = answers.iter_mut().find(|(expect, _)| Some(expect.kind) == whose);
+                let due = due.filter(|(_, seen)| seen.messages.iter().all(|message| message.boundary.is_none()));
+                let step = match due {
+                    Some((expect, seen)) => {
+                        let step = framer.answer(*expect, bytes)?;
+                        seen.add(&step);
+                        step
+                    }
+                    None if bytes.is_empty() => return Ok((0, Boundary::Inside)),
+                    None => Step { boundary: Boundary::Inside, ..framer.unasked(bytes)? },
+                };
+                Ok((step.consumed, step.boundary))
+            })
+        });
+    }
+    let messages = answers.into_iter().flat_map(|(_, answer)| answer.messages).collect();
+    let mut seen = Transcript { messages, ..Transcript::default() };
+    if fed.is_err() {
+        seen.cut_last();
+    }
+    seen.close((fed, framer.answer_at_close(Expect::default())));
+    seen
+}
+
 fn answers(framer: &mut dyn Framer, expects: &[Expect], pieces: &[&[u8]]) -> Transcript {
+    if framer.is_interleaved() {
+        return interleaved_answers(framer, expects, pieces);
+    }
     let mut seen = Transcript::default();
     let mut due = expects.iter().copied();
     let mut expect = due.next().unwrap_or_default();
@@ -213,13 +264,20 @@ fn feed(
 /// Calls in any order, as many as the input has, but none to a stream that is garbled or out of step, until it begins anew: so
 /// the engine calls a framer.
 fn calls(framer: &mut dyn Framer, input: &mut Unstructured<'_>) -> Result<()> {
-    let (mut expect, mut requests_lost, mut answers_lost) = (Expect::default(), false, false);
+    let (mut expect, mut requests_lost, mut answers_lost, mut is_within) = (Expect::default(), false, false, false);
     while !input.is_empty() {
         let (call, len): (u8, u8) = (input.arbitrary()?, input.arbitrary()?);
         let bytes = input.bytes(usize::from(len).min(input.len()))?;
         match call % 9 {
             0..3 if !requests_lost => {
-                let fed = feed(bytes, |bytes| framer.request(bytes).map(|step| (step.consumed, step.boundary)));
+                let fed = feed(bytes, |bytes| {
+                    if let Some(aside) = aside(framer, is_within, bytes) {
+                        return Ok((aside, Boundary::Inside));
+                    }
+                    let step = framer.request(bytes)?;
+                    is_within = step.boundary == Boundary::Inside;
+                    Ok((step.consumed, step.boundary))
+                });
                 requests_lost = fed.is_err();
                 expect = framer.expect();
             }

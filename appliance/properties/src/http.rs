@@ -49,8 +49,8 @@ fn of_chunks(mut bytes: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     loop {
         let Ok(Status::Complete((at, len))) = httparse::parse_chunk_size(bytes) else { return None };
         let (line, behind) = bytes.split_at(at);
-        // Some readers, not this one, end the line at a line feed alone.
-        if line.trim_ascii_end().contains(&b'\n') {
+        // Some readers, not this one, end the line at a line feed alone, or take no digit for a zero.
+        if line.trim_ascii_end().contains(&b'\n') || !line[0].is_ascii_hexdigit() {
             return None;
         }
         bytes = behind;
