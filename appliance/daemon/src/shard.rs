@@ -25,6 +25,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tapcopy_engine::config::Service;
+use tapcopy_engine::ledger::{NotReplayed, Reason};
 use tapcopy_engine::{Command, Config, Engine, Input, Ledger, Output, Record, Time};
 
 /// Frames of the mirror in one turn: some 0.2 ms of work, so that answers of the target wait no longer.
@@ -216,6 +217,7 @@ struct Shard {
     phase: Phase,
     publish_at: Time,
     has_alarmed: bool,
+    has_named_tls: bool,
     /// Conflicts that the log has named.
     conflicts: BTreeMap<IpAddr, [u8; 6]>,
 }
@@ -235,6 +237,7 @@ impl Shard {
             phase: Phase::Running,
             publish_at: now + PUBLISH_EVERY,
             has_alarmed: false,
+            has_named_tls: false,
             conflicts: BTreeMap::new(),
         }
     }
@@ -389,6 +392,11 @@ impl Shard {
             );
         }
         self.has_alarmed = loop_alarm;
+        let encrypted = NotReplayed::TlsEncrypted;
+        if !self.has_named_tls && ledger.requests.not_replayed.of(encrypted) > 0 {
+            log::warn!("{}", encrypted.sentence());
+            self.has_named_tls = true;
+        }
         let progress = self.source.progress();
         let address_conflicts: BTreeMap<_, _> = self.engine.address_conflicts().collect();
         for (address, mac) in address_conflicts.iter().filter(|(address, _)| !self.conflicts.contains_key(*address)) {
