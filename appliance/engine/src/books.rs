@@ -35,4 +35,10 @@ impl Books {
             contents: None,
         }
     }
+
+    /// Request bytes that one session may have waiting now.
+    pub fn outbox_bound(&self) -> usize {
+        let Limits { outbox_bytes, outbox_fair_bytes, .. } = self.limits;
+        if self.outboxes.is_half_used() { outbox_bytes.min(outbox_fair_bytes) } else { outbox_bytes }
+    }
 }

@@ -19,14 +19,16 @@ pub struct Limits {
     pub gap_grace: Duration,
     /// How long any hole may stay: past a client's second retransmission time-out.
     pub hole_timeout: Duration,
-    /// Request bytes that a session may have waiting for the target; further requests are dropped (`limit`).
+    /// Request bytes that a session may have waiting for the target; further requests are dropped (`limit`). An upload comes
+    /// at the speed of production's link, and goes at the target's.
     pub outbox_bytes: usize,
+    /// The same where all sessions together have half of what they may: a few slow targets leave room for the others.
+    pub outbox_fair_bytes: usize,
     /// Request bytes waiting in all sessions together.
     pub outboxes_bytes: usize,
     /// A request is held until it is whole, so that one with a hole is never sent, unless it is longer than this.
     pub request_held_bytes: usize,
-    /// Exchanges of one session without an outcome, or behind one without; from the first beyond it on, nothing more of the
-    /// session is replayed (`limit`).
+    /// Exchanges of one session without an outcome.
     pub exchanges: usize,
     /// How long a request that is not whole is held at most, from its head on: an upload that takes longer loads a server
     /// while it lasts. Longer than a hole may stay, so that one with a hole is known as such before it is sent.
@@ -79,7 +81,8 @@ impl Default for Limits {
             ahead_bytes: 64 << 20,
             gap_grace: Duration::from_millis(200),
             hole_timeout: Duration::from_secs(3),
-            outbox_bytes: 8 << 20,
+            outbox_bytes: 128 << 20,
+            outbox_fair_bytes: 8 << 20,
             outboxes_bytes: 512 << 20,
             request_held_bytes: 2 << 20,
             request_held: Duration::from_secs(5),
@@ -131,6 +134,11 @@ impl Budget {
     /// Whether the bound is reached.
     pub fn is_over(&self) -> bool {
         self.used >= self.bound
+    }
+
+    /// Whether half of the bound is reached.
+    pub fn is_half_used(&self) -> bool {
+        self.used >= self.bound / 2
     }
 
     /// Bytes in use.

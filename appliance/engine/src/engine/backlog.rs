@@ -41,7 +41,8 @@ impl Share {
     pub fn of(exchanges: &Exchanges, now: Time, limits: &Limits) -> Self {
         let (requests, answer_bytes) = exchanges.owed_by_target();
         let bytes = exchanges.outbox.ready_bytes();
-        let is_crowded = requests > limits.exchanges as u64 / 2 || bytes > limits.outbox_bytes as u64 / 2;
+        let is_crowded = requests > limits.exchanges as u64 / 2
+            || bytes > limits.outbox_bytes.min(limits.outbox_fair_bytes) as u64 / 2;
         let is_behind = Self::behind_from(exchanges, limits).is_some_and(|from| from <= now);
         Self { requests, bytes, answer_bytes, is_crowded, is_behind }
     }

@@ -91,7 +91,7 @@ impl Exchanges {
         let (consumed, ends) = (step.consumed, step.boundary != Boundary::Inside);
         let (continues_request, overtakes) = (matches!(step.part, Part::Head(_)), step.part == Part::Aside);
         let cancelled = framer.cancelled().filter(|_| ends).and_then(|kind| self.find(kind));
-        if self.outbox.len() + consumed > books.limits.outbox_bytes || books.outboxes.is_over() {
+        if self.outbox.len() + consumed > books.outbox_bound() || books.outboxes.is_over() {
             self.bar(NotReplayed::Limit, books);
         }
         if !self.is_barred() {
@@ -141,9 +141,9 @@ impl Exchanges {
     }
 
     /// The exchange begun last, unless it is forgotten already.
-    pub(super) fn last_mut(&mut self) -> Option<&mut Exchange> {
+    fn last_mut(&mut self) -> Option<&mut Exchange> {
         let id = self.begun.checked_sub(1)?;
-        if self.beyond.is_some() { self.beyond.as_deref_mut() } else { self.get_mut(id) }
+        self.get_mut(id)
     }
 
     fn set_expect(&mut self, expect: Expect) {
@@ -181,42 +181,15 @@ impl Exchanges {
             self.restart_answers(id);
         }
         let gate = self.gate(if turns { id } else { self.origin_at }, moment);
-        let exchange = self.new_exchange(moment);
-        books.ledger.requests.captured += 1;
-        books.ledger.requests.turns += u64::from(turns);
-        books.ledger.requests.in_progress += 1;
-        self.request_open = true;
-        self.head_at = None;
-        self.begun += 1;
-        if !self.find_place(exchange, books) {
-            return;
-        }
-        if self.origin_closed {
-            self.origin_at = id + 1;
-        }
-        match self.barred.or_else(|| self.reached_bound(books)) {
-            Some(cause) => {
-                self.dropping = true;
-                self.lose(id, cause, books);
-            }
-            None => {
-                self.outbox.begin(Some(id), gate, turns);
-                if self.selection.is_some() && !turns {
-                    self.outbox.withhold();
-                }
-            }
-        }
-    }
-
-    fn new_exchange(&self, moment: Moment) -> Exchange {
         let mut origin = Answer::default();
         if self.origin_closed {
             origin.break_off(Incomparable::OriginIncomplete);
+            self.origin_at = id + 1;
         }
-        Exchange {
+        self.queue.push_back(Exchange {
             stage: Stage::Waiting,
             expect: Default::default(),
-            is_framed: !matches!(self.framing, Framing::Turns),
+            is_framed: !turns,
             request_bytes: 0,
             captured_at: moment.captured_at,
             request_last_at: moment.captured_at,
@@ -231,13 +204,33 @@ impl Exchanges {
             contents: None,
             origin,
             target: Answer::default(),
+        });
+        books.ledger.requests.captured += 1;
+        books.ledger.requests.turns += u64::from(turns);
+        books.ledger.requests.in_progress += 1;
+        self.request_open = true;
+        self.head_at = None;
+        self.begun = id + 1;
+        match self.barred.or_else(|| self.reached_bound(books)) {
+            Some(cause) => {
+                self.dropping = true;
+                self.lose(id, cause, books);
+            }
+            None => {
+                self.outbox.begin(Some(id), gate, turns);
+                if self.selection.is_some() && !turns {
+                    self.outbox.withhold();
+                }
+            }
         }
     }
 
-    /// Where no more request bytes may be held; neither turns nor interleaved answers bear a hole.
+    /// Beyond the bound on exchanges not even the order of answers can be kept, and neither turns nor interleaved answers bear a
+    /// hole: the replay ends for good.
     fn reached_bound(&mut self, books: &Books) -> Option<NotReplayed> {
-        let reached = books.outboxes.is_over();
-        if reached && self.is_one_piece() {
+        let full = self.queue.len() > books.limits.exchanges;
+        let reached = full || books.outboxes.is_over();
+        if full || (reached && self.is_one_piece()) {
             self.barred = Some(NotReplayed::Limit);
         }
         reached.then_some(NotReplayed::Limit)
@@ -265,7 +258,7 @@ impl Exchanges {
         if self.dropping {
             return;
         }
-        if self.outbox.len() + bytes.len() > books.limits.outbox_bytes || books.outboxes.is_over() {
+        if self.outbox.len() + bytes.len() > books.outbox_bound() || books.outboxes.is_over() {
             return self.drop_request(NotReplayed::Limit, books);
         }
         self.outbox.push(bytes, moment.now, books.limits.request_held_bytes, &mut books.outboxes);
@@ -355,7 +348,7 @@ impl Exchanges {
     pub fn client_fin(&mut self, moment: Moment, books: &mut Books) {
         let turn_open = self.close_request(books);
         let after = match self.framing {
-            Framing::Turns if !turn_open || self.is_beyond() => self.next_id(),
+            Framing::Turns if !turn_open => self.next_id(),
             Framing::Turns => self.next_id().saturating_sub(1),
             _ => self.origin_at,
         };
