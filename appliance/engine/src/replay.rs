@@ -237,6 +237,8 @@ impl Replay {
         self.receive(id, exchanges, means);
         match means.stack.phase(id) {
             Phase::Opening | Phase::Open => {}
+            // Whether the client or the target broke an answer off shows in what the origin does.
+            Phase::PeerClosed | Phase::Gone if said_farewell && exchanges.awaits_both() => return Look::Wait(None),
             Phase::PeerClosed => return self.lose(Reconnect::TargetClosed, exchanges, means),
             Phase::Refused | Phase::Reset => return self.lose(Reconnect::TargetReset, exchanges, means),
             Phase::Gone if said_farewell => return self.lose(Reconnect::TargetClosed, exchanges, means),
@@ -410,6 +412,7 @@ impl Replay {
             }
             Farewell::Fin => {
                 means.stack.close(id);
+                exchanges.left();
                 if let State::Open { said_farewell, .. } = &mut self.state {
                     *said_farewell = true;
                 }

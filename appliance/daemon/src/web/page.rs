@@ -1,11 +1,10 @@
 //! The page's files, embedded, so that the binary is all there is.
 
-use super::State;
-use super::call::{Answer, Call};
+use super::Answer;
 
 /// The file at this path.
-pub(super) fn file(call: &Call) -> Option<Answer> {
-    let (content_type, body) = match call.path.as_str() {
+pub(super) fn file(path: &str) -> Option<Answer> {
+    let (content_type, body) = match path {
         "/" | "/index.html" => ("text/html; charset=utf-8", include_str!("../../../../webui/index.html")),
         "/app.css" => ("text/css; charset=utf-8", include_str!("../../../../webui/app.css")),
         "/app.js" => ("text/javascript; charset=utf-8", include_str!("../../../../webui/app.js")),
@@ -13,9 +12,4 @@ pub(super) fn file(call: &Call) -> Option<Answer> {
         _ => return None,
     };
     Some(Answer::new(200, content_type, body))
-}
-
-/// `GET /openapi.yaml`
-pub(super) fn openapi(_: &State, _: &Call) -> Answer {
-    Answer::new(200, "application/yaml", include_str!("../../../../webui/openapi.yaml"))
 }

@@ -10,7 +10,6 @@
 //! a row that match and differ from one another.
 
 pub mod answer;
-mod beyond;
 mod client;
 mod contents;
 mod ground;
@@ -187,8 +186,6 @@ pub struct Exchanges {
     origin_at: u64,
     /// Exchanges begun so far.
     begun: u64,
-    /// The request that is coming in beyond the bound on exchanges: it has its outcome, and no place in the queue.
-    beyond: Option<Box<Exchange>>,
     /// The first exchange that is not done on the target's side.
     target_at: u64,
     /// Exchanges to which the origin says no more, and those that are done on the target's side.
@@ -233,6 +230,8 @@ pub struct Exchanges {
     pub target_moved_at: Time,
     target_framer: Option<Box<dyn Framer>>,
     target_tunnel: bool,
+    /// The client's close was passed on, on the present connection.
+    has_left: bool,
     sent_on_connection: u64,
     answered_on_connection: u64,
     connected_at: Time,
@@ -274,7 +273,6 @@ impl Exchanges {
             front: 0,
             origin_at: 0,
             begun: 0,
-            beyond: None,
             target_at: 0,
             origin_done: 0,
             target_done: 0,
@@ -301,6 +299,7 @@ impl Exchanges {
             target_moved_at: now,
             target_framer: None,
             target_tunnel: false,
+            has_left: false,
             sent_on_connection: 0,
             answered_on_connection: 0,
             connected_at: now,
@@ -340,14 +339,9 @@ impl Exchanges {
         answers.map(|answer| answer.body.len()).max().unwrap_or(0)
     }
 
-    /// Exchanges held.
-    pub fn len(&self) -> usize {
-        self.queue.len()
-    }
-
     /// Whether every exchange has its outcome.
     pub fn is_settled(&self) -> bool {
-        self.queue.is_empty() && self.beyond.is_none()
+        self.queue.is_empty()
     }
 
     /// From here on nothing is replayed, for `cause`: what waits is never sent, what is under way has no answer.
@@ -469,11 +463,10 @@ impl Exchanges {
     /// Records the outcome of the request that has just ended, if it got one before its end.
     fn record_deferred(&mut self, books: &mut Books) {
         let (identity, id) = (self.identity, self.begun - 1);
-        if let Some(exchange) = self.last_mut()
+        if let Some(exchange) = self.get_mut(id)
             && let Some(outcome) = exchange.deferred.take()
         {
             enter(record(id, identity, exchange, outcome, books), books);
-            self.beyond = None;
             self.forget_settled();
         }
     }
@@ -481,9 +474,8 @@ impl Exchanges {
     /// Gives every exchange without an outcome that of a fault of the box.
     pub fn write_off(mut self, books: &mut Books) {
         let has_none = |exchange: &Exchange| exchange.stage != Stage::Done || exchange.deferred.is_some();
-        let beyond = self.beyond.as_deref_mut().map(|exchange| (self.begun - 1, exchange));
-        let all = (self.front..).zip(&mut self.queue).chain(beyond);
-        for (id, exchange) in all.filter(|(_, exchange)| has_none(exchange)) {
+        let open = (self.front..).zip(&mut self.queue).filter(|(_, exchange)| has_none(exchange));
+        for (id, exchange) in open {
             let cause = NotReplayed::Fault;
             let outcome =
                 if exchange.replayed { Outcome::NotAnswered(cause.into()) } else { Outcome::NotReplayed(cause) };

@@ -5,7 +5,7 @@ use super::outbox::Gate;
 use super::{Alignment, Exchange, Exchanges, Framing, Stage, framer};
 use crate::books::Books;
 use crate::frame::Endpoint;
-use crate::ledger::NotReplayed;
+use crate::ledger::{Incomparable, NotReplayed};
 use crate::message::Outcome;
 use crate::protocol::{AtClose, Boundary, Framer, Part};
 use crate::time::Time;
@@ -41,6 +41,7 @@ impl Exchanges {
         self.ground.renew();
         self.connected_at = now;
         self.target_tunnel = false;
+        self.has_left = false;
         self.cut = None;
         self.sent_on_connection = 0;
         self.answered_on_connection = 0;
@@ -413,6 +414,24 @@ impl Exchanges {
         (self.target_at..self.next_id()).any(|id| self.get(id).is_some_and(Exchange::is_under_way))
     }
 
+    /// The client's close was passed on.
+    pub fn left(&mut self) {
+        self.has_left = true;
+    }
+
+    /// Whether the client left before either server's answer was whole.
+    fn is_forsaken(&self, id: u64) -> bool {
+        let is_broken =
+            |exchange: &Exchange| exchange.origin.progress == Progress::Broken(Incomparable::OriginIncomplete);
+        self.has_left && self.get(id).is_some_and(is_broken)
+    }
+
+    /// Whether a request is under way that the origin may still answer.
+    pub fn awaits_both(&self) -> bool {
+        let is_awaited = |exchange: &Exchange| exchange.is_under_way() && !exchange.origin.is_final();
+        (self.target_at..self.next_id()).any(|id| self.get(id).is_some_and(is_awaited))
+    }
+
     /// The target has ended the connection, for `cause`. A request that it swallowed without a byte of answer, though it had
     /// answered others before, is sent again on the next one, once, if it may be.
     pub fn disconnected(&mut self, now: Time, cause: NotReplayed, books: &mut Books) {
@@ -438,7 +457,10 @@ impl Exchanges {
             if again && self.outbox.rewind(*id) == Some(*id) {
                 return self.send_again(rest);
             }
-            self.lose(*id, cause, books);
+            match self.is_forsaken(*id) {
+                true => self.abort(*id, books),
+                false => self.lose(*id, cause, books),
+            }
         }
         self.drop_begun(cause, books);
         if self.is_one_piece() {
@@ -506,11 +528,7 @@ impl Exchanges {
 
     /// What is under way will not be answered: the replay has gone away, as the client did.
     pub fn aborted(&mut self, books: &mut Books) {
-        for id in self.target_at..self.next_id() {
-            if self.get(id).is_some_and(Exchange::is_under_way) {
-                self.conclude(id, Outcome::NotAnswered(crate::ledger::NotAnswered::ClientAborted), books);
-            }
-        }
+        (self.target_at..self.next_id()).for_each(|id| self.abort(id, books));
     }
 }
 
