@@ -17,7 +17,7 @@ class Server:
 
     def __init__(self, namespace: Namespace, address: str, port: int, folder: Path, kind: Kind) -> None:
         self.namespace = namespace
-        self.address, self.port = address, port
+        self.address, self.port, self.folder = address, port, folder
         folder.mkdir()
         self.process = Process(namespace, kind(address, port, folder), folder / "log")
 
