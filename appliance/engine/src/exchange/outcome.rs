@@ -1,0 +1,156 @@
+//! Outcomes: every exchange gets exactly one, from [`Exchanges::conclude`] or, after a fault, from [`Exchanges::write_off`];
+//! with it go a record and its counts.
+
+use super::answer::{Answer, Progress};
+use super::{Alignment, Exchange, Exchanges, Identity, Stage};
+use crate::books::Books;
+use crate::ledger::{Incomparable, Latencies, NotReplayed};
+use crate::message::{Latency, Outcome, Record, Verdict};
+use crate::time::Time;
+
+impl Exchanges {
+    /// Gives answered exchanges whose origin will say no more their verdict, by `compare`.
+    pub fn judge(&mut self, books: &mut Books, compare: impl Fn(&Answer, &Answer, Alignment) -> Verdict) {
+        for id in self.front..self.target_at {
+            let Some(exchange) = self.get(id) else { continue };
+            if exchange.stage != Stage::Answered || !exchange.origin.is_final() {
+                continue;
+            }
+            // The target may have closed behind its answer, or the origin may have said more when the target was done.
+            if !exchange.is_framed {
+                let as_long = exchange.target.wire_bytes == exchange.origin.wire_bytes;
+                self.align(id, as_long);
+            }
+            let Some(exchange) = self.get(id) else { continue };
+            let verdict = match exchange.origin.progress {
+                Progress::Broken(cause) => Verdict::Incomparable(cause),
+                _ if exchange.expect.handshake => Verdict::Incomparable(Incomparable::Handshake),
+                _ if exchange.expect.volatile => Verdict::Incomparable(Incomparable::Volatile),
+                _ => compare(&exchange.origin, &exchange.target, exchange.alignment),
+            };
+            let verdict = self.prove(id, verdict);
+            self.conclude(id, Outcome::Answered(verdict), books);
+        }
+    }
+
+    /// Lets only a match count as long as the order of the exchanges is not proven, and finds the proof: two matches in a row
+    /// that differ from one another.
+    fn prove(&mut self, id: u64, verdict: Verdict) -> Verdict {
+        let is_silent = self.get(id).is_some_and(|exchange| exchange.expect.silent);
+        if is_silent || self.unproven_from.is_none_or(|from| id < from) {
+            return verdict;
+        }
+        let print = self.get(id).filter(|_| verdict == Verdict::Match && id >= self.proof_from);
+        let print = print.map(|exchange| fingerprint(&exchange.target));
+        if print.is_some() && self.last_match.is_some() && self.last_match != print {
+            self.unproven_from = None;
+        }
+        self.last_match = print;
+        match verdict {
+            Verdict::Differ(_) => Verdict::Incomparable(Incomparable::Unproven),
+            other => other,
+        }
+    }
+
+    /// Gives an exchange its one outcome.
+    pub(super) fn conclude(&mut self, id: u64, outcome: Outcome, books: &mut Books) {
+        let (identity, local) = (self.identity, self.local);
+        let is_open = self.request_open && id + 1 == self.begun;
+        let Some(exchange) = self.get_mut(id).filter(|exchange| exchange.stage != Stage::Done) else { return };
+        let was_done = exchange.is_target_done();
+        exchange.stage = Stage::Done;
+        match exchange.is_kept(identity.session, id, &outcome, books) {
+            true => exchange.keep(local, books),
+            false => exchange.discard(books),
+        }
+        match is_open {
+            true => exchange.deferred = Some(outcome),
+            false => enter(record(id, identity, exchange, outcome, books), books),
+        }
+        self.target_done += u64::from(!was_done);
+        self.advance_target();
+        self.outbox.forget_below(self.target_at, &mut books.outboxes);
+        self.forget_settled();
+    }
+
+    /// Records the outcome of the request that has just ended, if it got one before its end.
+    pub(super) fn record_deferred(&mut self, books: &mut Books) {
+        let (identity, id) = (self.identity, self.begun - 1);
+        if let Some(exchange) = self.get_mut(id)
+            && let Some(outcome) = exchange.deferred.take()
+        {
+            enter(record(id, identity, exchange, outcome, books), books);
+            self.forget_settled();
+        }
+    }
+
+    /// Gives every exchange without an outcome that of a fault of the box.
+    pub fn write_off(mut self, books: &mut Books) {
+        let has_none = |exchange: &Exchange| exchange.stage != Stage::Done || exchange.deferred.is_some();
+        let open = (self.front..).zip(&mut self.queue).filter(|(_, exchange)| has_none(exchange));
+        for (id, exchange) in open {
+            let cause = NotReplayed::Fault;
+            let outcome =
+                if exchange.replayed { Outcome::NotAnswered(cause.into()) } else { Outcome::NotReplayed(cause) };
+            exchange.discard(books);
+            enter(record(id, self.identity, exchange, outcome, books), books);
+        }
+        books.outboxes.exchange(self.outbox.len(), 0);
+    }
+}
+
+/// What tells two answers apart.
+fn fingerprint(answer: &Answer) -> u64 {
+    let kept = xxhash_rust::xxh3::xxh3_64(&answer.body);
+    kept ^ answer.body_len.rotate_left(32) ^ answer.rest_hash().unwrap_or(0) as u64
+}
+
+fn record(id: u64, identity: Identity, exchange: &mut Exchange, outcome: Outcome, books: &mut Books) -> Record {
+    let latency = |answer: &Answer, from: Option<Time>| {
+        let whole = answer.progress == Progress::Whole;
+        let (first, from) = (answer.first_at.filter(|_| whole)?, from?);
+        Some(Latency { first_byte: first.since(from), last_byte: answer.last_at.since(from) })
+    };
+    Record {
+        session: identity.session,
+        exchange: id,
+        service: identity.service,
+        target: identity.target,
+        copy: identity.copy,
+        client: identity.client.into(),
+        origin: identity.origin.into(),
+        captured_at: exchange.captured_at,
+        request_bytes: exchange.request_bytes,
+        origin_latency: latency(&exchange.origin, Some(exchange.request_last_at)),
+        target_latency: latency(&exchange.target, exchange.sent_at),
+        contents: exchange.take_contents(books),
+        outcome,
+    }
+}
+
+/// Counts a record and hands it on.
+fn enter(record: Record, books: &mut Books) {
+    let ledger = &mut books.ledger;
+    ledger.requests.in_progress -= 1;
+    match &record.outcome {
+        Outcome::NotReplayed(cause) => ledger.requests.not_replayed.count(*cause),
+        Outcome::NotAnswered(cause) => ledger.requests.not_answered.count(*cause),
+        Outcome::Answered(verdict) => {
+            ledger.requests.answered += 1;
+            match verdict {
+                Verdict::Match => ledger.verdicts.matched += 1,
+                Verdict::Differ(_) => ledger.verdicts.differ += 1,
+                Verdict::Incomparable(cause) => ledger.verdicts.incomparable.count(*cause),
+            }
+            record_latency(&mut ledger.latency_us.origin, record.origin_latency);
+            record_latency(&mut ledger.latency_us.target, record.target_latency);
+        }
+    }
+    books.records.push_back(record);
+}
+
+fn record_latency(latencies: &mut Latencies, latency: Option<Latency>) {
+    if let Some(latency) = latency {
+        latencies.record(latency.last_byte);
+    }
+}
