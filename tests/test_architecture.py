@@ -41,8 +41,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 AT_HOME = {
     r"\buse pcap\b": {"daemon/src/nic/mirror.rs"},
     r"\bpcap_parser\b": {"daemon/src/capture/reader.rs"},
-    r"\bsled::": {"daemon/src/store.rs"},
-    r"\btiny_http\b": {"daemon/src/web/mod.rs"},
+    r"\bsled::": {"daemon/src/store/db.rs"},
+    r"\btiny_http\b": {"daemon/src/web/server.rs"},
     r"\bunsafe\b": {"daemon/src/nic/packet_socket.rs", "daemon/src/static_link.rs"},
     r"\b(?:Instant|SystemTime)::now\b": {"daemon/src/clock.rs"},
 }
@@ -102,7 +102,7 @@ def named(pattern: str, *crates: str) -> list[Path]:
 
 @pytest.mark.parametrize("pattern", AT_HOME)
 def test_named_in_one_place(pattern: str) -> None:
-    places = {str(file.relative_to(APPLIANCE)) for file in named(pattern, "engine", "sim", "daemon", "properties")}
+    places = {str(file.relative_to(APPLIANCE)) for file in named(pattern, "engine", "sim", "daemon", "properties", "records")}
     assert places <= AT_HOME[pattern], f"{pattern} is named in {sorted(places - AT_HOME[pattern])} too"
 
 
@@ -115,6 +115,7 @@ def test_only_the_daemon_depends_on_what_does_io(crate: str) -> None:
 def test_sim_and_daemon_know_only_the_engine() -> None:
     assert not named(r"\btapcopy_(?:daemon|sim|properties)\b", "engine")
     assert not named(r"\btapcopy_(?:daemon|properties)\b", "sim")
+    assert not named(r"\btapcopy_(?:engine|daemon|sim|properties)\b", "records")
     assert not named(r"\btapcopy_(?:sim|properties)\b", "daemon")
 
 

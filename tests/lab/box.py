@@ -80,12 +80,20 @@ class Box:
             return body
 
     def change(self, settings: str) -> dict[str, object]:
-        """What its page answers to new settings."""
-        token = (self.data / "claim-token").read_text().strip()
+        """Stages, applies and confirms settings; what its page answers to the last of it, or to what it refuses."""
+        toml = {"Content-Type": "application/toml"}
+        answer: dict[str, object] = self.ask("PUT", "/api/v1/settings", settings, toml)
+        for step in ("apply", "confirm"):
+            if "error" not in answer:
+                answer = self.ask("POST", f"/api/v1/settings/{step}")
+        return answer
+
+    def ask(self, method: str, path: str, body: str = "", headers: dict[str, str] | None = None) -> dict[str, object]:
+        """What its page answers to who has the claim token."""
+        token = (Path(self.command[self.command.index("--data") + 1]) / "claim-token").read_text().strip()
         with contextlib.closing(http.client.HTTPConnection(*PAGE)) as connection:
             connection.sock = self.namespace.connect(PAGE)
-            headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/toml"}
-            connection.request("PUT", "/api/v1/settings", settings, headers)
+            connection.request(method, path, body, {"Authorization": f"Bearer {token}", **(headers or {})})
             answer: dict[str, object] = json.loads(connection.getresponse().read())
             return answer
 

@@ -57,9 +57,12 @@ pub struct RunArgs {
     /// Settings file, used in place of the stored settings, which stay as they are
     #[arg(long, value_name = "FILE", conflicts_with_all = ["mirror_nic", "flags"])]
     pub settings: Option<PathBuf>,
-    /// Address and port of the page, of loopback while there is no login
+    /// Address and port of the page: plain HTTP on a loopback address, HTTPS on any other
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
+    /// How long applied settings wait to be confirmed before they are taken back
+    #[arg(long, value_name = "N", default_value_t = 90, hide = true, value_parser = clap::value_parser!(u16).range(1..))]
+    pub confirm_seconds: u16,
     /// Interface that the mirror port feeds; receive only (repeatable)
     #[arg(long, value_name = "IF")]
     pub mirror_nic: Vec<String>,

@@ -3,7 +3,7 @@
 //! It is monotonic: a step of the wall clock (NTP, a person) must not fire every timer. Frames of a mirror NIC carry the
 //! wall clock in their stamps; the engine uses only differences between them.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tapcopy_engine::Time;
 
 /// A monotonic clock whose origin is its making.
@@ -27,4 +27,9 @@ impl Clock {
     pub fn uptime(&self) -> Duration {
         self.origin.elapsed()
     }
+}
+
+/// The wall clock, in seconds since the Unix epoch: for what people read, never for an interval.
+pub fn wall() -> f64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }

@@ -6,6 +6,7 @@
 //! need none of them.
 #![deny(unsafe_code)]
 
+pub mod accounts;
 pub mod capture;
 pub mod cli;
 pub mod clock;

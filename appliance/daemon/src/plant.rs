@@ -80,15 +80,25 @@ impl Plant {
         Ok(Self { clock, ended: Arc::new(ended), works: Mutex::default() })
     }
 
+    /// Whether the shards that run can take settings; else others have to be started.
+    pub fn can_take(&self, document: &Document) -> bool {
+        let can_take = |running: &Running| starting(&running.document) == starting(document);
+        self.works().running.as_ref().is_some_and(can_take)
+    }
+
     /// Opens what these settings need beyond what runs.
     ///
     /// # Errors
     /// An interface cannot be used; nothing has changed.
     pub fn prepare(&self, settings: &Settings) -> Result<Prepared, Fault> {
-        let can_take = |running: &Running| starting(&running.document) == starting(&settings.document);
-        if self.works().running.as_ref().is_some_and(can_take) {
-            return Ok(Prepared::Configure);
-        }
+        if self.can_take(&settings.document) { Ok(Prepared::Configure) } else { Self::prepare_anew(settings) }
+    }
+
+    /// Opens all that these settings need, for shards that take the place of those that run.
+    ///
+    /// # Errors
+    /// An interface cannot be used; nothing has changed.
+    pub fn prepare_anew(settings: &Settings) -> Result<Prepared, Fault> {
         let target = open_target(settings)?;
         let open = |name: &String| {
             MirrorNic::open(name, settings.buffer_bytes, &settings.services, settings.filter.as_deref())
@@ -110,6 +120,12 @@ impl Plant {
                 self.start(source, *target, settings, speed)
             }
         }
+    }
+
+    /// Ends the shards: there are no settings any more.
+    pub fn rest(&self) {
+        self.retire();
+        self.fail(None);
     }
 
     /// Remembers why the settings cannot be used at present.

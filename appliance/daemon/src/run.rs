@@ -1,5 +1,6 @@
 //! `tapcopy run` and `tapcopy replay`: shards on a NIC, from their opening to the ledger at the end.
 
+use crate::accounts::Accounts;
 use crate::cli::{Origin, ReplayArgs, RunArgs};
 use crate::clock::Clock;
 use crate::desk::Desk;
@@ -62,41 +63,48 @@ pub fn run(args: &RunArgs) -> Result<(), Fault> {
     let clock = Clock::start();
     let plant = Arc::new(Plant::new(clock)?);
     let origin = args.short.origin(args.settings.as_ref(), &args.mirror_nic);
-    let desk = match origin {
-        Origin::None => desk_of_store(args, &plant)?,
-        given => desk_of_given(args, &given, &plant)?,
+    let given = if matches!(origin, Origin::None) { None } else { Some(load(&origin, Purpose::Run)?) };
+    let prepared = given.as_ref().map(|settings| plant.prepare(settings)).transpose()?;
+    // Only a box that can start leaves anything in a data folder.
+    let store = open_store(args, given.is_some())?;
+    let token = store.as_ref().map(|store| claim(store.folder())).transpose()?;
+    let accounts = Arc::new(Accounts::new(store.clone(), token, clock));
+    let document = match (&given, &store) {
+        (Some(settings), _) => Some(settings.document.clone()),
+        (None, Some(store)) => stored(store)?,
+        (None, None) => None,
     };
-    let desk = Arc::new(desk);
-    web::start(listener, plant.clone(), desk.clone(), clock)?;
-    log::info!("{}; the page is on http://{}", beginning(&plant, &desk.document()), args.listen);
+    // Settings of a file are read-only; those of the short flags may be followed by stored ones where a folder is named.
+    let store = store.filter(|_| args.settings.is_none());
+    let confirm = Duration::from_secs(args.confirm_seconds.into());
+    let desk = Arc::new(Desk::new(store, plant.clone(), document, clock, confirm));
+    desk.recall(&accounts.audit);
+    match (given, prepared) {
+        (Some(settings), Some(prepared)) => plant.enter(prepared, &settings, Speed::Times(1.0))?,
+        // The page is there whatever becomes of stored settings.
+        _ => desk.retry(),
+    }
+    web::start(listener, plant.clone(), desk.clone(), accounts, clock)?;
+    let beginning = beginning(&plant, &desk.document().unwrap_or_default());
+    log::info!("{beginning}; the page is on http://{}", args.listen);
     supervise(&plant, &signals, summary, Bar::none(), || desk.retry())
 }
 
-/// A run on settings that were given with the command: it starts with them or not at all.
-fn desk_of_given(args: &RunArgs, origin: &Origin, plant: &Arc<Plant>) -> Result<Desk, Fault> {
-    let settings = load(origin, Purpose::Run)?;
-    let prepared = plant.prepare(&settings)?;
-    // Only a box that can start leaves anything in a data folder. Settings of a file are read-only; those of the short
-    // flags may be followed by stored ones where a folder is named.
-    let folder = args.data.as_deref();
-    let store = folder.filter(|_| args.settings.is_none()).map(Store::open).transpose()?;
-    let token = folder.map(claim).transpose()?;
-    plant.enter(prepared, &settings, Speed::Times(1.0))?;
-    Ok(Desk::new(token, store, settings.document, plant.clone()))
+/// The data folder's store. A run on a settings file or on the short flags makes none where nobody has named a folder.
+fn open_store(args: &RunArgs, is_given: bool) -> Result<Option<Arc<Store>>, Fault> {
+    let folder = match &args.data {
+        Some(folder) => folder,
+        None if is_given => return Ok(None),
+        None => Path::new(DEFAULT_DATA),
+    };
+    Ok(Some(Arc::new(Store::open(folder)?)))
 }
 
-/// A run on stored settings: the page is there whatever becomes of them.
-fn desk_of_store(args: &RunArgs, plant: &Arc<Plant>) -> Result<Desk, Fault> {
-    let folder = args.data.as_deref().unwrap_or(Path::new(DEFAULT_DATA));
-    let store = Store::open(folder)?;
+/// Stored settings are good, unless this program is stricter than the one that stored them.
+fn stored(store: &Store) -> Result<Option<Document>, Fault> {
     let document = store.settings()?;
-    let token = claim(folder)?;
-    let desk = Desk::new(Some(token), Some(store), document.clone().unwrap_or_default(), plant.clone());
-    if let Some(document) = document {
-        Settings::parse(document, Purpose::Run)?;
-        desk.retry();
-    }
-    Ok(desk)
+    document.iter().try_for_each(|document| Settings::parse(document.clone(), Purpose::Run).map(drop))?;
+    Ok(document)
 }
 
 /// What the log says of the start.

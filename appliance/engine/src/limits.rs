@@ -28,7 +28,8 @@ pub struct Limits {
     pub outboxes_bytes: usize,
     /// A request is held until it is whole, so that one with a hole is never sent, unless it is longer than this.
     pub request_held_bytes: usize,
-    /// Exchanges of one session without an outcome.
+    /// Exchanges of one session without an outcome, or behind one without; from the first beyond it on, nothing more of the
+    /// session is replayed (`limit`).
     pub exchanges: usize,
     /// How long a request that is not whole is held at most, from its head on: an upload that takes longer loads a server
     /// while it lasts. Longer than a hole may stay, so that one with a hole is known as such before it is sent.

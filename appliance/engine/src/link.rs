@@ -105,7 +105,9 @@ impl Link {
     /// Asks again for the neighbors that have not answered, and whether those in use are still there; says what is to be
     /// said of the box's own addresses.
     pub fn handle_timeout(&mut self, now: Time, locals: &mut Locals, out: &mut TransmitQueue) {
-        while let Some(announcement) = locals.poll_announcement(now) {
+        while !out.is_full()
+            && let Some(announcement) = locals.poll_announcement(now)
+        {
             match announcement {
                 Announcement::Probe(address) => send::probe(self.station, address, out),
                 Announcement::Held(address) => {
@@ -115,6 +117,10 @@ impl Link {
             }
         }
         for neighbor in self.neighbors.values_mut() {
+            // Were it dropped, the same neighbor would be asked for in vain each time: the others come first.
+            if out.is_full() {
+                return;
+            }
             match neighbor.on_timeout(now) {
                 Some(Action::Ask { known, source }) => {
                     send::question(self.station, known, (source, neighbor.address()), out);

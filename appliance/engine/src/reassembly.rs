@@ -289,6 +289,11 @@ impl Streams {
         stream.begun = true;
     }
 
+    /// Whether neither side has said anything.
+    pub fn is_untouched(&self) -> bool {
+        [&self.client, &self.origin].iter().all(|stream| stream.next == 0 && stream.held.is_empty())
+    }
+
     /// Whether anything of the origin was ever seen.
     pub fn shows_origin(&self) -> bool {
         self.origin.seen

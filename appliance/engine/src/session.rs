@@ -94,7 +94,8 @@ impl Session {
     /// Whether `segment`, captured after so much silence, begins another session on the same flow: a SYN that is not this
     /// session's own sent again, or an answer to such a one (the mirror may show the directions out of order), or what a
     /// client says far from this session's streams. The same number can only come back after the handshake where a capture is
-    /// replayed in rounds.
+    /// replayed in rounds, or where nothing came after it: an origin that missed the client's acknowledgement sends its SYN-ACK
+    /// again for a minute, after ever longer pauses.
     pub fn is_replaced_by(&self, sender: Side, segment: &Segment<'_>, silence: Duration) -> bool {
         if silence < STRAY_SILENCE && self.is_opening_of_earlier(sender, segment) {
             return false;
@@ -107,7 +108,8 @@ impl Session {
             Some(isn) => client_isn.wrapping_sub(isn) <= slack,
             None => self.is_opened_by(client_isn),
         };
-        let is_own = is_same && (self.state == State::Opening || silence < SYN_ECHO);
+        let is_within_handshake = self.state == State::Opening || self.streams.is_untouched();
+        let is_own = is_same && (is_within_handshake || silence < SYN_ECHO);
         !is_own
     }
 

@@ -89,6 +89,7 @@ impl Checked {
     /// From now on, what these settings permit is permitted too.
     pub fn allow(&mut self, config: &Config) {
         self.addressing.pool.extend(config.addressing.pool.iter().copied());
+        self.limits.exchanges = self.limits.exchanges.max(config.limits.exchanges);
     }
 
     /// Gives the engine one input; gives back the frames that it sends.
@@ -244,6 +245,7 @@ impl Checked {
             ("body bytes", held.body_bytes, most(self.limits.bodies_bytes) + self.limits.socket_bytes + heads),
             ("request bytes of one session", held.largest_outbox, self.limits.outbox_bytes),
             ("body bytes of one answer", held.largest_body, self.limits.body_bytes),
+            ("exchanges of one session", held.most_exchanges, self.limits.exchanges),
         ];
         for (what, held, bound) in bounds.into_iter().filter(|(_, held, bound)| held > bound) {
             truth.violate("no bound is exceeded", format!("{held} {what}, the bound is {bound}"));

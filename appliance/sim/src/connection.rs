@@ -190,11 +190,7 @@ impl Connection {
         while let Some((id, _)) = self.due.front().copied().filter(|(_, at)| *at <= now) {
             self.due.pop_front();
             let answer = &plan.requests[id].answer;
-            let changed = plan.requests[id].alteration.as_ref().map(|alteration| &alteration.bytes);
-            let bytes = match under_test {
-                true => changed.or(answer.reframed.as_ref()).unwrap_or(&answer.bytes),
-                false => &answer.bytes,
-            };
+            let bytes = if under_test { plan.requests[id].told() } else { &answer.bytes };
             if !under_test {
                 truth.requests[id].answer = Some(self.said..self.said + bytes.len() as u64);
             }
@@ -202,7 +198,7 @@ impl Connection {
             // A content that ends with the connection cannot be cut without being another content.
             let framed = plan.topology.services[plan.sessions[plan.requests[id].session].service].kind == Kind::Http
                 && !answer.closes;
-            self.push_answer(id, bytes.clone(), then, framed, now);
+            self.push_answer(id, bytes.to_vec(), then, framed, now);
         }
     }
 

@@ -203,6 +203,14 @@ pub struct AnswerPlan {
 /// An HTTP server's interim answer.
 pub const INTERIM: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
+impl RequestPlan {
+    /// What the server under test says, every byte of it.
+    pub fn told(&self) -> &[u8] {
+        let changed = self.alteration.as_ref().map(|alteration| &alteration.bytes);
+        changed.or(self.answer.reframed.as_ref()).unwrap_or(&self.answer.bytes)
+    }
+}
+
 impl Plan {
     /// How often the engine replays a session.
     pub fn replays(&self, session: usize) -> usize {

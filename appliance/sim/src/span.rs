@@ -32,7 +32,7 @@ pub struct Tag {
     pub session: usize,
     /// Whether the client sent it.
     pub from_client: bool,
-    /// Whether it is a client's SYN.
+    /// Whether it is a SYN, of either side.
     pub opens: bool,
     /// Whether it is a FIN.
     pub closes: bool,
@@ -191,7 +191,7 @@ impl Span {
         Some(Tag {
             session: opened.session,
             from_client,
-            opens: opens && from_client,
+            opens,
             closes: segment.flags & flag::FIN != 0,
             resets: segment.flags & flag::RST != 0,
             offset,

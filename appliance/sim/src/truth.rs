@@ -68,7 +68,7 @@ pub struct SessionTruth {
     opened_at: Option<Time>,
     /// How far each side's bytes were shown without a hole: the client's, the origin's.
     coverage: [Coverage; 2],
-    /// Segments with bytes, shown so long after the end that the engine may have forgotten the session: a peer that missed
+    /// SYNs and segments with bytes, shown so long after the end that the engine may have forgotten the session: a peer that missed
     /// the end sends again, or probes, and the engine must take that for a session whose beginning it did not see.
     pub late: u64,
     /// When the mirror showed the client's FIN, the origin's, and the first reset.

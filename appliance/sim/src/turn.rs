@@ -4,6 +4,7 @@ use crate::alteration::Alteration;
 use crate::plan::{Kind, Plan};
 use crate::truth::Truth;
 use crate::verdict::Extent;
+use tapcopy_engine::config::Protocol;
 use tapcopy_engine::message::Difference;
 use tapcopy_engine::{Limits, Record};
 
@@ -36,23 +37,26 @@ pub struct Turn {
 
 impl Turn {
     /// The turn that a record is about: it begins behind the session's earlier ones, in a frame of the record's stamp.
-    pub fn of(plan: &Plan, truth: &Truth, records: &[Record], record: &Record) -> Option<Self> {
+    pub fn of(plan: &Plan, truth: &Truth, records: &[Record], record: &Record, extent: Extent) -> Option<Self> {
         let replay = |record: &Record| (record.session, record.target, record.copy);
         let earlier = |other: &&Record| replay(other) == replay(record) && other.exchange < record.exchange;
         let begins: u64 = records.iter().filter(earlier).map(|other| other.request_bytes).sum();
         let ends = begins + record.request_bytes;
         let session = plan.sessions.iter().enumerate().position(|(number, session)| {
-            let raw = plan.topology.services[session.service].kind == Kind::Raw;
+            let in_turns =
+                plan.topology.services[session.service].kind == Kind::Raw || opens_slowly(plan, truth, number);
             let origin = plan.topology.origins[session.origin].address;
             let mut frames = truth.sessions[number].client_frames.iter();
-            raw && (session.client, origin) == (record.client, record.origin)
+            in_turns
+                && (session.client, origin) == (record.client, record.origin)
                 && frames.any(|(stamp, range)| *stamp == record.captured_at && range.contains(&begins))
         })?;
         let is_within = |request: &usize| {
             let from = plan.request_offset(*request);
             let to = from + plan.requests[*request].bytes.len() as u64;
-            let answered_before =
-                truth.requests[*request].answer_shown.1.is_some_and(|answered_at| answered_at < record.captured_at);
+            // A direction that is shown late says nothing of what came first.
+            let answered_before = extent.ordered
+                && truth.requests[*request].answer_shown.1.is_some_and(|answered_at| answered_at < record.captured_at);
             from < ends && (begins < to || !answered_before)
         };
         let requests = plan.sessions[session].requests.clone().filter(is_within).collect();
@@ -62,20 +66,47 @@ impl Turn {
     /// Whether what was changed in a request's answer is what was found: at this place in the origin's stream, where the
     /// turn's answer begins with a frame of the origin.
     pub fn tells(&self, plan: &Plan, truth: &Truth, request: usize, found: &Difference, extent: Extent) -> bool {
+        if plan.topology.services[plan.sessions[self.session].service].kind == Kind::Http {
+            return self.tells_of_http(plan, truth, request, found);
+        }
         let Some(alteration) = alteration(plan, truth, request) else { return false };
-        let frames = &truth.sessions[self.session].origin_frames;
         let (Some(answer), Some(offset)) = (&truth.requests[request].answer, found.offset) else {
             // Of a turn's answer that is longer than what is kept of it, the rest is known by its hash only.
+            let frames = &truth.sessions[self.session].origin_frames;
             let is_long = frames.iter().any(|frame| frame.end > Limits::default().body_bytes as u64);
             return (is_long || extent.kept < Limits::default().body_bytes as u64) && alteration.accepts_hash(found, 0);
         };
         // What follows a missing byte may be equal to it by chance.
         let slack = if alteration.may_be_unaligned { 2 } else { 0 };
-        let begins = |place: u64| frames.iter().any(|frame| frame.start == place || frame.end == place);
         let mut places = alteration.accepted.iter().filter_map(|difference| difference.offset);
         places.any(|place| {
             let place = answer.start + place;
-            (place..=place + slack).any(|place| place.checked_sub(offset).is_some_and(begins))
+            (place..=place + slack).any(|place| self.begins(truth, place, offset))
         })
     }
+
+    /// Whether the turn's answer may begin so far before this place in the origin's stream.
+    fn begins(&self, truth: &Truth, place: u64, offset: u64) -> bool {
+        let frames = &truth.sessions[self.session].origin_frames;
+        let begins = |place| frames.iter().any(|frame| frame.start == place || frame.end == place);
+        place.checked_sub(offset).is_some_and(begins)
+    }
+
+    /// The same of HTTP that is replayed in turns: the answer's framing is compared, too, and an interim answer may be left
+    /// out by the target.
+    fn tells_of_http(&self, plan: &Plan, truth: &Truth, request: usize, found: &Difference) -> bool {
+        let planned = &plan.requests[request];
+        let (told, said) = (planned.told(), &planned.answer.bytes);
+        let equal = told.iter().zip(said).take_while(|(one, other)| one == other).count();
+        let differs = told != said || planned.interim_after.is_some();
+        let (Some(answer), Some(offset)) = (&truth.requests[request].answer, found.offset) else { return differs };
+        differs && (planned.interim_after.is_some() || self.begins(truth, answer.start + equal as u64, offset))
+    }
+}
+
+/// Whether the engine had to find a session's protocol from bytes that came too slowly: it is replayed in turns, whatever it
+/// is.
+pub fn opens_slowly(plan: &Plan, truth: &Truth, session: usize) -> bool {
+    truth.sessions[session].opens_slowly
+        && plan.topology.services[plan.sessions[session].service].protocol == Protocol::Auto
 }

@@ -2,11 +2,10 @@
 
 use crate::plan::{Kind, Plan, SessionPlan};
 use crate::truth::{RequestTruth, Truth};
-use crate::turn::{Turn, alteration, is_answered_by_another};
+use crate::turn::{Turn, alteration, is_answered_by_another, opens_slowly};
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
-use tapcopy_engine::config::Protocol;
 use tapcopy_engine::message::{Outcome, Verdict};
 use tapcopy_engine::{Ledger, Record, Time};
 
@@ -85,9 +84,7 @@ fn the_one(plan: &Plan, record: &Record, candidates: &[usize]) -> Option<usize> 
 /// Whether it is certain what the engine can know of a session. Where one direction is shown late, the end of a session is
 /// shown after the beginning of the next on the same addresses.
 fn is_certain(plan: &Plan, truth: &Truth, session: usize, extent: Extent) -> bool {
-    // What opens too slowly for its protocol to be found is replayed in turns, whatever it is.
-    let found = !truth.sessions[session].opens_slowly
-        || plan.topology.services[plan.sessions[session].service].protocol != Protocol::Auto;
+    let found = !opens_slowly(plan, truth, session);
     let session = &plan.sessions[session];
     let raw = plan.topology.services[session.service].kind == Kind::Raw;
     let same = |other: &&SessionPlan| other.client == session.client && other.origin == session.origin;
@@ -149,7 +146,7 @@ fn check_difference(
         alteration(plan, truth, *request)
             .is_some_and(|alteration| alteration.accepts(found) || alteration.accepts_hash(found, extent.kept))
     };
-    let turn = Turn::of(plan, truth, records, record);
+    let turn = Turn::of(plan, truth, records, record, extent);
     let told_within =
         |turn: &Turn| turn.requests.iter().any(|request| turn.tells(plan, truth, *request, found, extent));
     let by_another = |request: &usize| is_answered_by_another(plan, truth, *request);

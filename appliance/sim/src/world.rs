@@ -41,7 +41,7 @@ const LAST: u64 = 0x5EED;
 const PRODUCTION_MAX: Time = Time::from_millis(300_000);
 
 /// How long the replay is given to catch up when nothing may be left undone.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(180);
 
 /// What a run is asked for besides its seed.
 #[derive(Clone, Copy, Debug, Default)]
@@ -144,7 +144,7 @@ impl World {
         drawn.draw_more(&mut more);
         drawn.draw_last(&mut Rng::new(seed.swap_bytes() ^ LAST));
         let faults = if options.faultless { Faults::default() } else { drawn };
-        let faults = terms::tolerate_slow_holes(faults);
+        let faults = terms::tolerate_losses(terms::tolerate_slow_holes(faults));
         let mut plan = workload::draw(&faults.target, &mut rng.fork());
         topology::multiply(&mut plan.topology, &mut more);
         let patient = rng.percent(70) || options.faultless;

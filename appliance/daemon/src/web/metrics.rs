@@ -2,18 +2,17 @@
 //!
 //! Every reason is there from the start, also at zero: a counter that appears late has no rate at its first event.
 
-use super::{Answer, State};
+use super::State;
+use super::call::{Answer, Call};
 use crate::clock::Clock;
 use crate::shard::Snapshot;
 use std::fmt::Write as _;
 use tapcopy_engine::Ledger;
 use tapcopy_engine::ledger::{Reason, Tally};
 
-/// The metrics, if this is their path.
-pub(super) fn resource(state: &State, path: &str) -> Option<Answer> {
-    let is_here = path == "/metrics";
-    is_here
-        .then(|| Answer::new(200, "text/plain; version=0.0.4; charset=utf-8", text(&state.plant.total(), &state.clock)))
+/// `GET /metrics`
+pub(super) fn metrics(state: &State, _: &Call) -> Answer {
+    Answer::new(200, "text/plain; version=0.0.4; charset=utf-8", text(&state.plant.total(), &state.clock))
 }
 
 fn text(snapshot: &Snapshot, clock: &Clock) -> String {

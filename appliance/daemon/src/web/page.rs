@@ -1,10 +1,11 @@
 //! The page's files, embedded, so that the binary is all there is.
 
-use super::Answer;
+use super::State;
+use super::call::{Answer, Call};
 
 /// The file at this path.
-pub(super) fn file(path: &str) -> Option<Answer> {
-    let (content_type, body) = match path {
+pub(super) fn file(call: &Call) -> Option<Answer> {
+    let (content_type, body) = match call.path.as_str() {
         "/" | "/index.html" => ("text/html; charset=utf-8", include_str!("../../../../webui/index.html")),
         "/app.css" => ("text/css; charset=utf-8", include_str!("../../../../webui/app.css")),
         "/app.js" => ("text/javascript; charset=utf-8", include_str!("../../../../webui/app.js")),
@@ -12,4 +13,9 @@ pub(super) fn file(path: &str) -> Option<Answer> {
         _ => return None,
     };
     Some(Answer::new(200, content_type, body))
+}
+
+/// `GET /openapi.yaml`
+pub(super) fn openapi(_: &State, _: &Call) -> Answer {
+    Answer::new(200, "application/yaml", include_str!("../../../../webui/openapi.yaml"))
 }

@@ -1,21 +1,25 @@
 use super::*;
 use crate::settings::{Format, Purpose, Settings};
 use crate::store::Store;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 
 const TOKEN: &str = "00112233445566778899aabbccddeeff";
+const PASSWORD: &str = "several plain words";
 const SETTINGS: &str = "schema_version = 1\n[nics]\nmirror = ['m']\ntarget = 't'\n[addressing]\n\
     pool = ['192.0.2.100-192.0.2.200/24']\n[[service]]\norigins = ['*:80']\ntargets = ['192.0.2.1:80']\n";
 
-/// A page without shards; with a store, settings can be changed.
-fn serve(store: Option<Store>) -> SocketAddr {
+/// A page of a box that takes other services; with a data folder it can be claimed.
+fn serve(folder: Option<&std::path::Path>) -> SocketAddr {
+    let (clock, confirm) = (Clock::start(), Duration::from_secs(90));
+    let store = folder.map(|folder| Arc::new(Store::open(folder).unwrap()));
+    let accounts = Accounts::new(store.clone(), folder.map(|_| TOKEN.to_owned()), clock);
     let settings = Settings::read(SETTINGS, Format::Toml, Purpose::Run).unwrap();
     let plant = Arc::new(Plant::played(&settings));
-    let desk = Arc::new(Desk::new(Some(TOKEN.to_owned()), store, settings.document, plant.clone()));
+    let desk = Desk::new(store, plant.clone(), Some(settings.document), clock, confirm);
     let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
-    start(listener, plant, desk, Clock::start()).unwrap();
+    start(listener, plant, Arc::new(desk), Arc::new(accounts), clock).unwrap();
     address
 }
 
@@ -23,8 +27,9 @@ fn serve(store: Option<Store>) -> SocketAddr {
 fn ask(address: SocketAddr, line: &str, headers: &str, body: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     let length = body.len();
-    let request =
-        format!("{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}");
+    let request = format!(
+        "{line} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
+    );
     stream.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
@@ -43,53 +48,144 @@ fn resources() {
     check(&ask(address, "GET /", "", ""), 200, "Content-Security-Policy: default-src 'none'");
     check(&ask(address, "GET /?x=1", "", ""), 200, "<title>TapCopy</title>");
     check(&ask(address, "GET /app.js", "", ""), 200, "text/javascript");
-    check(&ask(address, "GET /api/v1/health", "", ""), 200, "\"shards\":0");
+    check(&ask(address, "GET /api/v1/health", "", ""), 200, "\"status\":\"idle\"");
+    check(&ask(address, "GET /api/v1/openapi.yaml", "", ""), 200, "openapi: 3.1");
     check(&ask(address, "GET /api/v1/ledger", "", ""), 200, "\"received\":0");
     check(&ask(address, "GET /api/v1/reasons", "", ""), 200, "\"mirror_gap\":\"The mirror lost");
     check(&ask(address, "GET /metrics", "", ""), 200, "tapcopy_frames_received_total 0");
     check(&ask(address, "GET /../Cargo.toml", "", ""), 404, "\"code\":\"not_found\"");
     check(&ask(address, "POST /api/v1/ledger", "", "x"), 405, "Allow: GET, HEAD\r\n");
-    check(&ask(address, "POST /api/v1/doctor", "", ""), 405, "Allow: GET\r\n");
-    check(&ask(address, "GET /api/v1/doctor", "", ""), 500, "m is no interface of this machine");
-    check(&ask(address, "GET /api/v1/doctor?seconds=0", "", ""), 400, "from 1 to 30");
-    check(&ask(address, "GET /api/v1/doctor?seconds=x", "", ""), 400, "from 1 to 30");
-    check(&ask(address, "DELETE /api/v1/settings", "", ""), 405, "Allow: GET, HEAD, PUT\r\n");
+    check(&ask(address, "DELETE /api/v1/settings", "", ""), 405, "Allow: GET, PUT, HEAD\r\n");
+    check(&ask(address, "GET /api/v1/doctor", "", ""), 401, "unauthorized");
+    check(&ask(address, "BREW /", "", ""), 501, "not_implemented");
+}
+
+/// What a header of an answer holds.
+fn header<'a>(answer: &'a str, name: &str) -> &'a str {
+    answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).unwrap_or_default()
+}
+
+/// The headers of somebody who has claimed the box: with and without what a forger cannot know.
+fn claim(address: SocketAddr) -> (String, String) {
+    let body = format!("{{\"claim_token\": \"{TOKEN}\", \"password\": \"{PASSWORD}\"}}");
+    let answer = ask(address, "POST /api/v1/setup", "", &body);
+    check(&answer, 200, "\"role\":\"admin\"");
+    let cookie = header(&answer, "Set-Cookie");
+    assert!(cookie.ends_with("; Path=/; HttpOnly; SameSite=Strict"), "{cookie}");
+    let cookie = format!("Cookie: {}\r\n", cookie.split(';').next().unwrap());
+    let csrf = answer.split("\"csrf_token\":\"").nth(1).unwrap().split('"').next().unwrap();
+    (format!("{cookie}X-CSRF-Token: {csrf}\r\n"), cookie)
 }
 
 #[test]
-fn settings_want_the_claim_token() {
-    let address = serve(None);
-    for wrong in
-        ["", "Authorization: Bearer \r\n", "Authorization: Bearer 0011\r\n", &format!("Authorization: {TOKEN}\r\n")]
-    {
-        check(&ask(address, "GET /api/v1/settings", wrong, ""), 401, "\"code\":\"unauthorized\"");
-        check(&ask(address, "PUT /api/v1/settings", wrong, SETTINGS), 401, "\"code\":\"unauthorized\"");
-    }
-    let right = format!("Authorization: Bearer {TOKEN}\r\n");
-    check(&ask(address, "GET /api/v1/settings", &right, ""), 200, "192.0.2.100-192.0.2.200/24");
-    let toml = format!("{right}Content-Type: application/toml\r\n");
-    check(&ask(address, "PUT /api/v1/settings", &toml, SETTINGS), 409, "\"code\":\"read_only\"");
-}
-
-#[test]
-fn settings_are_checked_stored_and_applied() {
+fn a_box_is_claimed_and_logged_in_to() {
     let folder = tempfile::tempdir().unwrap();
-    let address = serve(Some(Store::open(folder.path()).unwrap()));
+    let address = serve(Some(folder.path()));
+    check(&ask(address, "GET /api/v1/health", "", ""), 200, "\"claimed\":false");
+    check(&ask(address, "POST /api/v1/setup", "", "{\"claim_token\":\"x\",\"password\":\"y\"}"), 403, "wrong_token");
+    check(&ask(address, "POST /api/v1/setup", "", "{}"), 422, "missing field");
+    let (_, cookie) = claim(address);
+    check(&ask(address, "GET /api/v1/health", "", ""), 200, "\"claimed\":true");
+    check(&ask(address, "GET /api/v1/me", &cookie, ""), 200, "\"username\":\"admin\"");
+    check(&ask(address, "GET /api/v1/me", "", ""), 401, "WWW-Authenticate: Bearer");
+    let wrong = "{\"username\":\"admin\",\"password\":\"wrong\"}";
+    for _ in 0..5 {
+        check(&ask(address, "POST /api/v1/login", "", wrong), 401, "wrong_credentials");
+    }
+    check(&ask(address, "POST /api/v1/login", "", wrong), 429, "Retry-After: ");
+}
+
+#[test]
+fn figures_are_open_on_loopback_until_somebody_claims_the_box() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = serve(Some(folder.path()));
+    check(&ask(address, "GET /api/v1/ledger", "", ""), 200, "\"received\":0");
+    let foreign = TcpStream::connect(address).and_then(|mut stream| {
+        stream.write_all(b"GET /api/v1/ledger HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).map(|_| answer)
+    });
+    check(&foreign.unwrap(), 401, "unauthorized");
+    let (headers, cookie) = claim(address);
+    for path in ["/api/v1/ledger", "/metrics", "/api/v1/reasons"] {
+        check(&ask(address, &format!("GET {path}"), "", ""), 401, "unauthorized");
+        check(&ask(address, &format!("GET {path}"), &cookie, ""), 200, "");
+    }
+    let token = ask(address, "POST /api/v1/tokens", &headers, "{\"name\":\"prometheus\",\"role\":\"viewer\"}");
+    check(&token, 201, "\"secret\":\"tapcopy_");
+    let secret = token.split("\"secret\":\"").nth(1).unwrap().split('"').next().unwrap();
+    let bearer = format!("Authorization: Bearer {secret}\r\n");
+    check(&ask(address, "GET /metrics", &bearer, ""), 200, "tapcopy_uptime_seconds");
+    check(&ask(address, "POST /api/v1/replay/stop", &bearer, ""), 403, "forbidden");
+}
+
+#[test]
+fn what_a_cookie_changes_wants_what_a_forger_cannot_know() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = serve(Some(folder.path()));
+    let (headers, cookie) = claim(address);
+    check(&ask(address, "POST /api/v1/replay/stop", &cookie, ""), 403, "\"code\":\"csrf\"");
+    check(&ask(address, "POST /api/v1/replay/stop", &headers, ""), 200, "\"replaying\":false");
+    check(&ask(address, "POST /api/v1/logout", &headers, ""), 204, "Max-Age=0");
+    check(&ask(address, "GET /api/v1/me", &cookie, ""), 401, "unauthorized");
+}
+
+#[test]
+fn settings_are_staged_applied_and_confirmed() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = serve(Some(folder.path()));
+    let bearer = format!("Authorization: Bearer {TOKEN}\r\n");
     let put = |kind: &str, body: &str| {
-        let headers = format!("Authorization: Bearer {TOKEN}\r\nContent-Type: {kind}\r\n");
-        ask(address, "PUT /api/v1/settings", &headers, body)
+        ask(address, "PUT /api/v1/settings?why=a+try", &format!("{bearer}Content-Type: {kind}\r\n"), body)
     };
     let toml = "application/toml; charset=utf-8";
-    check(&put(toml, SETTINGS), 200, "\"applied\":true");
-    check(&put(toml, &SETTINGS.replace("*:80", "*:81")), 200, "\"applied\":true");
-    check(&put(toml, &SETTINGS.replace("'m'", "'other'")), 422, "t is no interface");
+    check(&ask(address, "GET /api/v1/settings", "", ""), 401, "unauthorized");
+    check(&ask(address, "GET /api/v1/settings", &bearer, ""), 200, "192.0.2.100-192.0.2.200/24");
+    check(&ask(address, "GET /api/v1/settings/export", &bearer, ""), 200, "targets = [\"192.0.2.1:80\"]");
+    check(&put(toml, &SETTINGS.replace("*:80", "*:81")), 200, "\"state\":\"staged\"");
+    check(&ask(address, "GET /api/v1/settings/pending", &bearer, ""), 200, "\"why\":\"a try\"");
+    check(&ask(address, "POST /api/v1/settings/apply", &bearer, ""), 200, "\"seconds_left\":");
+    check(&ask(address, "POST /api/v1/settings/confirm", &bearer, ""), 200, "\"number\":1");
+    check(&ask(address, "GET /api/v1/settings/versions", &bearer, ""), 200, "\"why\":\"a try\"");
+    check(&ask(address, "GET /api/v1/settings/versions/2", &bearer, ""), 404, "not_found");
+    let stored = std::fs::read_to_string(folder.path().join("settings.toml")).unwrap();
+    assert!(stored.contains("*:81"), "{stored}");
+    check(&put(toml, &SETTINGS.replace("'m'", "'other'")), 200, "\"effect\":\"restart\"");
+    check(&ask(address, "POST /api/v1/settings/apply", &bearer, ""), 409, "t is no interface");
     check(&put(toml, &SETTINGS.replace("*:80", "*:0")), 422, "\"field\":\"service[0].origins[0]\"");
     check(&put(toml, &SETTINGS.replace("[addressing]", "filter = 'tcp prot 80'\n[addressing]")), 422, "nics.filter");
     check(&put("application/json", "{"), 422, "not JSON");
     check(&put("text/plain", SETTINGS), 415, "unsupported_media_type");
-    check(&put(toml, &"#".repeat(2 << 20)), 413, "too_long");
-    let stored = std::fs::read_to_string(folder.path().join("settings.toml")).unwrap();
-    assert!(stored.contains("*:81") && stored.contains("mirror = [\"m\"]"), "{stored}");
+    check(&put(toml, &"#".repeat(17 << 20)), 413, "too_long");
+    check(&ask(address, "GET /api/v1/audit", &bearer, ""), 200, "settings_confirmed");
+}
+
+#[test]
+fn settings_of_the_command_line_are_read_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = serve(None);
+    check(&ask(address, "PUT /api/v1/settings", &format!("Authorization: Bearer {TOKEN}\r\n"), SETTINGS), 401, "");
+    drop(folder);
+}
+
+#[test]
+fn a_backup_brings_back_users_and_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = serve(Some(folder.path()));
+    let (headers, _) = claim(address);
+    let backup = ask(address, "GET /api/v1/backup", &headers, "");
+    let backup = backup.split("\r\n\r\n").nth(1).unwrap();
+    let other = tempfile::tempdir().unwrap();
+    let address = serve(Some(other.path()));
+    let bearer = format!("Authorization: Bearer {TOKEN}\r\n");
+    check(
+        &ask(address, "POST /api/v1/restore", &bearer, &backup.replacen("192.0.2.1", "192.0.2.2", 1)),
+        422,
+        "checksum",
+    );
+    check(&ask(address, "POST /api/v1/restore", &bearer, backup), 200, "\"state\":\"staged\"");
+    let login = format!("{{\"username\":\"admin\",\"password\":\"{PASSWORD}\"}}");
+    check(&ask(address, "POST /api/v1/login", "", &login), 200, "csrf_token");
 }
 
 #[test]

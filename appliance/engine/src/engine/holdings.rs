@@ -19,6 +19,8 @@ pub struct Holdings {
     pub largest_outbox: usize,
     /// Body bytes kept of one answer, at most.
     pub largest_body: usize,
+    /// Exchanges of one session, at most.
+    pub most_exchanges: usize,
 }
 
 impl Engine {
@@ -33,6 +35,7 @@ impl Engine {
             ports: self.locals.in_use(),
             largest_outbox: most(|exchanges| exchanges.outbox.len()),
             largest_body: most(Exchanges::largest_body),
+            most_exchanges: most(Exchanges::len),
         }
     }
 }

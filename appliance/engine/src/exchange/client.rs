@@ -141,9 +141,9 @@ impl Exchanges {
     }
 
     /// The exchange begun last, unless it is forgotten already.
-    fn last_mut(&mut self) -> Option<&mut Exchange> {
+    pub(super) fn last_mut(&mut self) -> Option<&mut Exchange> {
         let id = self.begun.checked_sub(1)?;
-        self.get_mut(id)
+        if self.beyond.is_some() { self.beyond.as_deref_mut() } else { self.get_mut(id) }
     }
 
     fn set_expect(&mut self, expect: Expect) {
@@ -181,36 +181,19 @@ impl Exchanges {
             self.restart_answers(id);
         }
         let gate = self.gate(if turns { id } else { self.origin_at }, moment);
-        let mut origin = Answer::default();
-        if self.origin_closed {
-            origin.break_off(Incomparable::OriginIncomplete);
-            self.origin_at = id + 1;
-        }
-        self.queue.push_back(Exchange {
-            stage: Stage::Waiting,
-            expect: Default::default(),
-            is_framed: !turns,
-            request_bytes: 0,
-            captured_at: moment.captured_at,
-            request_last_at: moment.captured_at,
-            sent_at: None,
-            origin_done_at: self.origin_closed.then_some(moment.now),
-            target_enough_at: None,
-            replayed: false,
-            retried: false,
-            alignment: Alignment::default(),
-            deferred: None,
-            request: Vec::new(),
-            contents: None,
-            origin,
-            target: Answer::default(),
-        });
+        let exchange = self.new_exchange(moment);
         books.ledger.requests.captured += 1;
         books.ledger.requests.turns += u64::from(turns);
         books.ledger.requests.in_progress += 1;
         self.request_open = true;
         self.head_at = None;
-        self.begun = id + 1;
+        self.begun += 1;
+        if !self.find_place(exchange, books) {
+            return;
+        }
+        if self.origin_closed {
+            self.origin_at = id + 1;
+        }
         match self.barred.or_else(|| self.reached_bound(books)) {
             Some(cause) => {
                 self.dropping = true;
@@ -225,12 +208,36 @@ impl Exchanges {
         }
     }
 
-    /// Beyond the bound on exchanges not even the order of answers can be kept, and neither turns nor interleaved answers bear a
-    /// hole: the replay ends for good.
+    fn new_exchange(&self, moment: Moment) -> Exchange {
+        let mut origin = Answer::default();
+        if self.origin_closed {
+            origin.break_off(Incomparable::OriginIncomplete);
+        }
+        Exchange {
+            stage: Stage::Waiting,
+            expect: Default::default(),
+            is_framed: !matches!(self.framing, Framing::Turns),
+            request_bytes: 0,
+            captured_at: moment.captured_at,
+            request_last_at: moment.captured_at,
+            sent_at: None,
+            origin_done_at: self.origin_closed.then_some(moment.now),
+            target_enough_at: None,
+            replayed: false,
+            retried: false,
+            alignment: Alignment::default(),
+            deferred: None,
+            request: Vec::new(),
+            contents: None,
+            origin,
+            target: Answer::default(),
+        }
+    }
+
+    /// Where no more request bytes may be held; neither turns nor interleaved answers bear a hole.
     fn reached_bound(&mut self, books: &Books) -> Option<NotReplayed> {
-        let full = self.queue.len() > books.limits.exchanges;
-        let reached = full || books.outboxes.is_over();
-        if full || (reached && self.is_one_piece()) {
+        let reached = books.outboxes.is_over();
+        if reached && self.is_one_piece() {
             self.barred = Some(NotReplayed::Limit);
         }
         reached.then_some(NotReplayed::Limit)
@@ -348,7 +355,7 @@ impl Exchanges {
     pub fn client_fin(&mut self, moment: Moment, books: &mut Books) {
         let turn_open = self.close_request(books);
         let after = match self.framing {
-            Framing::Turns if !turn_open => self.next_id(),
+            Framing::Turns if !turn_open || self.is_beyond() => self.next_id(),
             Framing::Turns => self.next_id().saturating_sub(1),
             _ => self.origin_at,
         };

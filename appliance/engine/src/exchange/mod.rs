@@ -10,6 +10,7 @@
 //! a row that match and differ from one another.
 
 pub mod answer;
+mod beyond;
 mod client;
 mod contents;
 mod ground;
@@ -188,6 +189,8 @@ pub struct Exchanges {
     origin_at: u64,
     /// Exchanges begun so far.
     begun: u64,
+    /// The request that is coming in beyond the bound on exchanges: it has its outcome, and no place in the queue.
+    beyond: Option<Box<Exchange>>,
     /// The first exchange that is not done on the target's side.
     target_at: u64,
     /// Exchanges to which the origin says no more, and those that are done on the target's side.
@@ -275,6 +278,7 @@ impl Exchanges {
             front: 0,
             origin_at: 0,
             begun: 0,
+            beyond: None,
             target_at: 0,
             origin_done: 0,
             target_done: 0,
@@ -341,9 +345,14 @@ impl Exchanges {
         answers.map(|answer| answer.body.len()).max().unwrap_or(0)
     }
 
+    /// Exchanges held.
+    pub fn len(&self) -> usize {
+        self.queue.len()
+    }
+
     /// Whether every exchange has its outcome.
     pub fn is_settled(&self) -> bool {
-        self.queue.is_empty()
+        self.queue.is_empty() && self.beyond.is_none()
     }
 
     /// From here on nothing is replayed, for `cause`: what waits is never sent, what is under way has no answer.

@@ -25,6 +25,9 @@ impl Exchanges {
         if self.request_open {
             self.finish_request(books);
         }
+        if self.is_beyond() {
+            return;
+        }
         let turn = self.last_turn();
         let exchange = self.queue.back_mut().filter(|_| turn.is_some());
         let is_played = exchange.as_ref().is_none_or(|exchange| exchange.may_be_played());
@@ -62,10 +65,13 @@ impl Exchanges {
         let mut is_behind_end = false;
         while (is_behind_end || !bytes.is_empty()) && self.answers == Step::In {
             let id = self.answered_by(bytes);
-            let is_last = self.next_id().checked_sub(1) == Some(id);
+            let is_last = self.begun.checked_sub(1) == Some(id);
             let Framing::Framed(framer) = &mut self.framing else { return };
             let due = id.checked_sub(self.front).and_then(|index| self.queue.get_mut(index as usize));
             let Some(exchange) = due else {
+                if self.is_beyond() && !self.is_interleaved() {
+                    return;
+                }
                 let Some(consumed) = self.take_unasked(bytes, moment, books) else { return };
                 bytes = &bytes[consumed..];
                 continue;
@@ -174,7 +180,7 @@ impl Exchanges {
 
     /// Passes over whole requests that nothing answers, and those that were answered out of turn.
     pub(super) fn pass_silent(&mut self) {
-        let end = self.next_id() - u64::from(self.request_open);
+        let end = self.next_id() - u64::from(self.request_open && !self.is_beyond());
         while self.origin_at < end && self.answers == Step::In {
             let id = self.origin_at;
             let passes = |exchange: &&mut Exchange| exchange.expect.silent || exchange.origin_done_at.is_some();
@@ -257,6 +263,9 @@ impl Exchanges {
         if self.request_open {
             self.finish_request(books);
         }
+        if self.is_beyond() {
+            return;
+        }
         let turn = self.last_turn();
         if let Some(score) = &mut self.score {
             score.fill(turn, len);
@@ -332,7 +341,7 @@ impl Exchanges {
     pub(super) fn answered_by_origin(&self) -> u64 {
         let answered = |exchange: &Exchange| exchange.origin.wire_bytes > 0 || exchange.origin.is_final();
         match self.framing {
-            Framing::Turns if self.queue.back().is_some_and(answered) => self.next_id(),
+            Framing::Turns if self.is_beyond() || self.queue.back().is_some_and(answered) => self.next_id(),
             Framing::Turns => self.next_id().saturating_sub(1),
             _ => self.origin_at,
         }

@@ -76,10 +76,11 @@ impl Exchanges {
     /// Records the outcome of the request that has just ended, if it got one before its end.
     pub(super) fn record_deferred(&mut self, books: &mut Books) {
         let (identity, id) = (self.identity, self.begun - 1);
-        if let Some(exchange) = self.get_mut(id)
+        if let Some(exchange) = self.last_mut()
             && let Some(outcome) = exchange.deferred.take()
         {
             enter(record(id, identity, exchange, outcome, books), books);
+            self.beyond = None;
             self.forget_settled();
         }
     }
@@ -87,8 +88,9 @@ impl Exchanges {
     /// Gives every exchange without an outcome that of a fault of the box.
     pub fn write_off(mut self, books: &mut Books) {
         let has_none = |exchange: &Exchange| exchange.stage != Stage::Done || exchange.deferred.is_some();
-        let open = (self.front..).zip(&mut self.queue).filter(|(_, exchange)| has_none(exchange));
-        for (id, exchange) in open {
+        let beyond = self.beyond.as_deref_mut().map(|exchange| (self.begun - 1, exchange));
+        let all = (self.front..).zip(&mut self.queue).chain(beyond);
+        for (id, exchange) in all.filter(|(_, exchange)| has_none(exchange)) {
             let cause = NotReplayed::Fault;
             let outcome =
                 if exchange.replayed { Outcome::NotAnswered(cause.into()) } else { Outcome::NotReplayed(cause) };

@@ -101,6 +101,20 @@ fn no_answer_to_three_probes() {
     );
 }
 
+/// What a full queue would drop is not counted as said.
+#[test]
+fn a_full_queue_puts_questions_off() {
+    let config = config(None, &["10.0.0.8", "10.0.0.9"]);
+    let (mut link, mut locals) = link(&config);
+    let mut queue = TransmitQueue::new(1, MTU);
+    for asked in [[10, 0, 0, 8], [10, 0, 0, 9]] {
+        link.handle_timeout(millis(0), &mut locals, &mut queue);
+        assert!(queue.pop().is_some_and(|frame| frame.ends_with(&asked)), "{asked:?}");
+    }
+    assert_eq!(queue.frames_dropped(), 0);
+    assert!(link.poll_timeout(&locals) > Some(millis(0)));
+}
+
 #[test]
 fn a_neighbor_that_falls_silent_is_verified() {
     check(

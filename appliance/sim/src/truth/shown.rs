@@ -72,10 +72,10 @@ impl SessionTruth {
 
     /// Up to where the sender's bytes were shown without a hole, with this frame.
     fn show(&mut self, tag: Tag, captured_at: Time, now: Time) -> u64 {
-        self.shown |= tag.opens;
+        self.shown |= tag.opens && tag.from_client;
         let [client, origin, reset] = self.ends;
         let ended_at = reset.or(client.zip(origin).map(|(one, other)| one.max(other)));
-        self.late += u64::from(tag.len > 0 && ended_at.is_some_and(|at| at + AFTERLIFE <= now));
+        self.late += u64::from((tag.len > 0 || tag.opens) && ended_at.is_some_and(|at| at + AFTERLIFE <= now));
         if tag.closes {
             self.ends[usize::from(!tag.from_client)].get_or_insert(now);
         }

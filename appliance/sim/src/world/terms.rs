@@ -59,6 +59,16 @@ pub(super) fn tolerate_slow_holes(mut faults: Faults) -> Faults {
     faults
 }
 
+/// Where the way to the targets loses packets, six of a kind are not lost in a row by chance in a million sessions, but four
+/// are: a target is waited for as long as six take.
+pub(super) fn tolerate_losses(mut faults: Faults) -> Faults {
+    if !faults.target_path.is_lossless() {
+        faults.in_box.limits.connect_timeout = Duration::from_secs(40);
+        faults.in_box.limits.answer_timeout = Duration::from_secs(60);
+    }
+    faults
+}
+
 /// How sharp the checks are that are made at every step.
 pub(super) fn rules(plan: &Plan, faults: &Faults) -> Rules {
     Rules {

@@ -1,0 +1,555 @@
+//! Who may do what: users, their sessions on the page, bearer tokens, and how a sender is known by them.
+//!
+//! Everything is held in memory and written through to the store. Secrets are stored as hashes. A run without a data
+//! folder has no store and so no accounts: its page shows figures on a loopback address, and nothing can be changed.
+
+pub mod audit;
+mod limiter;
+pub mod secret;
+#[cfg(test)]
+mod tests;
+
+use crate::clock::{self, Clock};
+use crate::store::{Changes, Store, StoreFault};
+use audit::Audit;
+use limiter::Limiter;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// How long a login is good for.
+const SESSION_SECONDS: f64 = 12.0 * 3_600.0;
+/// Sessions, users and tokens kept.
+const SESSIONS: usize = 1_000;
+const USERS: usize = 1_000;
+const TOKENS: usize = 1_000;
+/// The first user.
+pub const ADMIN: &str = "admin";
+
+/// What somebody may do; each role may do what those before it may.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// See.
+    Viewer,
+    /// Run the box.
+    Operator,
+    /// Users, tokens, certificate, backup.
+    Admin,
+}
+
+/// A user.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct User {
+    /// His name.
+    pub username: String,
+    /// What he may do.
+    pub role: Role,
+    /// argon2id.
+    pub hash: String,
+    /// When he was made.
+    pub created_at: f64,
+    /// His last login.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_login_at: Option<f64>,
+}
+
+/// A bearer token.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Token {
+    /// What it is called by in the interface.
+    pub id: String,
+    /// What a person calls it.
+    pub name: String,
+    /// What its bearer may do.
+    pub role: Role,
+    /// SHA-256 of its secret.
+    pub digest: String,
+    /// When it was made.
+    pub created_at: f64,
+    /// By whom.
+    pub created_by: String,
+    /// When it ends, if ever.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<f64>,
+    /// When it was used last, since the start.
+    #[serde(skip)]
+    pub last_used_at: Option<f64>,
+}
+
+/// A person's session on the page, known by the SHA-256 of its cookie.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+struct Session {
+    username: String,
+    csrf_token: String,
+    expires_at: f64,
+}
+
+/// A new session.
+pub struct Login {
+    /// The cookie's value.
+    pub secret: String,
+    /// Who has it.
+    pub identity: Identity,
+}
+
+/// A sender who is known.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Identity {
+    /// User, or name of the token.
+    pub name: String,
+    /// What he may do.
+    pub role: Role,
+    /// How he is known.
+    pub by: By,
+}
+
+/// How a sender is known.
+#[derive(Clone, Debug, PartialEq)]
+pub enum By {
+    /// By a cookie, whose requests can be forged unless they carry this.
+    Cookie {
+        /// What a forger cannot know.
+        csrf_token: String,
+        /// When the session ends.
+        expires_at: f64,
+        /// What the session is stored by.
+        digest: String,
+    },
+    /// By a token, or the claim token.
+    Token,
+}
+
+/// Why an account is not changed or entered.
+#[derive(Debug)]
+pub enum Refusal {
+    /// There is no claim token, or the box is claimed already.
+    NotClaimable(&'static str),
+    /// Token, name or password are wrong.
+    Wrong,
+    /// Too many were.
+    Wait(Duration),
+    /// A value cannot be used.
+    Invalid {
+        /// Which.
+        field: &'static str,
+        /// Why, and the mend.
+        message: String,
+    },
+    /// There is one already.
+    Taken(String),
+    /// There is none.
+    Unknown,
+    /// It cannot be done.
+    Conflict(&'static str),
+    /// It cannot be stored.
+    Store(String),
+}
+
+impl From<StoreFault> for Refusal {
+    fn from(fault: StoreFault) -> Self {
+        Self::Store(fault.to_string())
+    }
+}
+
+impl From<std::io::Error> for Refusal {
+    fn from(fault: std::io::Error) -> Self {
+        Self::Store(fault.to_string())
+    }
+}
+
+#[derive(Default)]
+struct Tables {
+    users: BTreeMap<String, User>,
+    tokens: BTreeMap<String, Token>,
+    sessions: BTreeMap<String, Session>,
+    limiter: Limiter,
+}
+
+/// All accounts.
+pub struct Accounts {
+    store: Option<Arc<Store>>,
+    claim_token: Option<String>,
+    clock: Clock,
+    tables: Mutex<Tables>,
+    /// Who has done what.
+    pub audit: Audit,
+}
+
+impl Accounts {
+    /// The accounts of a store.
+    pub fn new(store: Option<Arc<Store>>, claim_token: Option<String>, clock: Clock) -> Self {
+        let mut tables = Tables::default();
+        if let Some(store) = &store {
+            tables.users = store.list("user/").into_iter().collect();
+            tables.tokens = store.list("token/").into_iter().collect();
+            let is_good = |session: &Session| session.expires_at > clock::wall();
+            tables.sessions = store.list("session/").into_iter().filter(|(_, session)| is_good(session)).collect();
+        }
+        Self { audit: Audit::new(store.clone()), store, claim_token, clock, tables: Mutex::new(tables) }
+    }
+
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.tables.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, change: impl FnOnce(&mut Changes)) -> Result<(), Refusal> {
+        let none = Refusal::NotClaimable("this run has no data folder; start with --data DIR to have accounts");
+        let store = self.store.as_ref().ok_or(none)?;
+        let mut changes = Changes::default();
+        change(&mut changes);
+        Ok(store.write(changes)?)
+    }
+
+    /// Whether somebody has set a password.
+    pub fn is_claimed(&self) -> bool {
+        !self.tables().users.is_empty()
+    }
+
+    /// Whether somebody can.
+    pub fn is_claimable(&self) -> bool {
+        self.claim_token.is_some() && self.store.is_some() && !self.is_claimed()
+    }
+
+    /// Makes the first user and logs him in.
+    ///
+    /// # Errors
+    /// The token is wrong, or there is a user.
+    pub fn claim(&self, token: &str, password: &str, from: Option<IpAddr>) -> Result<Login, Refusal> {
+        if !self.is_claimable() {
+            return Err(Refusal::NotClaimable("the box is claimed already, or this run has no data folder; log in"));
+        }
+        self.may_try(from, "claim token")?;
+        if !self.is_claim_token(token) {
+            return self.refuse(from, "claim token", "claim_failed");
+        }
+        check_password("password", password)?;
+        let user = new_user(ADMIN, Role::Admin, password)?;
+        {
+            let mut tables = self.tables();
+            if !tables.users.is_empty() {
+                return Err(Refusal::NotClaimable("the box is claimed already; log in"));
+            }
+            self.write(|changes| changes.put("user/admin", &user))?;
+            tables.users.insert(user.username.clone(), user);
+            tables.limiter.right(from, "claim token");
+        }
+        self.audit.note(ADMIN, from, "claimed", "");
+        self.begin_session(ADMIN)
+    }
+
+    fn is_claim_token(&self, token: &str) -> bool {
+        self.claim_token.as_ref().is_some_and(|own| secret::is_same(own, token.trim()))
+    }
+
+    fn may_try(&self, from: Option<IpAddr>, account: &str) -> Result<(), Refusal> {
+        self.tables().limiter.wait(self.clock.now(), from, account).map_or(Ok(()), |wait| Err(Refusal::Wait(wait)))
+    }
+
+    fn refuse<T>(&self, from: Option<IpAddr>, account: &str, what: &str) -> Result<T, Refusal> {
+        self.tables().limiter.wrong(self.clock.now(), from, account);
+        self.audit.note(account, from, what, "");
+        Err(Refusal::Wrong)
+    }
+
+    /// Logs a user in.
+    ///
+    /// # Errors
+    /// Name or password are wrong, or too many were.
+    pub fn log_in(&self, username: &str, password: &str, from: Option<IpAddr>) -> Result<Login, Refusal> {
+        self.may_try(from, username)?;
+        let hash = self.tables().users.get(username).map(|user| user.hash.clone());
+        if !secret::verify(password, hash.as_deref()) {
+            return self.refuse(from, username, "login_failed");
+        }
+        {
+            let mut tables = self.tables();
+            tables.limiter.right(from, username);
+            // He may have been removed meanwhile.
+            let user = tables.users.get_mut(username).ok_or(Refusal::Wrong)?;
+            user.last_login_at = Some(clock::wall());
+            let user = user.clone();
+            self.write(|changes| changes.put(&format!("user/{username}"), &user))?;
+        }
+        self.audit.note(username, from, "login", "");
+        self.begin_session(username)
+    }
+
+    fn begin_session(&self, username: &str) -> Result<Login, Refusal> {
+        let secret = secret::random_hex()?;
+        let (digest, now) = (secret::digest(&secret), clock::wall());
+        let expires_at = now + SESSION_SECONDS;
+        let session = Session { username: username.to_owned(), csrf_token: secret::random_hex()?, expires_at };
+        let mut tables = self.tables();
+        let role = tables.users.get(username).ok_or(Refusal::Unknown)?.role;
+        let mut gone: Vec<String> =
+            tables.sessions.iter().filter(|(_, old)| old.expires_at <= now).map(|(digest, _)| digest.clone()).collect();
+        if tables.sessions.len() - gone.len() >= SESSIONS {
+            let first = tables.sessions.iter().min_by(|a, b| a.1.expires_at.total_cmp(&b.1.expires_at));
+            gone.extend(first.map(|(digest, _)| digest.clone()));
+        }
+        self.write(|changes| {
+            gone.iter().for_each(|digest| changes.remove(&session_key(digest)));
+            changes.put(&session_key(&digest), &session);
+        })?;
+        gone.iter().for_each(|digest| {
+            tables.sessions.remove(digest);
+        });
+        let by = By::Cookie { csrf_token: session.csrf_token.clone(), expires_at, digest: digest.clone() };
+        tables.sessions.insert(digest, session);
+        Ok(Login { secret, identity: Identity { name: username.to_owned(), role, by } })
+    }
+
+    /// Who has this cookie.
+    pub fn by_cookie(&self, secret: &str) -> Option<Identity> {
+        let digest = secret::digest(secret);
+        let tables = self.tables();
+        let session = tables.sessions.get(&digest).filter(|session| session.expires_at > clock::wall())?;
+        let role = tables.users.get(&session.username)?.role;
+        let (csrf_token, expires_at) = (session.csrf_token.clone(), session.expires_at);
+        Some(Identity { name: session.username.clone(), role, by: By::Cookie { csrf_token, expires_at, digest } })
+    }
+
+    /// Who bears this token. The claim token is the admin's as long as there is no other way to be one.
+    pub fn by_token(&self, secret: &str) -> Option<Identity> {
+        if self.is_claimable() && self.is_claim_token(secret) {
+            return Some(Identity { name: "claim token".to_owned(), role: Role::Admin, by: By::Token });
+        }
+        let (digest, now) = (secret::digest(secret), clock::wall());
+        let mut tables = self.tables();
+        let token = tables.tokens.values_mut().find(|token| secret::is_same(&token.digest, &digest))?;
+        if token.expires_at.is_some_and(|expires_at| expires_at <= now) {
+            return None;
+        }
+        token.last_used_at = Some((now / 60.0).floor() * 60.0);
+        Some(Identity { name: token.name.clone(), role: token.role, by: By::Token })
+    }
+
+    /// Ends the session of a cookie.
+    ///
+    /// # Errors
+    /// It cannot be stored.
+    pub fn log_out(&self, identity: &Identity) -> Result<(), Refusal> {
+        let By::Cookie { digest, .. } = &identity.by else { return Ok(()) };
+        self.write(|changes| changes.remove(&session_key(digest)))?;
+        self.tables().sessions.remove(digest);
+        Ok(())
+    }
+
+    /// All users.
+    pub fn users(&self) -> Vec<User> {
+        self.tables().users.values().cloned().collect()
+    }
+
+    /// Makes a user.
+    ///
+    /// # Errors
+    /// Name or password cannot be used.
+    pub fn add_user(&self, username: &str, password: &str, role: Role) -> Result<User, Refusal> {
+        check_username(username)?;
+        check_password("password", password)?;
+        if self.tables().users.contains_key(username) {
+            return Err(Refusal::Taken(format!("there is a user {username} already; choose another name")));
+        }
+        let user = new_user(username, role, password)?;
+        let mut tables = self.tables();
+        if tables.users.is_empty() {
+            return Err(Refusal::Conflict("the first user is made by claiming the box"));
+        }
+        if tables.users.len() >= USERS {
+            return Err(Refusal::Conflict("there are 1,000 users already; remove one first"));
+        }
+        self.write(|changes| changes.put(&format!("user/{username}"), &user))?;
+        tables.users.insert(username.to_owned(), user.clone());
+        Ok(user)
+    }
+
+    /// Changes a user; his sessions end, but for that of `keep`.
+    ///
+    /// # Errors
+    /// There is none, or he is the last admin, or the password cannot be used.
+    pub fn change_user(
+        &self,
+        username: &str,
+        password: Option<&str>,
+        role: Option<Role>,
+        keep: Option<&Identity>,
+    ) -> Result<User, Refusal> {
+        password.map_or(Ok(()), |password| check_password("password", password))?;
+        let hash = password.map(secret::hash).transpose()?;
+        let mut tables = self.tables();
+        let mut user = tables.users.get(username).ok_or(Refusal::Unknown)?.clone();
+        user.role = role.unwrap_or(user.role);
+        user.hash = hash.unwrap_or(user.hash);
+        if user.role != Role::Admin && is_last_admin(&tables, username) {
+            return Err(Refusal::Conflict("this is the last admin; make another one first"));
+        }
+        let kept =
+            keep.and_then(|identity| if let By::Cookie { digest, .. } = &identity.by { Some(digest) } else { None });
+        let ended = sessions_of(&tables, username, kept);
+        self.write(|changes| {
+            changes.put(&format!("user/{username}"), &user);
+            ended.iter().for_each(|digest| changes.remove(&session_key(digest)));
+        })?;
+        tables.sessions.retain(|digest, _| !ended.contains(digest));
+        tables.users.insert(username.to_owned(), user.clone());
+        Ok(user)
+    }
+
+    /// Changes a sender's own password.
+    ///
+    /// # Errors
+    /// The old one is wrong, or the new one cannot be used.
+    pub fn change_own_password(
+        &self,
+        identity: &Identity,
+        old: &str,
+        new: &str,
+        from: Option<IpAddr>,
+    ) -> Result<(), Refusal> {
+        if identity.by == By::Token {
+            return Err(Refusal::Conflict("a token has no password; log in with a name and a password"));
+        }
+        check_password("new_password", new)?;
+        self.may_try(from, &identity.name)?;
+        let hash = self.tables().users.get(&identity.name).map(|user| user.hash.clone());
+        if !secret::verify(old, hash.as_deref()) {
+            return self.refuse(from, &identity.name, "password_failed");
+        }
+        self.change_user(&identity.name, Some(new), None, Some(identity)).map(drop)
+    }
+
+    /// Removes a user.
+    ///
+    /// # Errors
+    /// There is none, or he is the last admin.
+    pub fn remove_user(&self, username: &str) -> Result<(), Refusal> {
+        let mut tables = self.tables();
+        if !tables.users.contains_key(username) {
+            return Err(Refusal::Unknown);
+        }
+        if is_last_admin(&tables, username) {
+            return Err(Refusal::Conflict("this is the last admin; make another one first"));
+        }
+        let ended = sessions_of(&tables, username, None);
+        self.write(|changes| {
+            changes.remove(&format!("user/{username}"));
+            ended.iter().for_each(|digest| changes.remove(&session_key(digest)));
+        })?;
+        tables.sessions.retain(|digest, _| !ended.contains(digest));
+        tables.users.remove(username);
+        Ok(())
+    }
+
+    /// All tokens.
+    pub fn tokens(&self) -> Vec<Token> {
+        self.tables().tokens.values().cloned().collect()
+    }
+
+    /// Makes a token; its secret is not kept.
+    ///
+    /// # Errors
+    /// The name cannot be used.
+    pub fn add_token(&self, name: &str, role: Role, days: Option<u32>, by: &str) -> Result<(Token, String), Refusal> {
+        if name.is_empty() || name.chars().count() > 64 || name.chars().any(char::is_control) {
+            let message = "1 to 64 characters, without control characters".to_owned();
+            return Err(Refusal::Invalid { field: "name", message });
+        }
+        if days.is_some_and(|days| !(1..=3_650).contains(&days)) {
+            let message = "a number from 1 to 3650; leave it out for a token without an end".to_owned();
+            return Err(Refusal::Invalid { field: "expires_in_days", message });
+        }
+        let now = clock::wall();
+        let secret = format!("tapcopy_{}", secret::random_hex()?);
+        let token = Token {
+            id: secret::random_hex()?[..12].to_owned(),
+            name: name.to_owned(),
+            role,
+            digest: secret::digest(&secret),
+            created_at: now,
+            created_by: by.to_owned(),
+            expires_at: days.map(|days| now + f64::from(days) * 86_400.0),
+            last_used_at: None,
+        };
+        let mut tables = self.tables();
+        if tables.tokens.len() >= TOKENS {
+            return Err(Refusal::Conflict("there are 1,000 tokens already; remove one first"));
+        }
+        self.write(|changes| changes.put(&format!("token/{}", token.id), &token))?;
+        tables.tokens.insert(token.id.clone(), token.clone());
+        Ok((token, secret))
+    }
+
+    /// Removes a token.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn remove_token(&self, id: &str) -> Result<Token, Refusal> {
+        let mut tables = self.tables();
+        let token = tables.tokens.get(id).ok_or(Refusal::Unknown)?.clone();
+        self.write(|changes| changes.remove(&format!("token/{id}")))?;
+        tables.tokens.remove(id);
+        Ok(token)
+    }
+
+    /// Exchanges users and tokens for those of a backup; all sessions end, but for that of a user who is in it, too.
+    ///
+    /// # Errors
+    /// There is no admin among them.
+    pub fn restore(&self, users: Vec<User>, tokens: Vec<Token>) -> Result<(), Refusal> {
+        if !users.iter().any(|user| user.role == Role::Admin) {
+            return Err(Refusal::Invalid { field: "users", message: "there is no admin among them".to_owned() });
+        }
+        users.iter().try_for_each(|user| check_username(&user.username))?;
+        let mut tables = self.tables();
+        self.write(|changes| {
+            tables.users.keys().for_each(|name| changes.remove(&format!("user/{name}")));
+            tables.tokens.keys().for_each(|id| changes.remove(&format!("token/{id}")));
+            users.iter().for_each(|user| changes.put(&format!("user/{}", user.username), user));
+            tokens.iter().for_each(|token| changes.put(&format!("token/{}", token.id), token));
+        })?;
+        tables.users = users.into_iter().map(|user| (user.username.clone(), user)).collect();
+        tables.tokens = tokens.into_iter().map(|token| (token.id.clone(), token)).collect();
+        Ok(())
+    }
+}
+
+fn session_key(digest: &str) -> String {
+    format!("session/{digest}")
+}
+
+fn new_user(username: &str, role: Role, password: &str) -> Result<User, Refusal> {
+    let hash = secret::hash(password)?;
+    Ok(User { username: username.to_owned(), role, hash, created_at: clock::wall(), last_login_at: None })
+}
+
+fn is_last_admin(tables: &Tables, username: &str) -> bool {
+    let mut admins = tables.users.values().filter(|user| user.role == Role::Admin);
+    admins.all(|user| user.username == username)
+        && tables.users.get(username).is_some_and(|user| user.role == Role::Admin)
+}
+
+fn sessions_of(tables: &Tables, username: &str, kept: Option<&String>) -> Vec<String> {
+    let theirs =
+        tables.sessions.iter().filter(|(digest, session)| session.username == username && Some(*digest) != kept);
+    theirs.map(|(digest, _)| digest.clone()).collect()
+}
+
+fn check_username(name: &str) -> Result<(), Refusal> {
+    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"._@-".contains(&byte);
+    if !name.is_empty() && name.len() <= 64 && name.bytes().all(is_good) {
+        return Ok(());
+    }
+    let message = "1 to 64 letters, digits, dots, dashes, underscores and @".to_owned();
+    Err(Refusal::Invalid { field: "username", message })
+}
+
+fn check_password(field: &'static str, password: &str) -> Result<(), Refusal> {
+    if secret::PASSWORD_CHARS.contains(&password.chars().count()) {
+        return Ok(());
+    }
+    let (least, most) = (secret::PASSWORD_CHARS.start(), secret::PASSWORD_CHARS.end());
+    Err(Refusal::Invalid { field, message: format!("{least} to {most} characters; several words are easy to keep") })
+}

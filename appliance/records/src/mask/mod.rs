@@ -1,0 +1,65 @@
+//! Masking: secrets become asterisks, byte for byte, before anything is written.
+//!
+//! What is masked may be of any protocol, cut anywhere, or garbled, so nothing is parsed: each rule looks for the name of a
+//! secret beside a separator and covers what stands behind it. The length stays, so that lengths which a message gives of
+//! itself stay true; the price is that it shows how long a secret is. A rule that covers too much is a lesser evil than one
+//! that covers too little.
+
+mod cards;
+mod fields;
+mod lines;
+mod names;
+mod protocols;
+#[cfg(test)]
+mod tests;
+
+use names::Names;
+
+/// The rules: those that are always there, and those that were added.
+#[derive(Clone, Debug, Default)]
+pub struct Masks {
+    names: Names,
+}
+
+impl Masks {
+    /// The rules with further headers and fields (of JSON, forms, queries, XML), whose names are compared without case and
+    /// punctuation.
+    pub fn new(headers: &[String], fields: &[String]) -> Self {
+        Self { names: Names::new(headers, fields) }
+    }
+
+    /// Covers every secret that the rules find.
+    pub fn apply(&self, bytes: &mut [u8]) {
+        lines::mask(bytes, &self.names);
+        fields::mask(bytes, &self.names);
+        protocols::mask(bytes);
+        cards::mask(bytes);
+    }
+
+    /// Covers what a field of this path says: all of it where the path names a secret.
+    pub fn apply_to_value(&self, path: &str, value: &mut [u8]) {
+        let mut names = path.split(|byte: char| !(byte.is_alphanumeric() || "-_".contains(byte)));
+        if names.any(|name| self.names.is_secret_header(name.as_bytes()) || self.names.is_secret_field(name.as_bytes()))
+        {
+            return cover(value);
+        }
+        self.apply(value);
+    }
+}
+
+/// Covers bytes.
+fn cover(bytes: &mut [u8]) {
+    bytes.fill(b'*');
+}
+
+/// Where a byte for which `is_end` holds comes, or the end.
+fn find(bytes: &[u8], from: usize, is_end: impl Fn(u8) -> bool) -> usize {
+    let rest = bytes.get(from..).unwrap_or_default();
+    rest.iter().position(|byte| is_end(*byte)).map_or(bytes.len(), |offset| from + offset)
+}
+
+/// Where this text begins, from there on, without regard to case.
+fn find_text(bytes: &[u8], from: usize, text: &[u8]) -> Option<usize> {
+    let windows = bytes.get(from..)?.windows(text.len());
+    windows.map(|window| window.eq_ignore_ascii_case(text)).position(|is_found| is_found).map(|offset| from + offset)
+}
