@@ -1,6 +1,6 @@
 //! What targets have seen of the sessions, when all is over.
 
-use crate::plan::{Kind, Plan, Step};
+use crate::plan::{Plan, Step};
 use crate::truth::{Left, Truth};
 use crate::verdict::Extent;
 use tapcopy_engine::config::Pacing;
@@ -49,7 +49,7 @@ fn check_again(plan: &Plan, truth: &mut Truth, request: usize) {
     let session = &plan.sessions[planned.session];
     let next = session.requests.clone().find(|other| *other > request);
     let alone = planned.waits && next.is_none_or(|next| plan.requests[next].waits);
-    let turns = plan.topology.services[session.service].kind == Kind::Http && plan.pacing(request) == Pacing::Turns;
+    let turns = planned.framed && plan.pacing(request) == Pacing::Turns;
     let [read] = &truth.requests[request].reads[..] else { return };
     let connection = &truth.connections[read.connection];
     let swallowed = connection.closed_by_target && !connection.reset_by_target && read.answer_bytes == 0;

@@ -2,11 +2,12 @@
 
 use crate::fault::{Faults, Order};
 use crate::link::Netem;
-use crate::plan::{Kind, Plan, Start, Step};
+use crate::plan::{Kind, Plan, RequestPlan, Start, Step};
+use crate::workload::HOUR;
 use core::time::Duration;
 use tapcopy_engine::config::{Mode, Pacing, Speed};
 use tapcopy_engine::ledger::{Reason, Tally};
-use tapcopy_engine::{Ledger, Limits};
+use tapcopy_engine::{Ledger, Limits, Time};
 
 /// A pause after which hosts send keep-alive probes.
 const LONG: Duration = Duration::from_secs(25);
@@ -52,6 +53,7 @@ fn target(faults: &Faults) -> Found {
         (target.stalls.is_some(), "zero window"),
         (target.refuses.is_some(), "refusal"),
         (target.black_hole.is_some(), "black hole"),
+        (target.black_hole.is_some_and(|(_, to)| to == Time::MAX), "dead target"),
         (target.dark.is_some(), "no neighbour"),
         (faults.rehearsal, "rehearsal"),
     ]
@@ -95,7 +97,7 @@ fn in_box(faults: &Faults) -> Found {
 }
 
 fn workload(plan: &Plan) -> Found {
-    let request = |test: fn(&crate::plan::RequestPlan) -> bool| plan.requests.iter().any(test);
+    let request = |test: fn(&RequestPlan) -> bool| plan.requests.iter().any(test);
     let step = |test: fn(&Step) -> bool| plan.sessions.iter().any(|session| session.steps.iter().any(test));
     vec![
         (request(|request| request.interim_after.is_some()), "100-continue"),
@@ -104,7 +106,10 @@ fn workload(plan: &Plan) -> Found {
         (plan.sessions.iter().any(|session| matches!(session.start, Start::After(..))), "address reused"),
         (plan.sessions.iter().any(|session| session.reads.is_some()), "slow client"),
         (step(|step| matches!(step, Step::Pause(pause) if *pause > LONG)), "long idle"),
+        (step(|step| matches!(step, Step::Pause(pause) if *pause >= HOUR)), "an hour idle"),
         (step(|step| matches!(step, Step::Reset)), "client resets"),
+        (request(|request| request.answer.bytes.starts_with(b"HTTP/1.1 101 ")), "upgrade"),
+        (request(|request| request.bytes.starts_with(b"CONNECT ")), "connect"),
     ]
 }
 

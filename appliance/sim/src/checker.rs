@@ -20,11 +20,28 @@ const OUTPUTS: usize = 20_000;
 /// Wake-ups without passing of time, beyond which the engine is taken to run in a circle.
 const TICKS: usize = 200;
 
+/// How much later than by its limit a hole may be given up.
+const SLACK: Duration = Duration::from_secs(1);
+
+/// How long a SYN may wait for its next hop to answer.
+const RESOLUTION: Duration = Duration::from_secs(4);
+
 /// Longest head of an answer in this world.
 const HEAD_MAX: usize = 300;
 
 /// The Ethernet address of the box's target NIC.
 pub const BOX_MAC: Mac = [2, 0, 0, 0, 9, 9];
+
+/// What a 4-tuple was used for last.
+#[derive(Clone, Copy)]
+struct Opened {
+    /// The first sequence number.
+    seq: u32,
+    /// The first SYN.
+    first: Time,
+    /// The last segment.
+    last: Time,
+}
 
 /// The engine, watched.
 pub struct Checked {
@@ -32,8 +49,9 @@ pub struct Checked {
     limits: Limits,
     addressing: Addressing,
     port_rest: Duration,
-    /// Of each 4-tuple the first sequence number and the time of the last segment.
-    tuples: BTreeMap<(SocketAddr, SocketAddr), (u32, Time)>,
+    tuples: BTreeMap<(SocketAddr, SocketAddr), Opened>,
+    /// Bytes beyond holes, and since when they are as many.
+    ahead: (usize, Time),
     targets: BTreeSet<SocketAddr>,
     records: Vec<Record>,
     /// Session, target, copy, exchange.
@@ -54,6 +72,7 @@ impl Checked {
             addressing: config.addressing.clone(),
             port_rest: config.limits.port_rest,
             tuples: BTreeMap::new(),
+            ahead: (0, Time::ZERO),
             targets: config.services.iter().flat_map(|service| service.targets.iter().copied()).collect(),
             records: Vec::new(),
             known: BTreeSet::new(),
@@ -97,6 +116,8 @@ impl Checked {
         if matches!(input, Input::Tick) {
             self.check_tick(now, truth);
         }
+        let shows = matches!(input, Input::Mirror(_));
+        self.check_holes(now, truth);
         self.engine.handle_input(now, input);
         for number in 0.. {
             let Some(output) = self.engine.poll_output() else { break };
@@ -115,8 +136,21 @@ impl Checked {
         self.check_records(now, truth);
         self.check_frames(now, truth);
         self.check_ledger(truth);
-        self.check_holdings(truth);
+        let held = self.engine.holdings();
+        self.check_holdings(held, truth);
+        if shows || held.ahead_bytes != self.ahead.0 {
+            self.ahead = (held.ahead_bytes, now);
+        }
         core::mem::take(&mut self.frames)
+    }
+
+    /// What is held beyond a hole is handed on in time, though nothing arrives.
+    pub fn check_holes(&self, now: Time, truth: &mut Truth) {
+        let (held, since) = self.ahead;
+        let limit = self.limits.hole_timeout + self.limits.gap_grace + SLACK;
+        if held > 0 && since + limit < now {
+            truth.violate("a hole is given up in its time", format!("{held} bytes are held from {since:?} to {now:?}"));
+        }
     }
 
     fn check_tick(&mut self, now: Time, truth: &mut Truth) {
@@ -159,8 +193,8 @@ impl Checked {
             if let Some(fault) = self.fault_of(frame) {
                 truth.violate("the box sends to its targets only, and from its own addresses", fault);
             }
-            if let Some(fault) = self.returned_tuple(now, frame) {
-                truth.violate("no 4-tuple returns while the target may hold it in TIME-WAIT", fault);
+            if let Some((rule, fault)) = self.misused_tuple(now, frame) {
+                truth.violate(rule, fault);
             }
         }
         self.frames = frames;
@@ -197,19 +231,26 @@ impl Checked {
             || (*mode == Mode::Preserve && is_near_client)
     }
 
-    fn returned_tuple(&mut self, now: Time, frame: &[u8]) -> Option<String> {
+    fn misused_tuple(&mut self, now: Time, frame: &[u8]) -> Option<(&'static str, String)> {
         let segment = frame.get(14..).and_then(Segment::parse)?;
         let pair = (segment.src, segment.dst);
-        let before = self.tuples.get_mut(&pair);
         if segment.flags & flag::SYN == 0 {
             // A reset may be for a segment of a connection that is long gone.
-            before.into_iter().filter(|_| segment.flags & flag::RST == 0).for_each(|(_, last)| *last = now);
+            let before = self.tuples.get_mut(&pair).filter(|_| segment.flags & flag::RST == 0);
+            before.into_iter().for_each(|opened| opened.last = now);
             return None;
         }
-        let returns = before.filter(|(seq, last)| *seq != segment.seq && now < *last + self.port_rest);
-        let fault = returns.map(|(_, last)| format!("{pair:?} at {now:?} and at {last:?}"));
-        self.tuples.insert(pair, (segment.seq, now));
-        fault
+        let opened = Opened { seq: segment.seq, first: now, last: now };
+        let before = self.tuples.insert(pair, opened)?;
+        if before.seq != segment.seq {
+            let fault = format!("{pair:?} at {now:?} and at {:?}", before.last);
+            let rule = "no 4-tuple returns while the target may hold it in TIME-WAIT";
+            return (now < before.last + self.port_rest).then_some((rule, fault));
+        }
+        self.tuples.insert(pair, Opened { first: before.first, ..opened });
+        let fault = format!("{pair:?} at {now:?}, first at {:?}", before.first);
+        let limit = self.limits.connect_timeout + RESOLUTION;
+        (before.first + limit < now).then_some(("an attempt to connect ends in its time", fault))
     }
 
     fn check_ledger(&self, truth: &mut Truth) {
@@ -235,8 +276,7 @@ impl Checked {
     /// A session takes what it must and looks afterwards whether a bound on all together is passed: by a packet at
     /// most. What a target
     /// says comes from a socket's buffer, and heads are kept whatever the bound.
-    fn check_holdings(&self, truth: &mut Truth) {
-        let held = self.engine.holdings();
+    fn check_holdings(&self, held: Holdings, truth: &mut Truth) {
         let most = |bound: usize| bound.saturating_add(self.largest_packet);
         let heads = self.engine.ledger().requests.in_progress as usize * 2 * HEAD_MAX;
         let bounds = [
@@ -261,6 +301,10 @@ impl Checked {
         let ports = if told_to_finish { 0 } else { holdings.ports };
         if (Holdings { ports, ..holdings }) != Holdings::default() {
             truth.violate("with the last session, memory and ports go back", format!("{holdings:?}"));
+        }
+        let waiting = (backlog.sessions_behind, backlog.requests_waiting, backlog.bytes_waiting);
+        if waiting != (0, 0, 0) {
+            truth.violate("with the last session, nothing waits for a target", format!("{waiting:?}"));
         }
         let waiting = (backlog.sessions_behind, backlog.requests_waiting, backlog.bytes_waiting);
         if waiting != (0, 0, 0) {

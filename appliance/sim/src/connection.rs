@@ -1,7 +1,7 @@
 //! One connection of a server: what its application reads and says.
 
 use crate::host::Host;
-use crate::plan::{INTERIM, Kind, Plan, find_mark};
+use crate::plan::{INTERIM, Plan, find_mark};
 use crate::truth::{Left, Truth};
 use core::time::Duration;
 use smoltcp::iface::SocketHandle;
@@ -196,8 +196,7 @@ impl Connection {
             }
             let then = if answer.closes { Then::Close } else { Then::Finish };
             // A content that ends with the connection cannot be cut without being another content.
-            let framed = plan.topology.services[plan.sessions[plan.requests[id].session].service].kind == Kind::Http
-                && !answer.closes;
+            let framed = plan.requests[id].framed && !answer.closes;
             self.push_answer(id, bytes.to_vec(), then, framed, now);
         }
     }

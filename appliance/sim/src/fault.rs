@@ -234,6 +234,11 @@ impl MirrorFaults {
         self.one_way.is_some() && Self { one_way: None, ..self.clone() }.is_lossless()
     }
 
+    /// Whether the mirror shows both directions, and no frame cut off.
+    pub fn shows_whole_frames(&self) -> bool {
+        self.snaplen.is_none() && self.one_way.is_none()
+    }
+
     /// Whether the mirror shows the order in which both directions passed.
     pub fn keeps_order(&self) -> bool {
         self.skew.is_none() && self.nics.is_none()

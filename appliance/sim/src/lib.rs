@@ -24,6 +24,8 @@ pub mod neighbor;
 pub mod packet;
 pub mod pcap;
 pub mod plan;
+mod proof;
+pub mod rare;
 pub mod report;
 pub mod sabotage;
 pub mod scenario;

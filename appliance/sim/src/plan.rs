@@ -165,6 +165,8 @@ pub struct RequestPlan {
     pub bytes: Vec<u8>,
     /// Length of the part after which the server says `interim`.
     pub interim_after: Option<usize>,
+    /// Whether the protocol says where it and its answer end.
+    pub framed: bool,
     /// Whether it may be sent again when a connection closed without a byte of answer.
     pub safe: bool,
     /// Whether the client writes it only when it has read the whole answer to the one before.
@@ -235,6 +237,11 @@ impl Plan {
     /// What the engine is told of the pacing of a request's service.
     pub fn pacing(&self, request: usize) -> Pacing {
         self.topology.services[self.sessions[self.requests[request].session].service].pacing
+    }
+
+    /// Whether requests of a session come in turns, from some point on.
+    pub fn has_turns(&self, session: usize) -> bool {
+        self.requests[self.sessions[session].requests.clone()].iter().any(|request| !request.framed)
     }
 
     /// Where a request begins in the client's stream.

@@ -3,13 +3,13 @@
 mod again;
 mod shown;
 
-use crate::plan::{Kind, Plan};
+use crate::plan::Plan;
 use crate::report::Violation;
 use core::ops::Range;
 use core::time::Duration;
 use shown::Coverage;
 use tapcopy_engine::Time;
-use tapcopy_engine::config::{Pacing, Speed};
+use tapcopy_engine::config::{Pacing, Protocol, Speed};
 
 /// How sharp the checks of this run are.
 #[derive(Clone, Copy, Debug, Default)]
@@ -223,11 +223,22 @@ impl Truth {
     /// Without a framer, silence within an answer, or an answer of another length, may be taken for its end.
     fn is_turn_certain(&self, plan: &Plan, request: usize) -> bool {
         let session = &plan.sessions[plan.requests[request].session];
-        let framed = plan.topology.services[session.service].kind == Kind::Http;
         let mut earlier = plan.requests[session.requests.start..request].iter();
         let aligned =
             !earlier.any(|request| request.alteration.as_ref().is_some_and(|alteration| alteration.may_be_unaligned));
-        framed || self.rules.healthy && self.rules.clean_path && aligned
+        self.is_framed(plan, request) || self.rules.healthy && self.rules.clean_path && aligned
+    }
+
+    /// Whether the engine can know where a request and its answer end.
+    pub fn is_framed(&self, plan: &Plan, request: usize) -> bool {
+        plan.requests[request].framed && !self.opens_slowly(plan, plan.requests[request].session)
+    }
+
+    /// Whether the engine has to find a session's protocol from bytes that come too slowly: it is replayed in turns, whatever
+    /// it is.
+    pub fn opens_slowly(&self, plan: &Plan, session: usize) -> bool {
+        let protocol = plan.topology.services[plan.sessions[session].service].protocol;
+        self.sessions[session].opens_slowly && protocol == Protocol::Auto
     }
 
     /// The client had read the whole answer before it wrote: so must the replay, and think as long.
@@ -269,8 +280,7 @@ impl Truth {
             latest = latest.max(before.reads.iter().map(done).max().unwrap_or(now) + gap);
         }
         // A request is released when it is whole, and a turn without framer may be known to be whole by its answer only.
-        let framed = plan.topology.services[plan.sessions[plan.requests[request].session].service].kind == Kind::Http;
-        let answer_begun = if framed { Some(Time::ZERO) } else { truth.answer_begun_at };
+        let answer_begun = if self.is_framed(plan, request) { Some(Time::ZERO) } else { truth.answer_begun_at };
         let Some(known_at) = truth.whole_at.zip(answer_begun).map(|(one, other)| one.max(other)) else { return };
         let latest = latest.max(known_at);
         let prompt = self.rules.prompt;

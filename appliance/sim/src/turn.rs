@@ -1,10 +1,9 @@
 //! Which requests a record of a service without a framer may be about, and what in their answers was changed.
 
 use crate::alteration::Alteration;
-use crate::plan::{Kind, Plan};
+use crate::plan::Plan;
 use crate::truth::Truth;
 use crate::verdict::Extent;
-use tapcopy_engine::config::Protocol;
 use tapcopy_engine::message::Difference;
 use tapcopy_engine::{Limits, Record};
 
@@ -24,8 +23,7 @@ pub fn is_answered_by_another(plan: &Plan, truth: &Truth, request: usize) -> boo
         let answered = read.clone().filter(|id| read_on(id).is_some_and(|read| read.answer_bytes > 0));
         read.zip(answered).any(|(asked, answering)| asked == request && answering != request)
     };
-    let framed = plan.topology.services[session.service].kind == Kind::Http;
-    framed && truth.requests[request].reads.iter().any(|read| on_connection(read.connection))
+    plan.requests[request].framed && truth.requests[request].reads.iter().any(|read| on_connection(read.connection))
 }
 
 /// Without a framer one exchange is a turn: it may hold several requests, or parts of them, and answers to earlier ones.
@@ -43,8 +41,7 @@ impl Turn {
         let begins: u64 = records.iter().filter(earlier).map(|other| other.request_bytes).sum();
         let ends = begins + record.request_bytes;
         let session = plan.sessions.iter().enumerate().position(|(number, session)| {
-            let in_turns =
-                plan.topology.services[session.service].kind == Kind::Raw || opens_slowly(plan, truth, number);
+            let in_turns = plan.has_turns(number) || truth.opens_slowly(plan, number);
             let origin = plan.topology.origins[session.origin].address;
             let mut frames = truth.sessions[number].client_frames.iter();
             in_turns
@@ -66,7 +63,7 @@ impl Turn {
     /// Whether what was changed in a request's answer is what was found: at this place in the origin's stream, where the
     /// turn's answer begins with a frame of the origin.
     pub fn tells(&self, plan: &Plan, truth: &Truth, request: usize, found: &Difference, extent: Extent) -> bool {
-        if plan.topology.services[plan.sessions[self.session].service].kind == Kind::Http {
+        if plan.requests[request].framed {
             return self.tells_of_http(plan, truth, request, found);
         }
         let Some(alteration) = alteration(plan, truth, request) else { return false };
@@ -102,11 +99,4 @@ impl Turn {
         let (Some(answer), Some(offset)) = (&truth.requests[request].answer, found.offset) else { return differs };
         differs && (planned.interim_after.is_some() || self.begins(truth, answer.start + equal as u64, offset))
     }
-}
-
-/// Whether the engine had to find a session's protocol from bytes that came too slowly: it is replayed in turns, whatever it
-/// is.
-pub fn opens_slowly(plan: &Plan, truth: &Truth, session: usize) -> bool {
-    truth.sessions[session].opens_slowly
-        && plan.topology.services[plan.sessions[session].service].protocol == Protocol::Auto
 }

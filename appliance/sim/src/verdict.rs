@@ -1,8 +1,9 @@
 //! Holding the engine's records against what really happened, when all is over.
 
-use crate::plan::{Kind, Plan, SessionPlan};
+use crate::plan::{Plan, SessionPlan};
+use crate::proof;
 use crate::truth::{RequestTruth, Truth};
-use crate::turn::{Turn, alteration, is_answered_by_another, opens_slowly};
+use crate::turn::{Turn, alteration, is_answered_by_another};
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -30,6 +31,8 @@ pub struct Extent {
     pub one_way: Option<bool>,
     /// And of that every byte, to a box without bounds or orders.
     pub all_of_one_way: bool,
+    /// What the mirror showed, it showed whole and in order, to such a box, and nothing was sent twice.
+    pub plain: bool,
 }
 
 /// Checks all records; breaks of rules go to `truth`.
@@ -37,6 +40,9 @@ pub fn check(plan: &Plan, truth: &mut Truth, records: &[Record], ledger: &Ledger
     let matched = match_records(plan, truth, records);
     for (record, candidates) in records.iter().zip(&matched) {
         check_difference(plan, truth, records, record, candidates, extent);
+    }
+    if extent.plain {
+        proof::check(plan, truth, records, &matched);
     }
     if let Some(clients) = extent.one_way {
         check_one_way(plan, truth, records, clients, extent);
@@ -84,9 +90,8 @@ fn the_one(plan: &Plan, record: &Record, candidates: &[usize]) -> Option<usize> 
 /// Whether it is certain what the engine can know of a session. Where one direction is shown late, the end of a session is
 /// shown after the beginning of the next on the same addresses.
 fn is_certain(plan: &Plan, truth: &Truth, session: usize, extent: Extent) -> bool {
-    let found = !opens_slowly(plan, truth, session);
+    let (found, raw) = (!truth.opens_slowly(plan, session), plan.has_turns(session));
     let session = &plan.sessions[session];
-    let raw = plan.topology.services[session.service].kind == Kind::Raw;
     let same = |other: &&SessionPlan| other.client == session.client && other.origin == session.origin;
     let alone = plan.sessions.iter().filter(same).count() == 1;
     found && !session.overlapping && (extent.ordered || !raw && alone)
@@ -179,10 +184,9 @@ fn check_one_way(plan: &Plan, truth: &mut Truth, records: &[Record], clients: bo
     for (request, known) in truth.requests.clone().iter().enumerate() {
         let planned = &plan.requests[request];
         let arrived = known.reads.iter().any(|read| read.whole_at.is_some());
-        let framed = plan.topology.services[plan.sessions[planned.session].service].kind == Kind::Http;
         // Once the target has answered and closed, the rest of the request need not be sent.
         let early = planned.answer.after < planned.bytes.len() && planned.answer.closes;
-        let certain = framed && planned.settled && !early && !truth.sessions[planned.session].broken;
+        let certain = planned.framed && planned.settled && !early && !truth.sessions[planned.session].broken;
         truth.judged += usize::from(certain);
         if certain && known.last_shown.is_some() && !arrived {
             let details = format!("request {request} of session {}", planned.session);
@@ -225,7 +229,7 @@ fn check_request(plan: &Plan, truth: &mut Truth, request: usize, record: &Record
 
 fn check_answer(plan: &Plan, truth: &mut Truth, request: usize, record: &Record, extent: Extent) {
     let planned = &plan.requests[request];
-    let raw = plan.topology.services[plan.sessions[planned.session].service].kind == Kind::Raw;
+    let raw = !planned.framed;
     let whole = truth.requests[request].reads.iter().filter(|read| read.whole_at.is_some()).count();
     // Once the target has answered and closed, the rest of the request need not be sent.
     let early = planned.answer.after < planned.bytes.len() && planned.answer.closes;

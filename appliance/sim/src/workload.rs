@@ -4,6 +4,7 @@ use crate::alteration;
 use crate::fault::TargetFaults;
 use crate::message::{self, Framing};
 use crate::plan::{AnswerPlan, BEGIN, INTERIM, Kind, Plan, RequestPlan, SessionPlan, Start, Step, mark};
+use crate::rare::Rare;
 use crate::seed::Rng;
 use crate::topology;
 use core::net::SocketAddr;
@@ -20,28 +21,51 @@ pub fn draw(target: &TargetFaults, rng: &mut Rng) -> Plan {
     plan
 }
 
+/// Adds the sessions that belong to a rare kind of run.
+pub fn draw_rare(plan: &mut Plan, rare: Rare, target: &TargetFaults, rng: &mut Rng) {
+    let is_http = |origin: &usize| plan.topology.services[plan.topology.origins[*origin].service].kind == Kind::Http;
+    let origins: Vec<usize> = (0..plan.topology.origins.len()).filter(is_http).collect();
+    if origins.is_empty() || matches!(rare, Rare::DeadTargets | Rare::LossyOneWay | Rare::LongBodies) {
+        return;
+    }
+    for _ in 0..rng.size(1, 3) {
+        let machine = rng.size(0, plan.topology.clients.len() - 1);
+        let session = session(plan, machine, rng.pick(&origins), rng);
+        let script = Script::new(plan, session, target, rng);
+        match rare {
+            Rare::Tunnels => script.draw_tunnel(),
+            Rare::LongIdle => script.draw_long_idle(),
+            _ => script.draw_pipelines(),
+        }
+    }
+}
+
 fn add_session(plan: &mut Plan, target: &TargetFaults, rng: &mut Rng) {
-    let number = plan.sessions.len();
     let machine = rng.size(0, plan.topology.clients.len() - 1);
-    let client = SocketAddr::new(plan.topology.clients[machine], 30_000 + number as u16);
     let origin = rng.size(0, plan.topology.origins.len() - 1);
-    let service = plan.topology.origins[origin].service;
-    let mut session = SessionPlan {
-        client,
+    let mut session = session(plan, machine, origin, rng);
+    session.receive_buffer = rng.pick(&[16 << 10, 16 << 10, 64 << 10, 2_048]);
+    session.reads = rng.maybe(8, |rng| (rng.size(200, 3_000), rng.micros(100, 20_000)));
+    reuse_address(plan, &mut session, rng);
+    let later = rng.maybe(50, |rng| rng.micros(100, 60_000)).unwrap_or_default();
+    Script { later, ..Script::new(plan, session, target, rng) }.draw();
+}
+
+/// A session without a step, which begins soon.
+fn session(plan: &Plan, machine: usize, origin: usize, rng: &mut Rng) -> SessionPlan {
+    SessionPlan {
+        client: SocketAddr::new(plan.topology.clients[machine], 30_000 + plan.sessions.len() as u16),
         machine,
         origin,
-        service,
+        service: plan.topology.origins[origin].service,
         start: Start::At(Time::from_micros(rng.below(2_000_000)) + BEGIN),
         steps: Vec::new(),
         requests: plan.requests.len()..plan.requests.len(),
-        receive_buffer: rng.pick(&[16 << 10, 16 << 10, 64 << 10, 2_048]),
-        reads: rng.maybe(8, |rng| (rng.size(200, 3_000), rng.micros(100, 20_000))),
+        receive_buffer: 16 << 10,
+        reads: None,
         overlapping: false,
         aborted: false,
-    };
-    reuse_address(plan, &mut session, rng);
-    let later = rng.maybe(50, |rng| rng.micros(100, 60_000)).unwrap_or_default();
-    Script { plan, session, target, rng, said: 0, later }.draw();
+    }
 }
 
 /// Now and then a session takes the addresses and ports of one that is over.
@@ -77,9 +101,65 @@ struct Script<'a> {
     said: usize,
     /// How much slower the server under test is in this session.
     later: Duration,
+    /// Methods of its requests.
+    methods: &'static [&'static str],
+    /// Answers without content, of a hundred.
+    empties: u64,
 }
 
-impl Script<'_> {
+/// Methods of requests, each as often as it is drawn.
+const METHODS: &[&str] = &["GET", "GET", "GET", "POST", "POST", "HEAD", "PUT", "DELETE"];
+
+/// A silence that outlasts every time limit but that on idle sessions.
+pub const HOUR: Duration = Duration::from_secs(3_600);
+
+impl<'a> Script<'a> {
+    fn new(plan: &'a mut Plan, session: SessionPlan, target: &'a TargetFaults, rng: &'a mut Rng) -> Self {
+        Self { plan, session, target, rng, said: 0, later: Duration::ZERO, methods: METHODS, empties: 8 }
+    }
+
+    /// Pipelines whose requests come in a segment each, with answers many of which are alike.
+    fn draw_pipelines(mut self) {
+        (self.methods, self.empties) = (&["GET"], 50);
+        let count = self.rng.size(5, 12);
+        for index in 0..count {
+            let waits = index == 0 || self.rng.percent(15);
+            if !waits {
+                let pause = self.rng.micros(100, 3_000);
+                self.session.steps.push(Step::Pause(pause));
+            }
+            self.add_exchange(Kind::Http, waits, (index + 1 == count).then_some(Ending::ClientCloses));
+        }
+        self.finish(Ending::ClientCloses);
+    }
+
+    /// HTTP, then what both sides agreed on to say instead, in turns.
+    fn draw_tunnel(mut self) {
+        for _ in 0..self.rng.size(0, 2) {
+            self.add_exchange(Kind::Http, true, None);
+        }
+        let think = self.await_turn(true);
+        let request = if self.rng.percent(50) { self.upgrade() } else { self.connect() };
+        self.add_request(request, true, think);
+        let (count, ending) = (self.rng.size(1, 5), self.ending());
+        for index in 1..=count {
+            self.add_exchange(Kind::Raw, true, (index == count).then_some(ending));
+        }
+        self.finish(ending);
+    }
+
+    fn draw_long_idle(mut self) {
+        let count = self.rng.size(2, 4);
+        let idle_at = self.rng.size(1, count - 1);
+        for index in 0..count {
+            if index == idle_at {
+                self.session.steps.push(Step::Pause(HOUR));
+            }
+            self.add_exchange(Kind::Http, true, (index + 1 == count).then_some(Ending::ClientCloses));
+        }
+        self.finish(Ending::ClientCloses);
+    }
+
     fn draw(mut self) {
         let service = &self.plan.topology.services[self.session.service];
         let (kind, greeting) = (service.kind, service.greeting.len());
@@ -96,6 +176,10 @@ impl Script<'_> {
             let last = index + 1 == count;
             self.add_exchange(kind, waits, last.then_some(ending));
         }
+        self.finish(ending);
+    }
+
+    fn finish(mut self, ending: Ending) {
         self.end(ending);
         self.plan.sessions.push(self.session);
     }
@@ -113,6 +197,22 @@ impl Script<'_> {
 
     /// One request and its answer; `ending` is said of the last.
     fn add_exchange(&mut self, kind: Kind, waits: bool, ending: Option<Ending>) {
+        let think = self.await_turn(waits);
+        let (mut request, framing, has_content) = match kind {
+            Kind::Http => self.http(ending, waits),
+            Kind::Raw => self.raw(ending),
+        };
+        if self.rng.percent(self.target.alters) {
+            request.alteration = Some(match kind {
+                Kind::Http => alteration::http(&request.answer, framing, has_content, self.rng),
+                Kind::Raw => alteration::raw(&request.answer, self.rng),
+            });
+        }
+        self.add_request(request, waits, think);
+    }
+
+    /// The steps before a request; how long the client thinks.
+    fn await_turn(&mut self, waits: bool) -> Duration {
         let think = if waits { self.think() } else { Duration::ZERO };
         if waits {
             self.session.steps.extend([Step::Await(self.said), Step::Pause(think)]);
@@ -120,18 +220,12 @@ impl Script<'_> {
             let pause = self.rng.micros(0, 2_000);
             self.session.steps.push(Step::Pause(pause));
         }
-        let (mut request, framing, has_content) = match kind {
-            Kind::Http => self.http(ending, waits),
-            Kind::Raw => self.raw(ending),
-        };
+        think
+    }
+
+    fn add_request(&mut self, mut request: RequestPlan, waits: bool, think: Duration) {
         (request.waits, request.think) = (waits, think);
         request.answer.later = self.later;
-        if self.rng.percent(self.target.alters) {
-            request.alteration = Some(match kind {
-                Kind::Http => alteration::http(&request.answer, framing, has_content, self.rng),
-                Kind::Raw => alteration::raw(&request.answer, self.rng),
-            });
-        }
         self.write(&request, waits);
         self.said += request.answer.bytes.len();
         self.plan.requests.push(request);
@@ -223,13 +317,34 @@ impl Script<'_> {
             closes: ending == Some(Ending::ServerCloses),
             ..AnswerPlan::default()
         };
-        (request(self.plan.sessions.len(), bytes, answer, false), Framing::None, true)
+        let request = RequestPlan { framed: false, ..request(self.plan.sessions.len(), bytes, answer, false) };
+        (request, Framing::None, true)
+    }
+
+    /// Changes the protocol (RFC 9110, section 7.8).
+    fn upgrade(&mut self) -> RequestPlan {
+        let fields = "Connection: Upgrade\r\nUpgrade: sim\r\n\r\n";
+        let start = format!("GET /{}/item HTTP/1.1\r\nHost: origin\r\n", mark(self.plan.requests.len()));
+        self.switch(start + fields, format!("HTTP/1.1 101 Switching Protocols\r\n{fields}"), true)
+    }
+
+    /// Opens a tunnel (RFC 9110, section 9.3.6).
+    fn connect(&mut self) -> RequestPlan {
+        let authority = format!("{}.example:443", mark(self.plan.requests.len()));
+        let request = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n\r\n");
+        self.switch(request, "HTTP/1.1 200 Connection established\r\n\r\n".to_owned(), false)
+    }
+
+    fn switch(&mut self, bytes: String, answer: String, safe: bool) -> RequestPlan {
+        let (after, head, delay) = (bytes.len(), answer.len(), self.delay());
+        let answer = AnswerPlan { bytes: answer.into_bytes(), head, after, delay, ..AnswerPlan::default() };
+        request(self.plan.sessions.len(), bytes.into_bytes(), answer, safe)
     }
 
     fn http(&mut self, ending: Option<Ending>, waits: bool) -> (RequestPlan, Framing, bool) {
         let id = self.plan.requests.len();
         let closes = ending == Some(Ending::ServerCloses);
-        let method = self.rng.pick(&["GET", "GET", "GET", "POST", "POST", "HEAD", "PUT", "DELETE"]);
+        let method = self.rng.pick(self.methods);
         let has_body = matches!(method, "POST" | "PUT");
         let version = if closes && self.rng.percent(20) { "1.0" } else { "1.1" };
         let body = if has_body { message::body(id, self.size()) } else { Vec::new() };
@@ -258,7 +373,7 @@ impl Script<'_> {
     }
 
     fn http_answer(&mut self, id: usize, method: &str, version: &str, closes: bool) -> (AnswerPlan, Framing, bool) {
-        let empty = method != "HEAD" && self.rng.percent(8);
+        let empty = method != "HEAD" && self.rng.percent(self.empties);
         let content = if empty { Vec::new() } else { message::body(id, self.size()) };
         let framing = match self.rng.below(10) {
             _ if empty || method == "HEAD" => Framing::None,
@@ -289,6 +404,7 @@ fn request(session: usize, bytes: Vec<u8>, answer: AnswerPlan, safe: bool) -> Re
         session,
         bytes,
         interim_after: None,
+        framed: true,
         safe,
         waits: true,
         think: Duration::ZERO,

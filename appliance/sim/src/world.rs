@@ -18,7 +18,8 @@ use crate::link::Link;
 use crate::neighbor::Neighbors;
 use crate::packet::Mac;
 use crate::pcap::Captured;
-use crate::plan::{Plan, Start};
+use crate::plan::{Plan, Start, Step};
+use crate::rare::Rare;
 use crate::report::Report;
 use crate::sabotage::{Sabotage, Saboteur};
 use crate::seed::Rng;
@@ -27,7 +28,7 @@ use crate::span::{Shown, Span};
 use crate::topology;
 use crate::truth::Truth;
 use crate::verdict;
-use crate::workload;
+use crate::workload::{self, HOUR};
 use core::net::IpAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -37,7 +38,10 @@ use tapcopy_engine::{Command, Input, Time};
 /// Sets the generator of what is drawn last apart from the others of a seed.
 const LAST: u64 = 0x5EED;
 
-/// Production must be over by then, whatever the faults.
+/// The same for what is drawn of rare kinds; such a number that the seeds which once failed are of none.
+const RARE: u64 = 7_780_013;
+
+/// Production must be over by then, whatever the faults, but for clients that say nothing for an hour.
 const PRODUCTION_MAX: Time = Time::from_millis(300_000);
 
 /// How long the replay is given to catch up when nothing may be left undone.
@@ -143,10 +147,18 @@ impl World {
         let mut more = Rng::new(!seed);
         drawn.draw_more(&mut more);
         drawn.draw_last(&mut Rng::new(seed.swap_bytes() ^ LAST));
+        let mut rare_rng = Rng::new(seed.swap_bytes() ^ RARE);
+        let rare = Rare::draw(&mut rare_rng);
+        if let Some(rare) = rare {
+            rare.hurt(&mut drawn, &mut rare_rng);
+        }
         let faults = if options.faultless { Faults::default() } else { drawn };
         let faults = terms::tolerate_losses(terms::tolerate_slow_holes(faults));
         let mut plan = workload::draw(&faults.target, &mut rng.fork());
         topology::multiply(&mut plan.topology, &mut more);
+        if let Some(rare) = rare {
+            workload::draw_rare(&mut plan, rare, &faults.target, &mut rare_rng);
+        }
         let patient = rng.percent(70) || options.faultless;
         let config = terms::config(&plan, &faults);
         let rules = terms::rules(&plan, &faults);
@@ -233,8 +245,11 @@ impl World {
     fn produce(&mut self) {
         // The engine may want a wake-up before it has had any input.
         self.arm_tick();
+        let is_long = |step: &Step| matches!(step, Step::Pause(pause) if *pause >= HOUR);
+        let idle = self.plan.sessions.iter().any(|session| session.steps.iter().any(is_long));
+        let end = PRODUCTION_MAX + if idle { HOUR } else { Duration::ZERO };
         while self.unfinished > 0 && self.go_on() {
-            let Some(event) = self.clock.next(PRODUCTION_MAX) else { break };
+            let Some(event) = self.clock.next(end) else { break };
             self.happen(event);
         }
         if self.unfinished > 0 && self.go_on() {
@@ -258,6 +273,7 @@ impl World {
         self.heal();
         let patience = if self.patient { PATIENCE } else { self.finish_limit / 2 };
         self.pass(patience, false);
+        self.engine.check_holes(self.clock.now(), &mut self.truth);
         self.mirror_off = true;
         if self.faults.finish {
             let limit = self.finish_limit;

@@ -44,6 +44,7 @@ const UNSURE: &[&str] = &[
     "answers only",
     "black hole",
     "cut answers",
+    "dead target",
     "early close",
     "few exchanges",
     "few sessions",
@@ -74,7 +75,7 @@ const UNSURE: &[&str] = &[
 const SILENT: &[&str] = &["answers only"];
 
 /// How many kinds there are.
-const KINDS: usize = 83;
+const KINDS: usize = 88;
 
 /// Causes that a thousand seeds reach, at least. Scenarios and unit tests have the others, or nothing right brings them about.
 const CAUSES_MIN: usize = 47;

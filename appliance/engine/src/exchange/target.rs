@@ -308,10 +308,9 @@ impl Exchanges {
         self.ground.lose(cause);
         let under_way: Vec<u64> =
             (self.target_at..self.next_id()).filter(|id| self.get(*id).is_some_and(Exchange::is_under_way)).collect();
-        let turns = matches!(self.framing, Framing::Turns);
         for (index, id) in under_way.iter().enumerate() {
             let rest = &under_way[index..];
-            let again = reused && !turns && rest.iter().all(|id| self.may_retry(*id));
+            let again = reused && rest.iter().all(|id| self.may_retry(*id));
             if again && self.outbox.rewind(*id) == Some(*id) {
                 return self.send_again(rest);
             }

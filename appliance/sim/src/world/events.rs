@@ -59,7 +59,8 @@ impl World {
     }
 
     fn within(&self, times: Option<(Time, Time)>) -> bool {
-        !self.healed && times.is_some_and(|(from, to)| (from..to).contains(&self.clock.now()))
+        let lasts = |to| !self.healed || to == Time::MAX;
+        times.is_some_and(|(from, to)| (from..to).contains(&self.clock.now()) && lasts(to))
     }
 
     /// Lets a machine work, sends its packets and arms its timer.

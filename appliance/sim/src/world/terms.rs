@@ -24,6 +24,11 @@ pub(super) fn extent(plan: &Plan, faults: &Faults, patient: bool) -> Extent {
         clean_path: is_clean(faults),
         rehearsed: faults.rehearsal,
         one_way: faults.mirror.one_way,
+        plain: is_known(plan, faults)
+            && faults.mirror.shows_whole_frames()
+            && faults.mirror.keeps_order()
+            && !is_disordered(faults)
+            && !faults.rehearsal,
         all_of_one_way: !faults.rehearsal && is_known(plan, faults) && faults.mirror.shows_all_of_one_way(),
     }
 }

@@ -1,0 +1,70 @@
+//! Kinds of run that come up too seldom where every fault is drawn for itself, because two things must meet or something must
+//! last long. A seed has one at most, drawn from a generator of its own.
+
+use crate::fault::Faults;
+use crate::plan::BEGIN;
+use crate::seed::Rng;
+use tapcopy_engine::{Limits, Time};
+
+/// Such a kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rare {
+    /// The mirror loses requests from the middle of pipelines, but not their answers, many of which are alike.
+    HiddenRequests,
+    /// Connections become tunnels.
+    Tunnels,
+    /// Clients say nothing for an hour.
+    LongIdle,
+    /// Servers under test take no packet from some time on, and for ever.
+    DeadTargets,
+    /// The mirror loses frames of the one direction that it shows.
+    LossyOneWay,
+    /// Answers differ behind what is kept of them.
+    LongBodies,
+    /// Pipelines on connections that swallow requests, one after the other.
+    SwallowedPipelines,
+}
+
+impl Rare {
+    /// The kind of a run, if it is such a one.
+    pub fn draw(rng: &mut Rng) -> Option<Self> {
+        Some(match rng.below(100) {
+            0..6 => Self::HiddenRequests,
+            6..12 => Self::Tunnels,
+            12..14 => Self::LongIdle,
+            14..16 => Self::DeadTargets,
+            16..20 => Self::LossyOneWay,
+            20..25 => Self::LongBodies,
+            25..29 => Self::SwallowedPipelines,
+            _ => return None,
+        })
+    }
+
+    /// Adds the faults that belong to it.
+    pub fn hurt(self, faults: &mut Faults, rng: &mut Rng) {
+        if !faults.rehearsal {
+            self.hurt_target(faults, rng);
+        }
+        match self {
+            Self::HiddenRequests => faults.mirror.bursts = Some((rng.between(20, 60), rng.between(1, 2))),
+            Self::LossyOneWay => {
+                faults.mirror.one_way = Some(true);
+                faults.mirror.bursts = Some((rng.between(10, 40), rng.between(1, 3)));
+            }
+            Self::LongBodies => faults.in_box.limits.body_bytes = rng.size(0, 500),
+            Self::LongIdle => faults.in_box.limits.idle_timeout = Limits::default().idle_timeout,
+            Self::Tunnels | Self::DeadTargets | Self::SwallowedPipelines => {}
+        }
+    }
+
+    fn hurt_target(self, faults: &mut Faults, rng: &mut Rng) {
+        let target = &mut faults.target;
+        match self {
+            Self::HiddenRequests => target.alters = rng.maybe(60, |rng| rng.between(10, 40)).unwrap_or(target.alters),
+            Self::LongBodies => target.alters = rng.between(20, 60),
+            Self::DeadTargets => target.black_hole = Some((Time::from_millis(rng.below(2_000)) + BEGIN, Time::MAX)),
+            Self::SwallowedPipelines => target.swallows = rng.between(60, 95),
+            Self::Tunnels | Self::LongIdle | Self::LossyOneWay => {}
+        }
+    }
+}
