@@ -9,6 +9,7 @@ use clap_complete::Shell;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use tapcopy_engine::config::Speed;
+use tapcopy_records::Outcome;
 
 /// Replays production's sessions, seen on a switch's mirror port or a TAP, against a server under test, and holds its
 /// answers against production's.
@@ -36,6 +37,8 @@ pub enum Command {
     Rehearse(RehearseArgs),
     /// Look at a mirror, or captures of it, and say what is wrong with it and how to mend it
     Doctor(DoctorArgs),
+    /// Write what a data folder has recorded of the exchanges, the oldest first; also while the box runs
+    Records(RecordsArgs),
     /// Check a settings file and tell all its faults
     Check(CheckArgs),
     /// Write the shell completions or the man page to standard output
@@ -144,6 +147,26 @@ pub struct DoctorArgs {
     /// Write the report as one JSON document
     #[arg(long)]
     pub json: bool,
+}
+
+/// `tapcopy records`.
+#[derive(Args, Debug)]
+pub struct RecordsArgs {
+    /// Data folder of the box [default: /var/lib/tapcopy]
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Only exchanges with this outcome
+    #[arg(long, value_name = "OUTCOME", value_parser = parse_outcome)]
+    pub verdict: Option<Outcome>,
+    /// Only exchanges of this service
+    #[arg(long, value_name = "NAME")]
+    pub service: Option<String>,
+    /// Write one JSON object a line, with all that is known
+    #[arg(long)]
+    pub json_lines: bool,
+    /// With what was said, where it was kept; secrets in it are masked
+    #[arg(long, requires = "json_lines")]
+    pub contents: bool,
 }
 
 /// `tapcopy check`.
@@ -258,6 +281,11 @@ fn parse_speed(text: &str) -> Result<Speed, String> {
     }
     let times = text.parse::<f64>().ok().filter(|times| (0.001..=1_000_000.0).contains(times));
     times.map(Speed::Times).ok_or_else(|| "write a number above 0, or `max`".to_owned())
+}
+
+fn parse_outcome(text: &str) -> Result<Outcome, String> {
+    let words = Outcome::ALL.map(Outcome::word).join(", ");
+    Outcome::of(text).ok_or_else(|| format!("write one of {words}"))
 }
 
 fn parse_generated(text: &str) -> Result<Generated, String> {

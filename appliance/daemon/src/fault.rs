@@ -34,6 +34,14 @@ pub enum Fault {
     /// The data directory cannot be used.
     #[error(transparent)]
     Store(#[from] StoreFault),
+    /// What was recorded of the exchanges cannot be read.
+    #[error("{path}: {source}; name the data folder of a box that has recorded exchanges with --data")]
+    Records {
+        /// The folder of the records.
+        path: std::path::PathBuf,
+        /// The system's words.
+        source: std::io::Error,
+    },
     /// The summary cannot be written.
     #[error(transparent)]
     Summary(#[from] SummaryFault),
@@ -60,7 +68,7 @@ impl Fault {
     /// Exit status: 2 for bad usage or settings, 1 for a fault at run time.
     pub fn exit_code(&self) -> ExitCode {
         let bad_input = match self {
-            Self::Usage(_) | Self::Settings(_) | Self::Capture(_) => true,
+            Self::Usage(_) | Self::Settings(_) | Self::Capture(_) | Self::Records { .. } => true,
             Self::Nic(fault) => fault.is_bad_setting(),
             Self::Store(fault) => fault.is_bad_setting(),
             Self::Summary(fault) => fault.is_bad_usage(),

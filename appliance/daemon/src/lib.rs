@@ -1,12 +1,14 @@
 //! The daemon of TapCopy: everything around the engine that touches the world.
 //!
 //! Threads: one for each [`shard`], which owns an engine, its [`source`] of mirrored frames and its [`nic::target`]; the
-//! [`web`] workers, which read the shards' snapshots through the [`plant`]; the main thread, which waits for [`signals`]. Frames never cross a
+//! [`web`] workers, which read the shards' snapshots through the [`plant`]; the [`archive`], which
+//! writes a record of each exchange; the main thread, which waits for [`signals`]. Frames never cross a
 //! thread; orders and snapshots do. [`rehearse`] and [`doctor`]
 //! need none of them.
 #![deny(unsafe_code)]
 
 pub mod accounts;
+pub mod archive;
 pub mod capture;
 pub mod cli;
 pub mod clock;

@@ -5,6 +5,7 @@ use clap::error::ErrorKind;
 use env_logger::Target;
 use std::io::Write;
 use std::process::ExitCode;
+use tapcopy_daemon::archive::offline;
 use tapcopy_daemon::cli::{CheckArgs, Cli, Command, GenerateArgs, Origin, RehearseArgs};
 use tapcopy_daemon::fault::Fault;
 use tapcopy_daemon::nic::mirror::check_filter;
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         Command::Replay(args) => run::replay(args),
         Command::Rehearse(args) => rehearse(args),
         Command::Doctor(args) => doctor::doctor(args),
+        Command::Records(args) => offline::records(args),
         Command::Check(args) => check(args),
         Command::Generate(args) => generate(args),
     };

@@ -5,6 +5,7 @@
 //! record otherwise, new shards take the place of the old, which finish what is in flight. The new interfaces are opened
 //! before the old shards are told, so that settings that cannot be used change nothing. Counters go on throughout.
 
+use crate::archive::Archive;
 use crate::clock::Clock;
 use crate::fault::Fault;
 use crate::nic::interface::kernel_addresses;
@@ -16,11 +17,12 @@ use crate::settings::document::{Document, Nics};
 use crate::shard::{self, Handle, Order, Parts, Snapshot};
 use crate::source::Source;
 use nix::sys::eventfd::{EfdFlags, EventFd};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tapcopy_engine::Ledger;
 use tapcopy_engine::config::{FarEnd, Speed};
+use tapcopy_engine::{Config, Ledger};
 
 /// What requests in flight get when shards end.
 pub const GRACE: Duration = Duration::from_secs(3);
@@ -30,6 +32,11 @@ pub struct Plant {
     clock: Clock,
     ended: Arc<EventFd>,
     works: Mutex<Works>,
+    /// The data folder, where there is one: only there are exchanges recorded.
+    data: OnceLock<PathBuf>,
+    archive: OnceLock<Archive>,
+    /// Why there is no archive although there should be one.
+    archive_fault: Mutex<Option<String>>,
 }
 
 #[derive(Default)]
@@ -77,13 +84,53 @@ impl Plant {
         let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
         let ended = EventFd::from_value_and_flags(0, flags);
         let ended = ended.map_err(|errno| Fault::system("make an event descriptor", errno))?;
-        Ok(Self { clock, ended: Arc::new(ended), works: Mutex::default() })
+        Ok(Self {
+            clock,
+            ended: Arc::new(ended),
+            works: Mutex::default(),
+            data: OnceLock::new(),
+            archive: OnceLock::new(),
+            archive_fault: Mutex::default(),
+        })
     }
 
     /// Whether the shards that run can take settings; else others have to be started.
     pub fn can_take(&self, document: &Document) -> bool {
         let can_take = |running: &Running| starting(&running.document) == starting(document);
         self.works().running.as_ref().is_some_and(can_take)
+    }
+
+    /// Lets exchanges be recorded in this data folder from the next start of shards on.
+    pub fn archive_in(&self, data: PathBuf) {
+        let _ = self.data.set(data);
+    }
+
+    /// The records of exchanges, where they are kept.
+    pub fn archive(&self) -> Option<&Archive> {
+        self.archive.get()
+    }
+
+    /// Why they are not kept although they should be, or not at present: a sentence with the mend.
+    pub fn archive_fault(&self) -> Option<String> {
+        let of_opening = self.archive_fault.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        of_opening.or_else(|| self.archive()?.figures().fault)
+    }
+
+    /// The archive for these settings, opened where it is not. Without it the box does all else.
+    fn archive_for(&self, settings: &Settings) -> Option<&Archive> {
+        let data = self.data.get().filter(|_| settings.records.enabled)?;
+        if let Some(archive) = self.archive.get() {
+            archive.configure(settings.records.clone());
+            return Some(archive);
+        }
+        let opened = Archive::open(data, settings.records.clone(), self.clock);
+        let fault = opened.as_ref().err().map(|fault| {
+            let path = data.join(crate::archive::FOLDER);
+            format!("{}: {fault}; exchanges are not recorded, and replay goes on; look at the folder", path.display())
+        });
+        fault.iter().for_each(|fault| log::error!("records: {fault}"));
+        *self.archive_fault.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+        opened.ok().map(|archive| self.archive.get_or_init(|| archive))
     }
 
     /// Opens what these settings need beyond what runs.
@@ -189,6 +236,7 @@ impl Plant {
     /// Waits for the end of what runs: the whole ledger, and the numbers of the shards that died of a defect.
     pub fn finish(&self) -> (Ledger, Vec<usize>) {
         let dead = self.retire();
+        self.archive.get().into_iter().for_each(Archive::finish);
         (self.works().before.clone(), dead)
     }
 
@@ -198,11 +246,13 @@ impl Plant {
 
     fn configure(&self, settings: &Settings) -> Result<(), Fault> {
         let kernel = kernel_addresses()?;
+        let contents = self.archive_for(settings).map(|_| settings.records.sample);
         let mut works = self.works();
         let replay = !works.is_stopped;
         let Some(running) = &mut works.running else { return Ok(()) };
         for shard in &running.handles {
-            let config = Box::new(settings.config(running.far_end, &kernel, running.speed, replay));
+            let config = settings.config(running.far_end, &kernel, running.speed, replay);
+            let config = Box::new(Config { contents, ..config });
             shard.order(Order::Configure { config, filter: settings.filter.clone() });
         }
         running.document = settings.document.clone();
@@ -232,13 +282,16 @@ impl Plant {
             recorder.configure(&settings.services);
             recorder
         });
+        let archive = self.archive_for(settings);
+        let archiver = archive.map(|archive| archive.archiver(&settings.services));
+        let contents = archive.map(|_| settings.records.sample);
         let mut works = self.works();
         if works.is_closing {
             return Ok(());
         }
-        let config = settings.config(far_end, &kernel, speed, !works.is_stopped);
+        let config = Config { contents, ..settings.config(far_end, &kernel, speed, !works.is_stopped) };
         let (clock, ended) = (self.clock, self.ended.clone());
-        let parts = Parts { number: 0, source, target, recorder, config, seed, clock, ended };
+        let parts = Parts { number: 0, source, target, recorder, archiver, config, seed, clock, ended };
         let (handle, thread) = shard::start(parts).map_err(|fault| Fault::system("start a thread", fault))?;
         let document = settings.document.clone();
         works.running =
@@ -285,7 +338,7 @@ impl Works {
 /// The part of the settings that shards are started with.
 fn starting(document: &Document) -> impl PartialEq {
     let nics = Nics { filter: None, ..document.nics.clone() };
-    (nics, document.addressing.mode.clone(), document.record.clone())
+    (nics, document.addressing.mode.clone(), document.record.clone(), document.records.enabled)
 }
 
 /// Opens the target NIC that settings name.

@@ -68,6 +68,7 @@ pub fn run(args: &RunArgs) -> Result<(), Fault> {
     // Only a box that can start leaves anything in a data folder.
     let store = open_store(args, given.is_some())?;
     let token = store.as_ref().map(|store| claim(store.folder())).transpose()?;
+    store.iter().for_each(|store| plant.archive_in(store.folder().to_owned()));
     let accounts = Arc::new(Accounts::new(store.clone(), token, clock));
     let document = match (&given, &store) {
         (Some(settings), _) => Some(settings.document.clone()),

@@ -7,6 +7,7 @@
 //! The end: an order to stop, or the end of a capture. The mirror is read until it is empty, the engine is told to
 //! finish, and the shard ends when the engine is idle, at the latest some time after the engine's own limit.
 
+use crate::archive::Archiver;
 use crate::capture::Progress;
 use crate::clock::Clock;
 use crate::nic::mirror::Losses;
@@ -148,6 +149,8 @@ pub struct Parts {
     pub target: TargetNic,
     /// Who records the mirror, if anyone.
     pub recorder: Option<Recorder>,
+    /// Who keeps a record of each exchange, if anyone.
+    pub archiver: Option<Archiver>,
     /// For its engine.
     pub config: Config,
     /// For its engine.
@@ -210,6 +213,7 @@ struct Shard {
     source: Source,
     target: TargetNic,
     recorder: Option<Recorder>,
+    archiver: Option<Archiver>,
     clock: Clock,
     inbox: Receiver<Order>,
     wake: Arc<EventFd>,
@@ -230,6 +234,7 @@ impl Shard {
             source: parts.source,
             target: parts.target,
             recorder: parts.recorder,
+            archiver: parts.archiver,
             clock: parts.clock,
             inbox,
             wake,
@@ -247,6 +252,7 @@ impl Shard {
             let frames = self.turn();
             self.change_phase();
             if frames == 0 {
+                self.archiver.iter_mut().for_each(Archiver::flush);
                 self.wait();
             }
         }
@@ -281,7 +287,9 @@ impl Shard {
 
     fn configure(&mut self, config: Box<Config>, filter: Option<&str>) {
         let services: Vec<Service> = config.services.clone();
+        let sessions = self.engine.ledger().sessions.opened;
         self.recorder.iter_mut().for_each(|recorder| recorder.configure(&services));
+        self.archiver.iter_mut().for_each(|archiver| archiver.configure(&services, sessions));
         self.handle(Input::Command(Command::Configure(config)));
         if let Err(fault) = self.source.watch(&services, filter) {
             log::error!("{fault}");
@@ -304,13 +312,14 @@ impl Shard {
         let now = self.clock.now();
         let backlog = self.engine.backlog();
         let (engine, target, recorder) = (&mut self.engine, &mut self.target, &mut self.recorder);
+        let archiver = &mut self.archiver;
         self.source.read(now, MIRROR_BATCH, backlog, |nic, input| {
             let frame = if let Input::Mirror(frame) = &input { Some(*frame) } else { None };
             engine.handle_input(now, input);
             if let (Some(recorder), Some(frame), Some(service)) = (&mut *recorder, frame, engine.mirrored_service()) {
                 recorder.record(nic, &frame, service);
             }
-            take_outputs(engine, target, now);
+            take_outputs(engine, target, archiver, now);
             engine.backlog()
         })
     }
@@ -327,7 +336,7 @@ impl Shard {
                 // Frame by frame, because what the engine answers goes into the same NIC's queue.
                 let Some(frame) = self.target.received(index) else { break };
                 self.engine.handle_input(now, Input::Target(frame));
-                take_outputs(&mut self.engine, &mut self.target, now);
+                take_outputs(&mut self.engine, &mut self.target, &mut self.archiver, now);
             }
             frames += count;
             if count == 0 {
@@ -346,7 +355,7 @@ impl Shard {
     fn handle(&mut self, input: Input<'_>) {
         let now = self.clock.now();
         self.engine.handle_input(now, input);
-        take_outputs(&mut self.engine, &mut self.target, now);
+        take_outputs(&mut self.engine, &mut self.target, &mut self.archiver, now);
     }
 
     fn change_phase(&mut self) {
@@ -378,6 +387,7 @@ impl Shard {
         let Losses { kernel, nic } = self.source.losses();
         let mut ledger = self.engine.ledger().clone();
         (ledger.frames.dropped_kernel, ledger.frames.dropped_nic) = (kernel, nic);
+        self.archiver.iter_mut().for_each(Archiver::flush);
         if let Some(recorder) = &mut self.recorder {
             recorder.flush();
             ledger.record = recorder.recorded();
@@ -439,11 +449,16 @@ impl Shard {
 }
 
 /// Takes what the engine has to say after an input.
-fn take_outputs(engine: &mut Engine, target: &mut TargetNic, now: Time) {
+fn take_outputs(engine: &mut Engine, target: &mut TargetNic, archiver: &mut Option<Archiver>, now: Time) {
     while let Some(output) = engine.poll_output() {
         match output {
             Output::Transmit(frame) => target.transmit(now, frame),
-            Output::Record(record) => trace(&record),
+            Output::Record(record) => {
+                trace(&record);
+                if let Some(archiver) = archiver {
+                    archiver.push(record);
+                }
+            }
         }
     }
 }

@@ -19,4 +19,4 @@ pub use disk::{Disk, DiskFile, Folder};
 pub use exchange::{Contents, Difference, Exchange, Latency, Outcome, Said};
 pub use log::{Bounds, Committed, Log, Opened};
 pub use mask::Masks;
-pub use query::{Order, Query, Reader, Stored};
+pub use query::{Order, Page, Query, Reader, Stored};

@@ -189,6 +189,16 @@ impl Log {
         Reader::new(self.disk.clone(), self.catalog.clone())
     }
 
+    /// The number that the next record gets that is committed.
+    pub fn next(&self) -> u64 {
+        self.catalog.read().unwrap_or_else(PoisonError::into_inner).next()
+    }
+
+    /// Keeps so much from the next commit on.
+    pub fn bound(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
+    }
+
     /// Bytes that wait for a commit.
     pub fn pending_bytes(&self) -> usize {
         self.pending.bytes.len()

@@ -20,6 +20,11 @@ pub fn complete(frame: &mut [u8]) {
     segment[TCP_CHECKSUM..TCP_CHECKSUM + 2].copy_from_slice(&checksum.to_be_bytes());
 }
 
+/// The checksum of RFC 1071 over bytes in which it is still zero.
+pub fn of(bytes: &[u8]) -> u16 {
+    !fold(sum(bytes))
+}
+
 type Range = std::ops::Range<usize>;
 
 /// Where the two addresses and the TCP segment of a packet without extension headers lie.

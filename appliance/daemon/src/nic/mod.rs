@@ -1,6 +1,6 @@
 //! The two kinds of NIC. Only [`mirror`] names libpcap, only `packet_socket` holds unsafe code.
 
-mod checksum;
+pub(crate) mod checksum;
 pub mod filter;
 pub mod interface;
 pub mod mirror;

@@ -9,6 +9,8 @@ const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const INTERFACE_DESCRIPTION: u32 = 1;
 const ENHANCED_PACKET: u32 = 6;
 const BYTE_ORDER: u32 = 0x1a2b_3c4d;
+/// Option of any block: a remark.
+const OPTION_COMMENT: u16 = 1;
 /// Option of a section: the program that wrote it.
 const OPTION_PROGRAM: u16 = 4;
 /// Option of an interface: its name.
@@ -18,12 +20,20 @@ const OPTION_RESOLUTION: u16 = 9;
 
 /// What each file begins with.
 pub fn head(interfaces: &[Interface]) -> Vec<u8> {
+    head_with_comment(interfaces, "")
+}
+
+/// The same, with a comment unless it is empty.
+pub fn head_with_comment(interfaces: &[Interface], comment: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     block(&mut bytes, SECTION_HEADER, |body| {
         body.extend(BYTE_ORDER.to_le_bytes());
         body.extend([1, 0, 0, 0]);
         // The section's length is not known in advance.
         body.extend([0xff; 8]);
+        if !comment.is_empty() {
+            option(body, OPTION_COMMENT, comment.as_bytes());
+        }
         option(body, OPTION_PROGRAM, concat!("tapcopy ", env!("CARGO_PKG_VERSION")).as_bytes());
         body.extend([0; 4]);
     });

@@ -4,7 +4,7 @@
 //! touches the disk. The queue between them is bounded: a slow disk costs recorded frames, which are counted, and never
 //! slows the mirror. What a frame becomes is `blocks`, what becomes of files is `files`.
 
-mod blocks;
+pub(crate) mod blocks;
 mod files;
 #[cfg(test)]
 mod tests;

@@ -33,6 +33,8 @@ pub struct Document {
     /// What is recorded; nothing without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub record: Option<Record>,
+    /// What is kept of the exchanges.
+    pub records: Records,
     /// What is replayed, and where to.
     pub service: Vec<Service>,
 }
@@ -89,6 +91,25 @@ pub struct Record {
     pub total_mib: u64,
     /// Age in hours beyond which they are (default 168, a week).
     pub total_hours: u64,
+}
+
+/// The section `[records]`: one record of each exchange under the data folder, in `run`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Records {
+    /// Whether exchanges are recorded (default true).
+    pub enabled: bool,
+    /// Size of all records in bytes beyond which the oldest are removed (default 2 GiB, some 20 million without contents).
+    pub max_bytes: u64,
+    /// Age in hours beyond which they are (default 168, a week).
+    pub max_age_hours: u64,
+    /// Exchanges that do not differ, in percent, of which what was said is kept, too (default 0.1).
+    pub sample_percent_bodies: f64,
+    /// Names of headers that are masked beside the usual ones.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mask_headers: Vec<String>,
+    /// Names of fields (of JSON, forms, queries, XML) that are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mask_fields: Vec<String>,
 }
 
 /// One `[[service]]`.
@@ -166,7 +187,21 @@ pub struct PathPrefix {
 impl Default for Document {
     fn default() -> Self {
         let (nics, addressing) = (Nics::default(), Addressing::default());
-        Self { schema_version: SCHEMA_VERSION, nics, addressing, record: None, service: Vec::new() }
+        let records = Records::default();
+        Self { schema_version: SCHEMA_VERSION, nics, addressing, record: None, records, service: Vec::new() }
+    }
+}
+
+impl Default for Records {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            max_bytes: 2 << 30,
+            max_age_hours: 168,
+            sample_percent_bodies: 0.1,
+            mask_headers: Vec::new(),
+            mask_fields: Vec::new(),
+        }
     }
 }
 
@@ -243,6 +278,7 @@ impl Document {
             nics: section.section("nics", Nics::take),
             addressing: section.section("addressing", Addressing::take),
             record: section.section_if_there("record", Record::take),
+            records: section.section("records", Records::take),
             service: section.sections("service", Service::take),
         }
     }
@@ -283,6 +319,20 @@ impl Record {
             file_seconds: section.optional("file_seconds").unwrap_or(3_600),
             total_mib: section.optional("total_mib").unwrap_or(10_240),
             total_hours: section.optional("total_hours").unwrap_or(168),
+        }
+    }
+}
+
+impl Records {
+    fn take(section: &mut Section<'_>) -> Self {
+        let default = Self::default();
+        Self {
+            enabled: section.optional("enabled").unwrap_or(default.enabled),
+            max_bytes: section.optional("max_bytes").unwrap_or(default.max_bytes),
+            max_age_hours: section.optional("max_age_hours").unwrap_or(default.max_age_hours),
+            sample_percent_bodies: section.optional("sample_percent_bodies").unwrap_or(default.sample_percent_bodies),
+            mask_headers: section.list("mask_headers"),
+            mask_fields: section.list("mask_fields"),
         }
     }
 }

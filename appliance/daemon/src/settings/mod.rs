@@ -8,11 +8,13 @@ mod addressing;
 pub mod document;
 mod pool;
 mod record;
+mod records;
 mod selection;
 mod validate;
 
 pub use document::{Document, Format};
 
+use crate::archive::Keeping;
 use crate::record::Recording;
 use std::fmt;
 use std::net::IpAddr;
@@ -50,6 +52,8 @@ pub struct Settings {
     pub target_vlan: Option<u16>,
     /// What [`Purpose::Run`] records.
     pub record: Option<Recording>,
+    /// What it keeps of the exchanges.
+    pub records: Keeping,
     /// Where all this was parsed from.
     pub document: Document,
 }

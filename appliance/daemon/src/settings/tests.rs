@@ -336,6 +336,28 @@ fn recording() {
 }
 
 #[test]
+fn records() {
+    let with = |section: &str| format!("{WHOLE}[records]\n{section}");
+    let settings = parse(WHOLE, Format::Toml, Purpose::Run).unwrap();
+    assert!(settings.records.enabled);
+    assert_eq!((settings.records.bounds.total_bytes, settings.records.sample.per_million), (2 << 30, 1_000));
+    let settings = parse(&with("max_age_hours = 2\nmask_fields = ['iban']"), Format::Toml, Purpose::Run).unwrap();
+    assert_eq!(settings.records.bounds.age.as_secs(), 7_200);
+    let again = parse(&settings.document.to_json(), Format::Json, Purpose::Run).unwrap();
+    assert_eq!((again.document, again.records), (settings.document, settings.records));
+    check(
+        &with("max_bytes = 5\nmax_age_hours = 0\nsample_percent_bodies = 101\nmask_headers = ['a', '-']\nkeep = true"),
+        &[
+            "records.keep: is not a key",
+            "records.max_bytes: 5 is outside",
+            "records.max_age_hours: 0 is outside",
+            "records.sample_percent_bodies: 101 is outside",
+            "records.mask_headers[1]: has no letter",
+        ],
+    );
+}
+
+#[test]
 fn filters() {
     let filter = |text: &str| format!("{WHOLE}[[service.filter]]\n{text}\n");
     let place = "service[0].filter[0]";

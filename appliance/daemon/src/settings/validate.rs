@@ -2,7 +2,7 @@
 //! each other. A value that does not parse is left out of the second step, so that one mistake is one fault.
 
 use super::document::{Document, SCHEMA_VERSION};
-use super::{Faults, Purpose, Settings, SettingsFaults, addressing, document, pool, record, selection};
+use super::{Faults, Purpose, Settings, SettingsFaults, addressing, document, pool, record, records, selection};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use tapcopy_engine::config::{MirrorTo, Origin, Pacing, Protocol, Service};
@@ -26,6 +26,7 @@ pub(super) fn validate(document: Document, purpose: Purpose) -> Result<Settings,
     let addressing = addressing::parse(&document.addressing, purpose, &mut faults);
     let services = services(&document, &mut faults);
     let recorded = document.record.as_ref().map(|written| record::validate(written, &services, &mut faults));
+    let kept = records::validate(&document.records, &mut faults);
     origins_once(&document, &services, &mut faults);
     targets_apart(&services, &mut faults);
     addressing::hold_against(&addressing, &services, &mut faults);
@@ -41,6 +42,7 @@ pub(super) fn validate(document: Document, purpose: Purpose) -> Result<Settings,
         addressing,
         target_vlan: document.nics.target_vlan,
         record: recorded,
+        records: kept,
         document,
     };
     faults.none_or(settings)

@@ -1,8 +1,7 @@
 //! The ledger, health, and the kill switch.
 
-use super::State;
-use super::call::{Answer, Call};
-use super::settings;
+use super::call::{Answer, Call, put};
+use super::{State, exchanges, settings};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 use tapcopy_engine::ledger::{Ended, Ignored, Incomparable, NotAnswered, NotReplayed, Reason, Reconnect};
@@ -38,6 +37,7 @@ pub(super) fn health(state: &State, _: &Call) -> Answer {
     if !message.is_empty() {
         body["message"] = Value::from(message);
     }
+    put(&mut body, "records", exchanges::health(state));
     Answer::json(if matches!(status, "ok" | "idle") { 200 } else { 503 }, &body)
 }
 

@@ -4,6 +4,7 @@
 
 use super::State;
 use super::call::{Answer, Call};
+use crate::archive::Figures;
 use crate::clock::Clock;
 use crate::shard::Snapshot;
 use std::fmt::Write as _;
@@ -12,10 +13,12 @@ use tapcopy_engine::ledger::{Reason, Tally};
 
 /// `GET /metrics`
 pub(super) fn metrics(state: &State, _: &Call) -> Answer {
-    Answer::new(200, "text/plain; version=0.0.4; charset=utf-8", text(&state.plant.total(), &state.clock))
+    let archived = state.plant.archive().map(|archive| archive.figures()).unwrap_or_default();
+    let text = text(&state.plant.total(), &archived, &state.clock);
+    Answer::new(200, "text/plain; version=0.0.4; charset=utf-8", text)
 }
 
-fn text(snapshot: &Snapshot, clock: &Clock) -> String {
+fn text(snapshot: &Snapshot, archived: &Figures, clock: &Clock) -> String {
     let mut text = Text::default();
     box_itself(snapshot, clock, &mut text);
     frames_and_sessions(&snapshot.ledger, &mut text);
@@ -23,6 +26,7 @@ fn text(snapshot: &Snapshot, clock: &Clock) -> String {
     target(snapshot, &mut text);
     backlog(&snapshot.ledger, &mut text);
     recording(&snapshot.ledger, &mut text);
+    archive(archived, &mut text);
     latency(&snapshot.ledger, &mut text);
     text.0
 }
@@ -115,6 +119,22 @@ fn recording(ledger: &Ledger, text: &mut Text) {
     text.reasons("record_dropped_total", "Frames that were to be recorded and were not.", &record.dropped);
 }
 
+fn archive(archived: &Figures, text: &mut Text) {
+    text.counter("records_written_total", "Records of exchanges written and synced.", archived.written);
+    text.counter(
+        "records_dropped_total",
+        "Records of exchanges that were lost to a slow or full disk.",
+        archived.dropped(),
+    );
+    text.counter(
+        "records_contents_dropped_total",
+        "Records without what was said, for a slow disk.",
+        archived.contents_dropped,
+    );
+    text.gauge("records_bytes", "Bytes of all records.", archived.bytes);
+    text.gauge("records_failing", "1 while exchanges are not recorded for a fault.", archived.fault.is_some().into());
+}
+
 fn latency(ledger: &Ledger, text: &mut Text) {
     let sides = [("origin", &ledger.latency_us.origin), ("target", &ledger.latency_us.target)];
     text.head("latency_seconds", "gauge", "Last request byte to last answer byte, by quantile since the start.");
@@ -164,7 +184,7 @@ mod tests {
 
     #[test]
     fn every_sample_has_its_help_and_type_once() {
-        let text = text(&Snapshot::default(), &Clock::start());
+        let text = text(&Snapshot::default(), &Figures::default(), &Clock::start());
         let mut described = BTreeSet::new();
         for line in text.lines() {
             if let Some(rest) = line.strip_prefix("# TYPE ") {

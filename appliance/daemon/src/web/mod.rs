@@ -4,6 +4,7 @@
 
 mod access;
 mod call;
+mod exchanges;
 mod figures;
 mod metrics;
 mod mirror;

@@ -1,7 +1,7 @@
 //! Every call of the interface, who may make it, and who answers it. `webui/openapi.yaml` describes the same calls.
 
 use super::call::{Answer, Call, Method, error};
-use super::{State, access, decode, figures, metrics, mirror, page, settings, system};
+use super::{State, access, decode, exchanges, figures, metrics, mirror, page, settings, system};
 use crate::accounts::{By, Role};
 
 /// Who may make a call.
@@ -82,6 +82,10 @@ const ROUTES: &[Route] = &[
     get("/api/v1/ledger", FIGURES, figures::ledger),
     get("/api/v1/reasons", FIGURES, figures::reasons),
     get("/metrics", FIGURES, metrics::metrics),
+    get("/api/v1/exchanges", VIEWER, exchanges::page),
+    get("/api/v1/exchanges.jsonl", VIEWER, exchanges::export),
+    get("/api/v1/exchanges/{}", VIEWER, exchanges::exchange),
+    get("/api/v1/exchanges/{}/evidence", VIEWER, exchanges::evidence),
     get("/api/v1/doctor", OPERATOR, mirror::doctor),
     get("/api/v1/discovery", OPERATOR, mirror::discovery),
     post("/api/v1/system/restart", ADMIN, system::restart),

@@ -257,10 +257,14 @@ impl Exchanges {
 
     fn take_request_bytes(&mut self, bytes: &[u8], moment: Moment, books: &mut Books) {
         self.client_last_at = self.client_last_at.max(moment.captured_at);
+        // Where requests are interleaved, their heads are compressed: nobody could mask the secrets in them.
+        let is_kept = !self.is_interleaved();
         if let Some(exchange) = self.last_mut() {
             exchange.request_bytes += bytes.len() as u64;
             exchange.request_last_at = exchange.request_last_at.max(moment.captured_at);
-            exchange.keep_request(bytes, books);
+            if is_kept {
+                exchange.keep_request(bytes, books);
+            }
         }
         if self.dropping {
             return;

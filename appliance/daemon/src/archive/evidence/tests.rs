@@ -1,0 +1,89 @@
+use super::*;
+use crate::archive::convert::{Converter, services};
+use crate::archive::tests::{contents, record, service};
+use crate::clock::Clock;
+
+fn evidence(request: &str, head: &str, body: &str) -> (Exchange, Contents) {
+    let keeping = crate::settings::Settings::read(
+        "schema_version = 1\n[[service]]\norigins = ['*:1']\ntargets = ['1.1.1.1:1']",
+        crate::settings::Format::Toml,
+        crate::settings::Purpose::Rehearse,
+    );
+    let converter = Converter::new(&keeping.unwrap().records, Clock::start());
+    let record = record(1, Some(contents(request, head, body)));
+    let (exchange, contents) = converter.convert(&services(&[service("web")]), &record).unwrap();
+    (exchange, contents.unwrap())
+}
+
+/// The files of an archive, read as tar does.
+fn files(mut archive: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let mut files = Vec::new();
+    while archive[0] != 0 {
+        let text = |range: std::ops::Range<usize>| String::from_utf8(archive[range].to_vec()).unwrap();
+        let sum: u32 = archive[..512]
+            .iter()
+            .enumerate()
+            .map(|(at, byte)| if (148..156).contains(&at) { 32 } else { u32::from(*byte) })
+            .sum();
+        assert_eq!(u32::from_str_radix(text(148..156).trim_matches(['\0', ' ']), 8), Ok(sum));
+        let size = usize::from_str_radix(text(124..136).trim_matches('\0'), 8).unwrap();
+        let name = text(0..100).trim_matches('\0').to_owned();
+        files.push((name, archive[512..512 + size].to_vec()));
+        archive = &archive[512 + size.next_multiple_of(512)..];
+    }
+    assert_eq!(archive, [0; 1_024]);
+    files
+}
+
+#[test]
+fn a_bundle_has_all_that_is_needed() {
+    let request = "GET /a?b='c HTTP/1.1\r\nHost: shop\r\nCookie: s=hush\r\nAccept: x\r\n\r\n";
+    let (exchange, contents) = evidence(request, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", "ok");
+    let files = files(&bundle(7, &exchange, &contents));
+    let names: Vec<&str> = files.iter().map(|(name, _)| name.strip_prefix("exchange-7/").unwrap()).collect();
+    let expected = "README.txt record.json difference.json request.bin origin-answer.bin target-answer.bin \
+                    client-leg.pcapng target-leg.pcapng curl.sh";
+    assert_eq!(names, expected.split(' ').collect::<Vec<_>>());
+    assert!(names.iter().all(|name| README.contains(name) || *name == "README.txt"));
+    assert_eq!(files[5].1, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    let curl = String::from_utf8(files[8].1.clone()).unwrap();
+    assert!(curl.contains("# masked, and left out: Cookie\n") && !curl.contains("hush"), "{curl}");
+    assert!(
+        curl.ends_with("--header 'Host: shop' \\\n  --header 'Accept: x' \\\n  'http://10.1.0.2:8080/a?b='\\''c'\n"),
+        "{curl}"
+    );
+}
+
+/// The packets of a leg, read by the box's own reader of captures.
+fn packets(pcapng: &[u8]) -> Vec<(u64, Vec<u8>)> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("leg.pcapng");
+    std::fs::write(&path, pcapng).unwrap();
+    let mut capture = crate::capture::Captures::open(&[path]).unwrap();
+    let mut packets = Vec::new();
+    while let Some(frame) = capture.frame() {
+        packets.push((frame.captured_at.as_nanos(), frame.bytes.clone()));
+        capture.advance();
+    }
+    packets
+}
+
+#[test]
+fn legs_are_conversations_with_the_real_ends_and_times() {
+    let body = "x".repeat(3_000);
+    let (exchange, contents) =
+        evidence("GET / HTTP/1.1\r\n\r\n", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", &body);
+    let packets = packets(&frames::client_leg(&exchange, &contents));
+    assert_eq!(packets.len(), 3 + 1 + 3 + 1 + 3);
+    assert!(packets.is_sorted_by_key(|(at, _)| *at));
+    let second = 1_700_000_000_000_000_000;
+    assert_eq!((packets[3].0, packets[4].0, packets[6].0), (second, second + 1_500_000, second + 2_500_000));
+    let said: Vec<u8> = packets[4..7].iter().flat_map(|(_, frame)| frame[54..].to_vec()).collect();
+    assert!(said.ends_with(b"x\r\n0\r\n\r\n") && String::from_utf8_lossy(&said).contains("\r\n\r\nbb8\r\nxxx"));
+    for (_, frame) in &packets {
+        let mut again = frame.clone();
+        crate::nic::checksum::complete(&mut again);
+        assert_eq!((&again, crate::nic::checksum::of(&frame[14..34])), (frame, 0));
+    }
+    assert_eq!(&packets[0].1[26..34], [10, 0, 0, 1, 10, 0, 0, 2]);
+}
