@@ -159,16 +159,16 @@ def test_pauses_are_kept() -> None:
         assert max(abs(a - b) for a, b in zip(live, origin, strict=True)) < 0.05, (live, origin)
         assert ledger["backlog"]["requests_late"] == 0, ledger
 
-        # Three frames for each request, 50 ms apart, after a while in which the box asks for its addresses.
+        # Three frames for each request, 50 ms apart.
         file = lab.folder / "thinking.pcap"
-        idle = [Session(number, (f"/page?idle.{number}",)) for number in range(7)]
-        thinking = Session(7, tuple(f"/page?replayed.{turn}" for turn in range(12)))
-        capture.write(file, stamped(one_by_one([*idle, thinking]), step_us=50_000))
-        Replay(lab.box_host, lab.folder / "replay", file, "--speed", "2").finish()
+        thinking = Session(0, tuple(f"/page?replayed.{turn}" for turn in range(12)))
+        capture.write(file, stamped(one_by_one([thinking]), step_us=50_000))
+        ledger = Replay(lab.box_host, lab.folder / "replay", file, "--speed", "2").finish()
+        assert ledger["backlog"]["requests_late"] == 0, ledger
         found = gaps(lab.target_server, "/page?replayed.")
         assert len(found) == 11
         assert abs(median(found) - 0.075) < 0.01, found
-        assert found[0] > 0.05, found
+        assert 0.05 < min(found) <= max(found) < 0.1, found
 
 
 def test_every_manner_of_answering_over_http() -> None:

@@ -119,7 +119,8 @@ def test_production_s_own_pace_and_its_multiples(world: Lab, tmp_path: Path, spe
     took = time.monotonic() - begin
     check_complete(ledger, 100)
     assert frames == 900 == ledger["frames"]["received"]
-    assert seconds * 0.85 < took < seconds * 0.9 + 1.5, f"{took:.1f} s"
+    # The box asks for its addresses first.
+    assert seconds * 0.85 < took < seconds * 0.9 + 2.5, f"{took:.1f} s"
 
 
 @lab

@@ -23,6 +23,9 @@ const HORIZON: Duration = Duration::from_secs(5);
 const BACKLOG_BYTES: u64 = 4 << 20;
 /// Bytes of the answers to come at which it does: what the target sends at once, each connection gets a part of.
 const BACKLOG_ANSWER_BYTES: u64 = 16 << 20;
+/// How long the box may take to ask for its addresses before the first frame is played all the same: three times what it
+/// takes.
+const PREPARATION: Duration = Duration::from_secs(3);
 /// How long to wait for a target that settles nothing: longer than the engine's own limits for a connection and an answer,
 /// so that in truth only a defect can last so long.
 const STALL: Duration = Duration::from_secs(60);
@@ -44,6 +47,8 @@ pub struct Playback {
     before: Duration,
     /// Captured time of the frame played last, the rounds before it included.
     played: Duration,
+    /// When it was first asked for frames.
+    opened: Option<Time>,
     /// When the first frame was played.
     started: Option<Time>,
     throttle: Throttle,
@@ -124,6 +129,7 @@ impl Playback {
             first,
             before: Duration::ZERO,
             played: Duration::ZERO,
+            opened: None,
             started: None,
             throttle: Throttle::default(),
             next,
@@ -139,7 +145,9 @@ impl Playback {
         mut backlog: Backlog,
         mut take: impl FnMut(Input<'_>) -> Backlog,
     ) -> usize {
-        self.started.get_or_insert(now);
+        if !self.begins(now, backlog.is_preparing) {
+            return 0;
+        }
         let mut frames = 0;
         while frames < limit
             && self.due().is_some_and(|due| due <= now)
@@ -149,6 +157,15 @@ impl Playback {
             frames += 1;
         }
         frames
+    }
+
+    /// Whether the first frame has been played, or may be: sessions that begin late lose their pauses to catch up.
+    fn begins(&mut self, now: Time, is_preparing: bool) -> bool {
+        let opened = *self.opened.get_or_insert(now);
+        if !is_preparing || now.since(opened) >= PREPARATION {
+            self.started.get_or_insert(now);
+        }
+        self.started.is_some()
     }
 
     /// When the next frame is due.
@@ -254,6 +271,22 @@ mod tests {
             now = playback.next_due(now).filter(|_| frames == 0).unwrap_or(now);
         }
         played
+    }
+
+    #[test]
+    fn the_first_frame_waits_for_the_box_s_addresses() {
+        let file = capture(&[0, 10]);
+        let mut playback = Playback::open(vec![file.path().to_owned()], Speed::Times(1.0), 1).unwrap();
+        let mut read = |millis, is_preparing| {
+            let backlog = Backlog { is_preparing, ..Backlog::default() };
+            playback.read(Time::from_millis(millis), 9, backlog, |_| backlog)
+        };
+        assert_eq!([read(0, true), read(900, true), read(1_000, false), read(1_009, false)], [0, 0, 1, 0]);
+        assert_eq!(read(1_010, false), 1);
+        let mut playback = Playback::open(vec![file.path().to_owned()], Speed::Max, 1).unwrap();
+        let preparing = Backlog { is_preparing: true, ..Backlog::default() };
+        let mut read = |at: Duration| playback.read(Time::ZERO + at, 9, preparing, |_| preparing);
+        assert_eq!([read(Duration::ZERO), read(PREPARATION)], [0, 2], "but not for ever");
     }
 
     #[test]

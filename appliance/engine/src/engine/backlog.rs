@@ -24,6 +24,8 @@ pub struct Backlog {
     /// Whether more frames may cost requests: a session has half of what it may hold, or the pool is nearly exhausted and
     /// ports of it will be free again after their rest.
     pub is_full: bool,
+    /// Whether the box still asks whether its addresses are anybody else's, so that every session would begin late.
+    pub is_preparing: bool,
 }
 
 /// One session's part of it.
@@ -84,6 +86,6 @@ impl Sum {
     pub fn backlog(&self, limits: &Limits, settled: u64, is_pool_scarce: bool) -> Backlog {
         let is_full = self.crowded > 0 || self.bytes > limits.outboxes_bytes as u64 / 2 || is_pool_scarce;
         let Self { requests, bytes, answer_bytes, .. } = *self;
-        Backlog { requests, bytes, answer_bytes, settled, is_full }
+        Backlog { requests, bytes, answer_bytes, settled, is_full, is_preparing: false }
     }
 }

@@ -76,6 +76,8 @@ pub struct Engine {
     books: Books,
     ahead: Budget,
     backlog: Sum,
+    /// No session can begin yet, because the box does not know whether its addresses are its own.
+    is_preparing: bool,
     mirrored_service: Option<usize>,
     sessions_begun: u64,
     /// Replays of live sessions beyond each one's first.
@@ -108,6 +110,7 @@ impl Engine {
             books: Books { contents: config.contents, ..Books::new(limits) },
             ahead: Budget::new(limits.ahead_bytes),
             backlog: Sum::default(),
+            is_preparing: true,
             mirrored_service: None,
             sessions_begun: 0,
             replays_beyond: 0,
@@ -317,6 +320,7 @@ impl Engine {
 
     fn handle_timers(&mut self) {
         self.far.handle_timeout(self.now, &mut self.locals);
+        self.is_preparing &= self.locals.is_preparing();
         self.stack.handle_timeout(self.now);
         while let Some((at, id)) = self.timers.pop_due(self.now) {
             if let Some(slot) = self.slots.get_mut(id)
@@ -510,7 +514,8 @@ impl Engine {
     pub fn backlog(&self) -> Backlog {
         let requests = &self.books.ledger.requests;
         let settled = requests.captured - requests.in_progress;
-        self.backlog.backlog(&self.books.limits, settled, self.locals.is_scarce())
+        let sum = self.backlog.backlog(&self.books.limits, settled, self.locals.is_scarce());
+        Backlog { is_preparing: self.is_preparing, ..sum }
     }
 
     /// Whether no session is left; after `Command::Finish` this is the end.

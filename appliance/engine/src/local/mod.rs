@@ -275,6 +275,13 @@ impl Locals {
         !self.resting.is_empty() && self.pool.is_scarce()
     }
 
+    /// Whether a range of the pool has no address yet of which it is known whether somebody else has it.
+    pub fn is_preparing(&self) -> bool {
+        let Some(claims) = &self.claims else { return false };
+        let is_pending = |address| matches!(claims.standing(address), Some(Standing::Pending(_)));
+        self.pool.heads().any(|head| head.is_none_or(is_pending))
+    }
+
     fn release(&mut self, address: IpAddr) {
         if let Some(claims) = &mut self.claims {
             claims.release(address);

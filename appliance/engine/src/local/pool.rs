@@ -107,6 +107,11 @@ impl Pool {
         self.ranges.iter().flat_map(|rotation| (0..rotation.opened.min(16)).map(|index| rotation.at(index)))
     }
 
+    /// The first address of each range, where it has been claimed.
+    pub(super) fn heads(&self) -> impl Iterator<Item = Option<IpAddr>> + '_ {
+        self.ranges.iter().map(|rotation| (rotation.opened > 0).then(|| rotation.at(0)))
+    }
+
     /// An address and port for a connection to `target`: of a range on the target's subnet if there is one, else of the
     /// same family.
     pub(super) fn search(
