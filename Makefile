@@ -10,6 +10,8 @@ VENV := target/venv
 PYTHON := $(VENV)/bin/python
 PYTEST := $(PYTHON) -m pytest -c tests/pyproject.toml --rootdir tests
 PROGRAM := dist/tapcopy
+PAGE := webui/dist/index.html
+NPM := npm --prefix webui --no-fund --no-audit
 PORT ?= 8080
 RATE ?= 500
 FUZZ_FOUND = target/fuzz/$(TARGET)
@@ -27,7 +29,7 @@ test: build $(VENV)/ready
 
 # The libraries of libpcap are named here because its crate would otherwise look for the shared one. The static C library needs
 # a target that is named, else it would be forced on procedural macros too.
-build: setup
+build: setup $(PAGE)
 	@libraries=$$(dpkg -L libpcap0.8-dev | sed -n 's|/libpcap\.a$$||p'); \
 	version=$$(dpkg-query -W -f '$${Version}' libpcap0.8-dev | sed 's/-.*//'); \
 	LIBPCAP_LIBDIR=$$libraries LIBPCAP_VER=$$version RUSTFLAGS="-C target-feature=+crt-static" \
@@ -40,7 +42,7 @@ build: setup
 	@for shell in bash zsh fish elvish powershell; do \
 	    $(PROGRAM) generate $$shell > dist/completions/tapcopy.$$shell; done
 
-lint: setup $(VENV)/ready
+lint: setup $(VENV)/ready webui/node_modules/.package-lock.json
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -j2 -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked -j2
@@ -48,6 +50,7 @@ lint: setup $(VENV)/ready
 	$(VENV)/bin/ruff check --config tests/pyproject.toml tests
 	cd tests && ../$(VENV)/bin/mypy .
 	@PATH="$(CURDIR)/$(VENV)/bin:$$PATH" tests/licences
+	$(NPM) run --silent check
 
 # What is found beyond the corpus in the tree goes to $(FUZZ_FOUND), and the input of a crash to appliance/fuzz/artifacts. No
 # sanitizer: what the targets call is safe Rust, and without one they are faster.
@@ -60,8 +63,9 @@ fuzz: setup
 	cargo +nightly fuzz run --fuzz-dir appliance/fuzz --sanitizer none $(TARGET) $(FUZZ_FOUND) appliance/fuzz/corpus/$(TARGET) -- \
 	    -max_total_time=$(or $(SECONDS),300) -max_len=8192 -rss_limit_mb=2048 -timeout=20
 
-format: $(VENV)/ready
+format: $(VENV)/ready webui/node_modules/.package-lock.json
 	cargo fmt --all
+	$(NPM) run --silent format
 	$(VENV)/bin/ruff check --fix --config tests/pyproject.toml tests
 	$(VENV)/bin/ruff format --config tests/pyproject.toml tests
 
@@ -71,6 +75,16 @@ setup: cargo
 cargo:
 	@command -v cargo >/dev/null || { echo "cargo is missing: install Rust 1.95 or later with rustup (see rustup.rs)," \
 	    "or your distribution's package, and try again." >&2; exit 1; }
+
+# npm writes the file that is named here when all packages are in place.
+webui/node_modules/.package-lock.json: webui/package-lock.json | setup
+	@$(NPM) ci --silent
+	@touch $@
+
+$(PAGE): webui/node_modules/.package-lock.json webui/index.html webui/openapi.yaml webui/vite.config.ts webui/tsconfig.json \
+    $(shell find webui/src webui/public -type f -not -name schema.ts)
+	@$(NPM) run --silent build
+	@touch $@
 
 $(VENV)/ready: tests/requirements.txt | setup
 	@test -x $(PYTHON) || python3 -m venv $(VENV)

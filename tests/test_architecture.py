@@ -102,7 +102,9 @@ def named(pattern: str, *crates: str) -> list[Path]:
 
 @pytest.mark.parametrize("pattern", AT_HOME)
 def test_named_in_one_place(pattern: str) -> None:
-    places = {str(file.relative_to(APPLIANCE)) for file in named(pattern, "engine", "sim", "daemon", "properties", "records")}
+    places = {
+        str(file.relative_to(APPLIANCE)) for file in named(pattern, "engine", "sim", "daemon", "properties", "records")
+    }
     assert places <= AT_HOME[pattern], f"{pattern} is named in {sorted(places - AT_HOME[pattern])} too"
 
 

@@ -88,9 +88,14 @@ class Box:
                 answer = self.ask("POST", f"/api/v1/settings/{step}")
         return answer
 
+    def claim_token(self) -> str:
+        """What claims it, as its data folder tells."""
+        data = Path(self.command[self.command.index("--data") + 1])
+        return (data / "claim-token").read_text().strip()
+
     def ask(self, method: str, path: str, body: str = "", headers: dict[str, str] | None = None) -> dict[str, object]:
         """What its page answers to who has the claim token."""
-        token = (Path(self.command[self.command.index("--data") + 1]) / "claim-token").read_text().strip()
+        token = self.claim_token()
         with contextlib.closing(http.client.HTTPConnection(*PAGE)) as connection:
             connection.sock = self.namespace.connect(PAGE)
             connection.request(method, path, body, {"Authorization": f"Bearer {token}", **(headers or {})})

@@ -78,7 +78,7 @@ def demonstrate(lab: Lab, seconds: float, rate: float, port: int) -> int:
         ) from None
     box = lab.start_box()
     say("box", f"tapcopy run --mirror-nic mirror0 --target-nic target0 -x {MAP}")
-    say("page", f"http://127.0.0.1:{port}")
+    say("page", f"http://127.0.0.1:{port}, claim token {box.claim_token()}")
     say("traffic", f"{rate:.0f} requests/s: pages, short connections, idle ones, bodies and answers up to 1 MiB")
     clients = lab.start_loads(*mixed(rate, seconds))
     begin = time.monotonic()

@@ -47,7 +47,6 @@ fn resources() {
     let address = serve(None);
     check(&ask(address, "GET /", "", ""), 200, "Content-Security-Policy: default-src 'none'");
     check(&ask(address, "GET /?x=1", "", ""), 200, "<title>TapCopy</title>");
-    check(&ask(address, "GET /app.js", "", ""), 200, "text/javascript");
     check(&ask(address, "GET /api/v1/health", "", ""), 200, "\"status\":\"idle\"");
     check(&ask(address, "GET /api/v1/openapi.yaml", "", ""), 200, "openapi: 3.1");
     check(&ask(address, "GET /api/v1/ledger", "", ""), 200, "\"received\":0");

@@ -1,0 +1,37 @@
+/** The page's words. English is bundled; another language's catalogue is fetched when it is chosen. */
+import { signal } from "@preact/signals";
+import { en } from "./en";
+
+export type Key = keyof typeof en;
+export type Catalogue = Record<Key, string>;
+export type Language = "en" | "zh";
+
+const STORED = "tapcopy.language";
+
+export const language = signal<Language>("en");
+const catalogue = signal<Catalogue>(en);
+
+/** The text of a key; `{name}` in it is replaced by the value of that name. */
+export function t(key: Key, values: Record<string, string | number> = {}): string {
+  return catalogue.value[key].replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole));
+}
+
+/** The text of a key that is made from the box's words, or those words where the catalogue has none. */
+export function word(prefix: string, code: string): string {
+  const key = `${prefix}.${code}`;
+  return key in catalogue.value ? catalogue.value[key as Key] : code.replaceAll("_", " ");
+}
+
+export async function setLanguage(chosen: Language): Promise<void> {
+  catalogue.value = chosen === "zh" ? (await import("./zh")).zh : en;
+  language.value = chosen;
+  document.documentElement.lang = chosen === "zh" ? "zh-CN" : "en";
+  localStorage.setItem(STORED, chosen);
+}
+
+/** What was chosen on this machine before, else what the browser prefers. */
+export function preferredLanguage(): Language {
+  const stored = localStorage.getItem(STORED);
+  if (stored === "en" || stored === "zh") return stored;
+  return navigator.language.toLowerCase().startsWith("zh") ? "zh" : "en";
+}

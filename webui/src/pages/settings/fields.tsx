@@ -1,0 +1,119 @@
+/** Fields bound to a path of the draft; each shows what the box says of just that path. */
+import { createContext, type JSX } from "preact";
+import { useContext } from "preact/hooks";
+import { Button } from "../../components/basics";
+import { Check, SelectField, TextField } from "../../components/fields";
+import { t } from "../../i18n";
+import { at } from "../../lib/document";
+import { draft, edit, faultAt } from "./draft";
+
+export const Locked = createContext(false);
+
+interface Props {
+  path: string;
+  label: string;
+  hint?: string;
+}
+
+export function BoundText({ path, label, hint, mono }: Props & { mono?: boolean }): JSX.Element {
+  const value = at(draft.value, path);
+  return (
+    <TextField
+      label={label}
+      hint={hint}
+      mono={mono ?? false}
+      disabled={useContext(Locked)}
+      value={value === undefined || value === null ? "" : String(value)}
+      onChange={text => edit(path, text === "" ? undefined : text)}
+      fault={faultAt(path)}
+    />
+  );
+}
+
+export function BoundNumber({ path, label, hint }: Props): JSX.Element {
+  const value = at(draft.value, path);
+  return (
+    <TextField
+      label={label}
+      hint={hint}
+      type="number"
+      step="any"
+      disabled={useContext(Locked)}
+      value={typeof value === "number" ? String(value) : ""}
+      onChange={text => edit(path, text === "" || Number.isNaN(Number(text)) ? undefined : Number(text))}
+      fault={faultAt(path)}
+    />
+  );
+}
+
+export function BoundSelect({ path, label, hint, options }: Props & { options: [string, string][] }): JSX.Element {
+  const value = at(draft.value, path);
+  return (
+    <SelectField
+      label={label}
+      hint={hint}
+      options={options}
+      disabled={useContext(Locked)}
+      value={typeof value === "string" ? value : (options[0]?.[0] ?? "")}
+      onChange={chosen => edit(path, chosen)}
+      fault={faultAt(path)}
+    />
+  );
+}
+
+/** A list of texts, one field for each, so that a fault stands at its own entry. */
+export function BoundList({ path, label, hint, options }: Props & { options?: string[] }): JSX.Element {
+  const locked = useContext(Locked);
+  const found = at(draft.value, path);
+  const values = Array.isArray(found) ? found.map(String) : [];
+  const whole = faultAt(path);
+  return (
+    <fieldset class="field list">
+      <legend>{label}</legend>
+      {values.map((value, index) => (
+        <div class="list-entry" key={index}>
+          <TextField
+            label={`${label} ${index + 1}`}
+            hiddenLabel
+            mono
+            value={value}
+            disabled={locked}
+            {...(options ? { list: options } : {})}
+            onChange={text => edit(`${path}[${index}]`, text)}
+            fault={faultAt(`${path}[${index}]`)}
+          />
+          {locked ? null : (
+            <Button kind="plain" icon="remove" iconOnly onPress={() => edit(`${path}[${index}]`, undefined)}>
+              {t("list.remove", { name: `${label} ${index + 1}` })}
+            </Button>
+          )}
+        </div>
+      ))}
+      {whole ? <span class="fault">{whole}</span> : null}
+      {hint ? <span class="hint">{hint}</span> : null}
+      {locked ? null : (
+        <span>
+          <Button
+            kind="plain"
+            icon="plus"
+            name={t("list.add", { name: label })}
+            onPress={() => edit(`${path}[${values.length}]`, "")}
+          >
+            {t("add")}
+          </Button>
+        </span>
+      )}
+    </fieldset>
+  );
+}
+
+export function BoundCheck({ path, label }: Props): JSX.Element {
+  return (
+    <Check
+      label={label}
+      checked={at(draft.value, path) === true}
+      disabled={useContext(Locked)}
+      onChange={checked => edit(path, checked)}
+    />
+  );
+}

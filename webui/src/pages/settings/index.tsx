@@ -1,0 +1,154 @@
+/** Settings: written in a draft, staged, applied, and kept only when they are confirmed. */
+import type { JSX } from "preact";
+import { useEffect, useState } from "preact/hooks";
+import { ApiError, send } from "../../api/client";
+import { type Resource, useResource } from "../../api/poll";
+import type { Nic, Pending } from "../../api/types";
+import { Button, Empty, Notice, PageHead } from "../../components/basics";
+import { t } from "../../i18n";
+import { difference } from "../../lib/document";
+import { moment } from "../../lib/format";
+import { href, route } from "../../lib/router";
+import { attempt, refreshSnapshot, sentence, snapshot } from "../../state";
+import { ApplyDialog, Changes } from "./changes";
+import { apply, discard, draft, faults, inForce, isChanged, load, mayEdit } from "./draft";
+import { Form } from "./form";
+import { FaultList, Text } from "./text";
+import { Versions } from "./versions";
+
+const TABS = ["form", "text", "versions"] as const;
+
+export function Settings(): JSX.Element {
+  const pending = useResource<Pending>("/api/v1/settings/pending", 2_000);
+  const nics = useResource<{ nics: Nic[] }>("/api/v1/nics");
+  const [fault, setFault] = useState<unknown>();
+  const tab = TABS.find(name => name === route.value.id) ?? "form";
+  const pendingState = snapshot.value?.pending_state;
+  // Settings change when something pending is settled.
+  useEffect(() => {
+    load().then(
+      () => setFault(undefined),
+      caught => setFault(caught),
+    );
+  }, [pendingState]);
+  const locked = !mayEdit(pending.value);
+  return (
+    <>
+      <PageHead title={t("nav.settings")} />
+      <nav class="tabs" aria-label={t("nav.settings")}>
+        {TABS.map(name => (
+          <a key={name} href={href("settings", name)} {...(tab === name ? { "aria-current": "page" as const } : {})}>
+            {t(`settings.tab.${name}`)}
+          </a>
+        ))}
+      </nav>
+      {pending.value?.read_only ? <Notice tone="info">{t("settings.read_only")}</Notice> : null}
+      <Staged pending={pending} />
+      {tab === "text" ? <Text locked={locked} onStaged={pending.reload} /> : null}
+      {tab === "versions" ? <Versions locked={locked} onChange={pending.reload} /> : null}
+      {tab === "form" ? (
+        draft.value ? (
+          <>
+            <Elsewhere />
+            <Form locked={locked} nics={nics.value?.nics.map(nic => nic.name) ?? []} />
+            <DraftBar seconds={pending.value?.confirm_seconds ?? 90} onApplied={pending.reload} />
+          </>
+        ) : (
+          <Unloaded fault={fault} />
+        )
+      ) : null}
+    </>
+  );
+}
+
+function Unloaded({ fault }: { fault: unknown }): JSX.Element {
+  if (fault instanceof ApiError && fault.isMissing)
+    return <Empty title={t("missing.title")}>{t("missing.text")}</Empty>;
+  return fault ? <Empty title={t("failed.title")}>{sentence(fault)}</Empty> : <Empty title={t("loading")} />;
+}
+
+/** What somebody has staged and not applied. */
+function Staged({ pending }: { pending: Resource<Pending> }): JSX.Element | null {
+  const [isOpen, setOpen] = useState(false);
+  const known = pending.value;
+  if (known?.state !== "staged") return null;
+  const drop = async () => {
+    await attempt(() => send("POST", "/api/v1/settings/revert"), t("settings.dropped"));
+    pending.reload();
+  };
+  const applyStaged = () =>
+    attempt(async () => {
+      await send("POST", "/api/v1/settings/apply");
+      discard();
+      refreshSnapshot();
+      pending.reload();
+    });
+  const may = mayEdit(known);
+  return (
+    <Notice
+      tone="info"
+      actions={
+        may ? (
+          <span class="line">
+            <Button kind="primary" onPress={() => setOpen(true)}>
+              {t("settings.apply")}
+            </Button>
+            <Button onPress={drop}>{t("settings.drop")}</Button>
+          </span>
+        ) : null
+      }
+    >
+      <strong>{t("settings.staged")}</strong>{" "}
+      {t("settings.staged_by", { who: known.who ?? "", when: moment(known.at) })}
+      <Changes changes={known.difference} />
+      {isOpen ? (
+        <ApplyDialog
+          changes={known.difference}
+          seconds={known.confirm_seconds}
+          onApply={applyStaged}
+          onClose={() => setOpen(false)}
+        />
+      ) : null}
+    </Notice>
+  );
+}
+
+/** Paths that the form has a field for. */
+const FIELDS =
+  /^(nics\.(mirror(\[\d+\])?|target|target_vlan|filter|buffer_mib)|addressing\.(mode|pool(\[\d+\])?|gateway|link(\[\d+\])?|emulate_gateway(\[\d+\])?)|service\[\d+\]\.(name|protocol|pacing|sample_percent|copies|mirror_to|(origins|targets)(\[\d+\])?)|service\[\d+\]\.rule\[\d+\]\.(path|ignore(\[\d+\])?)|record\.(directory|services(\[\d+\])?|file_mib|file_seconds|total_mib|total_hours))$/;
+
+/** Faults of what the form has no field for. */
+function Elsewhere(): JSX.Element | null {
+  return <FaultList faults={faults.value.filter(fault => !FIELDS.test(fault.field ?? "") && isChanged())} />;
+}
+
+function DraftBar({ seconds, onApplied }: { seconds: number; onApplied: () => void }): JSX.Element | null {
+  const [isOpen, setOpen] = useState(false);
+  if (!isChanged() || !draft.value) return null;
+  const changes = difference(inForce.value, draft.value);
+  const document = draft.value;
+  const applyDraft = async (why: string) => {
+    const isDone = await apply(document, why);
+    onApplied();
+    return isDone;
+  };
+  return (
+    <div class="draft-bar">
+      <span role="status">
+        {t("settings.changed", { count: changes.length })}
+        {faults.value.length > 0 ? (
+          <span class="fault-text"> {t("settings.faults", { count: faults.value.length })}</span>
+        ) : null}
+      </span>
+      <span class="line push">
+        <Button onPress={discard}>{t("settings.discard")}</Button>
+        <Button kind="primary" disabled={faults.value.length > 0} onPress={() => setOpen(true)}>
+          {t("settings.review_action")}
+        </Button>
+      </span>
+      {isOpen ? (
+        <ApplyDialog changes={changes} seconds={seconds} onApply={applyDraft} onClose={() => setOpen(false)} />
+      ) : null}
+    </div>
+  );
+}

@@ -1,0 +1,12 @@
+import { expect, test } from "vitest";
+import { at } from "../src/lib/document";
+import { ignored, patternOf, withRule } from "../src/lib/rules";
+
+test("a field is ignored by a rule of its endpoint", () => {
+  expect(patternOf("GET /api/items/{number}")).toBe("/api/items/*");
+  expect(ignored("body:$.items[3].price")).toBe("$.items[*].price");
+  const once = withRule({ service: [{ name: "s" }] }, "s", "GET /a/{id}", "header:etag");
+  const twice = once && withRule(once, "s", "GET /a/{id}", "body:$.t");
+  expect(at(twice, "service[0].rule")).toEqual([{ path: "/a/*", ignore: ["header:etag", "$.t"] }]);
+  expect(withRule({ service: [] }, "s", "GET /", "status")).toBeUndefined();
+});
