@@ -367,13 +367,17 @@ impl Streams {
 
     fn place(&mut self, content: &Content<'_>, after: u64, sink: &mut impl FnMut(Delivery<'_>)) -> Arrival {
         let (stream, other) = self.pair(content.side);
+        let tail = Tail { missing: content.missing.into(), fin: content.fin };
         if stream.base.is_none() {
+            if content.payload.is_empty() && tail.span() == 0 {
+                // What it acknowledges says nothing of its own stream, and the other side will tell where that begins.
+                return Arrival::InOrder;
+            }
             // Of a session whose beginning was seen on the other side, this side's is missing: at least a byte of it.
             let lost = u32::from(other.begun);
             stream.base = Some(content.seq.wrapping_sub(lost));
         }
         let Some(offset) = stream.offset_of(content.seq) else { return Arrival::Duplicate };
-        let tail = Tail { missing: content.missing.into(), fin: content.fin };
         let end = offset + content.payload.len() as i64 + tail.span() as i64;
         if end <= stream.next as i64 || offset - stream.next as i64 > WINDOW_MAX || stream.closed {
             return if end == offset { Arrival::InOrder } else { Arrival::Duplicate };

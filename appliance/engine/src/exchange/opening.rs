@@ -72,6 +72,10 @@ impl Exchanges {
     /// From here on the streams are cut by this protocol's framer, or else by turns.
     fn cut_by(&mut self, found: Option<&'static Definition>, books: &mut Books) {
         self.definition = found.filter(|definition| definition.framer.is_some());
+        if self.definition.is_some() && self.greeting.origin > 0 {
+            // What the mirror lost before may have been answers.
+            self.doubt();
+        }
         self.framing = framed(self.definition, books);
         if found.is_some() && self.definition.is_none() {
             self.bar(NotReplayed::TlsEncrypted, books);
