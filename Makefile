@@ -17,7 +17,7 @@ RATE ?= 500
 FUZZ_FOUND = target/fuzz/$(TARGET)
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: demo test build lint fuzz setup cargo format
+.PHONY: demo test build lint fuzz image setup cargo format
 
 demo: build
 	@exec $(AS_ROOT) env PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 python3 -m lab.demo \
@@ -62,6 +62,12 @@ fuzz: setup
 	@mkdir -p $(FUZZ_FOUND)
 	cargo +nightly fuzz run --fuzz-dir appliance/fuzz --sanitizer none $(TARGET) $(FUZZ_FOUND) appliance/fuzz/corpus/$(TARGET) -- \
 	    -max_total_time=$(or $(SECONDS),300) -max_len=8192 -rss_limit_mb=2048 -timeout=20
+
+# Debian's kernel is downloaded and unpacked, never installed; KERNEL=cloud-amd64 is smaller and knows virtual machines only.
+image: build
+	@images/packages
+	@version=$$(images/kernel target/image/kernel $(or $(KERNEL),amd64)); root=target/image/kernel/$$version/root; \
+	    images/pack $(PROGRAM) $$root/boot/vmlinuz-$$version $$root $$version dist/images
 
 format: $(VENV)/ready webui/node_modules/.package-lock.json
 	cargo fmt --all

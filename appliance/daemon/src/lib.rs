@@ -15,6 +15,7 @@ pub mod clock;
 pub mod desk;
 pub mod doctor;
 pub mod fault;
+pub mod firmware;
 pub mod generate;
 pub mod map;
 pub mod nic;

@@ -12,9 +12,14 @@ use tapcopy_daemon::nic::mirror::check_filter;
 use tapcopy_daemon::progress::LogWriter;
 use tapcopy_daemon::settings::Purpose;
 use tapcopy_daemon::summary::Destination;
-use tapcopy_daemon::{doctor, generate, rehearse, run};
+use tapcopy_daemon::{doctor, firmware, generate, rehearse, run};
+use tapcopy_machine::init::is_first;
 
 fn main() -> ExitCode {
+    if is_first() {
+        start_log(None);
+        firmware::run();
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(fault) => return usage(&fault),

@@ -15,6 +15,7 @@ use crate::store::{self, DEFAULT_DATA, Store};
 use crate::summary::{self, Destination};
 use crate::web;
 use nix::poll::PollTimeout;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,11 @@ const ONE_SIGNAL: Duration = Duration::from_millis(300);
 
 /// How often interfaces are tried again that stored settings name and that could not be used, in ms.
 const RETRY_MS: u16 = 2_000;
+
+/// How long the page may take to accept a connection.
+const PAGE_PATIENCE: Duration = Duration::from_secs(2);
+/// How long a shard may be silent, which publishes each second.
+const SHARD_PATIENCE: Duration = Duration::from_secs(10);
 
 /// Reads and checks settings from a file or from the short flags.
 ///
@@ -55,6 +61,36 @@ fn read(path: &Path, purpose: Purpose) -> Result<Settings, Fault> {
 /// # Errors
 /// It cannot start, a shard died, or the summary cannot be written.
 pub fn run(args: &RunArgs) -> Result<(), Fault> {
+    run_watched(args, |_| Ok(()))
+}
+
+/// How the box is, for whoever watches over it.
+#[derive(Clone)]
+pub struct Vitals {
+    plant: Arc<Plant>,
+    clock: Clock,
+    page: SocketAddr,
+}
+
+impl Vitals {
+    /// Whether the page takes connections.
+    pub fn page_listens(&self) -> bool {
+        let here = if self.page.is_ipv4() { IpAddr::from(Ipv4Addr::LOCALHOST) } else { Ipv6Addr::LOCALHOST.into() };
+        let address = if self.page.ip().is_unspecified() { here } else { self.page.ip() };
+        TcpStream::connect_timeout(&SocketAddr::new(address, self.page.port()), PAGE_PATIENCE).is_ok()
+    }
+
+    /// Whether every shard has published lately, where there are any.
+    pub fn shards_run(&self) -> bool {
+        self.clock.now().since(self.plant.total().at) < SHARD_PATIENCE
+    }
+}
+
+/// The same; `watch` is called once all is up.
+///
+/// # Errors
+/// As [`run`]; and what `watch` says.
+pub fn run_watched(args: &RunArgs, watch: impl FnOnce(Vitals) -> Result<(), Fault>) -> Result<(), Fault> {
     // Before sled or anything else starts a thread.
     let signals = Signals::collect().map_err(|source| Fault::system("collect signals", source))?;
     let summary = args.summary.summary.as_ref();
@@ -88,6 +124,7 @@ pub fn run(args: &RunArgs) -> Result<(), Fault> {
     web::start(listener, plant.clone(), desk.clone(), accounts, clock)?;
     let beginning = beginning(&plant, &desk.document().unwrap_or_default());
     log::info!("{beginning}; the page is on http://{}", args.listen);
+    watch(Vitals { plant: plant.clone(), clock, page: args.listen })?;
     supervise(&plant, &signals, summary, Bar::none(), || desk.retry())
 }
 

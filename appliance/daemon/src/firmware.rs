@@ -1,0 +1,158 @@
+//! The appliance as the first process of a firmware image: the machine is brought up, the box runs on it, and the machine ends
+//! with the box.
+//!
+//! Roles of the interfaces, until the settings say otherwise: the first by its place on the bus is the mirror NIC, the second
+//! the target NIC, which carries the management address too. Every interface but that one is made silent before it is raised.
+//! When page and shards are well, the boot loader is told that this slot is good.
+
+use crate::cli::{Cli, Command, RunArgs};
+use crate::fault::Fault;
+use crate::nic::interface;
+use crate::run::{self, Vitals};
+use crate::settings::{Document, Format};
+use crate::signals::Signals;
+use clap::Parser;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tapcopy_machine::init::{self, Machine, parameter};
+use tapcopy_machine::power::{self, End};
+use tapcopy_machine::quiet::Quiet;
+use tapcopy_machine::{dhcp, link, watchdog};
+
+/// Where the page is, unless the kernel's command line says otherwise.
+const LISTEN: &str = "0.0.0.0:443";
+/// How often it is looked whether the box is well, before its slot counts as good.
+const LOOK: Duration = Duration::from_millis(500);
+/// How long a fault stays on the screen before the machine starts again.
+const READING_TIME: Duration = Duration::from_secs(10);
+
+/// Runs the machine, which ends with this call.
+pub fn run() -> ! {
+    // Threads that start from here on inherit it; `run::run` takes the signals.
+    let blocked = Signals::collect();
+    let machine = Arc::new(init::start());
+    log::info!("TapCopy {} on a machine with {} interfaces", env!("CARGO_PKG_VERSION"), machine.nics.len());
+    let silent = prepare_interfaces(&machine);
+    drop(blocked);
+    let end = match serve(&machine) {
+        Ok(()) => End::Off,
+        Err(fault) => {
+            log::error!("{fault}");
+            std::thread::sleep(READING_TIME);
+            End::Restart
+        }
+    };
+    // Interfaces stay silent until there is no machine: restored, they would greet the mirror.
+    std::mem::forget(silent);
+    drop(machine);
+    power::end(end)
+}
+
+fn serve(machine: &Arc<Machine>) -> Result<(), Fault> {
+    let words = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    let args = arguments(&machine.data(), parameter(&words, "tapcopy.listen").unwrap_or(LISTEN));
+    let machine = machine.clone();
+    run::run_watched(&args, move |vitals| {
+        let fed = vitals.clone();
+        watchdog::start(move || fed.are_well()).map_err(|fault| Fault::system("start a thread", fault))?;
+        let judge = std::thread::Builder::new().name("slot".to_owned());
+        let judge = judge.spawn(move || {
+            while !vitals.are_well() {
+                std::thread::sleep(LOOK);
+            }
+            match machine.mark_good() {
+                Ok(()) => log::info!("page and shards are well"),
+                Err(fault) => log::error!("the boot loader cannot be told that this system is good: {fault}"),
+            }
+        });
+        judge.map(drop).map_err(|fault| Fault::system("start a thread", fault))
+    })
+}
+
+fn arguments(data: &Path, listen: &str) -> RunArgs {
+    let data = data.to_string_lossy();
+    match Cli::try_parse_from(["tapcopy", "run", "--data", &data, "--listen", listen]).map(|cli| cli.command) {
+        Ok(Command::Run(args)) => args,
+        // A command line of the kernel that makes no sense must not keep the box from starting.
+        _ => arguments(Path::new(&*data), LISTEN),
+    }
+}
+
+/// Silences and raises the interfaces, and asks for a management address.
+fn prepare_interfaces(machine: &Machine) -> Vec<Quiet> {
+    let stored = std::fs::read_to_string(machine.data().join("settings.toml")).unwrap_or_default();
+    let (document, _) = Document::read(&stored, Format::Toml);
+    let names: Vec<&str> = machine.nics.iter().map(|nic| nic.name.as_str()).collect();
+    let management = management_nic(&document, &names);
+    if let Err(fault) = link::raise("lo") {
+        log::error!("lo cannot be raised: {fault}");
+    }
+    let mut silent = Vec::new();
+    for name in &names {
+        if Some(*name) != management.as_deref() {
+            match Quiet::make(name, false) {
+                Ok(quiet) => silent.push(quiet),
+                // It stays down: an interface that is not silent must not be on a mirror.
+                Err(fault) => {
+                    log::error!("{name} cannot be silenced and stays down: {fault}");
+                    continue;
+                }
+            }
+        }
+        if let Err(fault) = link::raise(name) {
+            log::error!("{name} cannot be raised: {fault}");
+        }
+    }
+    match management {
+        Some(name) => ask_for_address(&name),
+        None => log::error!("there is no interface for the page; the machine needs two"),
+    }
+    silent
+}
+
+/// The interface that carries the management address.
+fn management_nic(document: &Document, names: &[&str]) -> Option<String> {
+    let target = document.nics.target.as_deref().filter(|target| names.contains(target));
+    target.or_else(|| names.get(1).copied()).map(str::to_owned)
+}
+
+fn ask_for_address(name: &str) {
+    let mac = interface::named(name).ok().and_then(|interface| interface.mac);
+    let Some(mac) = mac else { return log::error!("{name} has no Ethernet address, and there is no way to the page") };
+    let told = dhcp::start(name, mac, |_| {});
+    if let Err(fault) = told {
+        log::error!("{name}: {fault}");
+    }
+}
+
+impl Vitals {
+    /// Whether the page can be reached and the shards run.
+    fn are_well(&self) -> bool {
+        self.page_listens() && self.shards_run()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_interface_carries_the_page_until_the_settings_say_otherwise() {
+        let names = ["enp0s3", "enp0s4", "enp0s5"];
+        let mut document = Document::default();
+        assert_eq!(management_nic(&document, &names).as_deref(), Some("enp0s4"));
+        document.nics.target = Some("enp0s5".to_owned());
+        assert_eq!(management_nic(&document, &names).as_deref(), Some("enp0s5"));
+        document.nics.target = Some("gone".to_owned());
+        assert_eq!(management_nic(&document, &names).as_deref(), Some("enp0s4"));
+        assert_eq!(management_nic(&document, &names[..1]), None);
+    }
+
+    #[test]
+    fn arguments_of_the_command_line_are_taken_where_they_make_sense() {
+        let listen = |text| arguments(Path::new("/data/tapcopy"), text).listen.to_string();
+        assert_eq!(listen("127.0.0.1:8080"), "127.0.0.1:8080");
+        assert_eq!(listen("nonsense"), LISTEN);
+    }
+}

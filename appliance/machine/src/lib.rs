@@ -1,0 +1,18 @@
+//! The machine under the appliance: what the box does to its own interfaces, disks and clock, and how it starts as the
+//! first process of a firmware image.
+//!
+//! Nothing here knows of sessions or of the page. [`link`] and [`quiet`] serve `tapcopy run` on an ordinary Linux host
+//! too; [`init`] and what it calls are for the firmware alone.
+#![deny(unsafe_code)]
+
+pub mod boot_env;
+pub mod dhcp;
+pub mod disk;
+pub mod init;
+mod ioctl;
+pub mod link;
+mod modules;
+mod mounts;
+pub mod power;
+pub mod quiet;
+pub mod watchdog;
