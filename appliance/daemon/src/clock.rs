@@ -29,7 +29,9 @@ impl Clock {
     }
 }
 
-/// The wall clock, in seconds since the Unix epoch: for what people read, never for an interval.
+/// The wall clock, in seconds since the Unix epoch: for what people read, never for an interval. It is told to the
+/// millisecond, which a number in JSON keeps through reading and writing.
 pub fn wall() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+    let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    millis as f64 / 1_000.0
 }

@@ -11,12 +11,14 @@ use crate::fault::Fault;
 use crate::nic::interface::kernel_addresses;
 use crate::nic::mirror::MirrorNic;
 use crate::nic::target::TargetNic;
+use crate::observed::Outcomes;
 use crate::record::{self, Recorders};
 use crate::settings::Settings;
 use crate::settings::document::{Document, Nics};
 use crate::shard::{self, Handle, Order, Parts, Snapshot};
 use crate::source::Source;
 use nix::sys::eventfd::{EfdFlags, EventFd};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
@@ -44,6 +46,7 @@ struct Works {
     running: Option<Running>,
     /// What shards that were exchanged have counted.
     before: Ledger,
+    services_before: BTreeMap<String, Outcomes>,
     /// Nothing starts any more.
     is_closing: bool,
     /// The kill switch.
@@ -202,6 +205,11 @@ impl Plant {
         self.works().is_stopped
     }
 
+    /// The shards that run.
+    pub fn handles(&self) -> Vec<Handle> {
+        self.works().running.as_ref().map(|running| running.handles.clone()).unwrap_or_default()
+    }
+
     /// One snapshot of all shards, with what earlier ones counted.
     pub fn total(&self) -> Snapshot {
         let works = self.works();
@@ -210,6 +218,9 @@ impl Plant {
             |running| shard::total(&running.handles),
         );
         total.ledger += &works.before;
+        for (name, outcomes) in &works.services_before {
+            total.services.entry(name.clone()).or_default().add(*outcomes);
+        }
         total
     }
 
@@ -314,9 +325,12 @@ impl Plant {
         let recorded = recorders.map(Recorders::finish);
         let mut works = self.works();
         if let Some(running) = works.running.take() {
-            let mut ledger = shard::total(&running.handles).ledger;
+            let Snapshot { mut ledger, services, .. } = shard::total(&running.handles);
             ledger.record = recorded.unwrap_or(ledger.record);
             works.before += &ledger;
+            services
+                .into_iter()
+                .for_each(|(name, outcomes)| works.services_before.entry(name).or_default().add(outcomes));
         }
         dead
     }

@@ -12,6 +12,7 @@ use crate::capture::Progress;
 use crate::clock::Clock;
 use crate::nic::mirror::Losses;
 use crate::nic::target::{TargetCounters, TargetNic};
+use crate::observed::{Observed, Outcomes};
 use crate::record::Recorder;
 use crate::source::Source;
 use nix::poll::{PollFd, PollFlags, ppoll};
@@ -26,7 +27,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tapcopy_engine::config::Service;
-use tapcopy_engine::ledger::{NotReplayed, Reason};
+use tapcopy_engine::ledger::{NotReplayed, Reason, Recorded};
 use tapcopy_engine::{Command, Config, Engine, Input, Ledger, Output, Record, Time};
 
 /// Frames of the mirror in one turn: some 0.2 ms of work, so that answers of the target wait no longer.
@@ -40,6 +41,8 @@ const RETRY_SEND: Duration = Duration::from_millis(1);
 /// How long what the mirror's ring still holds is read after the order to stop: its blocks retire within 1 ms, and at
 /// full rate the ring is never empty.
 const LAST_READ: Duration = Duration::from_millis(100);
+/// How long an answer of a shard is waited for.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How long the engine may take beyond the limit that it was given.
 const OVERTIME: Duration = Duration::from_millis(700);
 
@@ -58,6 +61,8 @@ pub struct Snapshot {
     pub progress: Option<Progress>,
     /// Addresses that the box may not use because somebody else on the targets' link has them.
     pub address_conflicts: BTreeMap<IpAddr, [u8; 6]>,
+    /// Outcomes by service.
+    pub services: BTreeMap<String, Outcomes>,
 }
 
 impl Snapshot {
@@ -86,12 +91,19 @@ pub enum Order {
     },
     /// The kill switch: stop or start the replay.
     Replay(bool),
+    /// A question about what the shard knows; it must not take long.
+    Ask(Question),
+    /// Records the mirror from now on, or no more.
+    Record(Option<Box<Recorder>>),
     /// End: capture stops, what is in flight gets this time.
     Stop {
         /// The longest that an exchange is waited for.
         limit: Duration,
     },
 }
+
+/// Looks at the engine and at what was observed, at this time.
+pub type Question = Box<dyn FnOnce(&Engine, &Observed, Time) + Send>;
 
 /// The side of a shard that other threads hold.
 #[derive(Clone)]
@@ -116,6 +128,18 @@ impl Handle {
         }
     }
 
+    /// Asks the shard; no answer if it has ended or is stuck.
+    pub fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Engine, &Observed, Time) -> T + Send + 'static,
+    ) -> Option<T> {
+        let (reply, answer) = channel();
+        self.order(Order::Ask(Box::new(move |engine, observed, now| {
+            let _ = reply.send(question(engine, observed, now));
+        })));
+        answer.recv_timeout(PATIENCE).ok()
+    }
+
     /// The last published snapshot.
     pub fn snapshot(&self) -> Snapshot {
         self.snapshot.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -135,6 +159,9 @@ pub fn total(shards: &[Handle]) -> Snapshot {
         total.loop_alarm |= snapshot.loop_alarm;
         total.progress = total.progress.or(snapshot.progress);
         total.address_conflicts.extend(snapshot.address_conflicts);
+        for (name, outcomes) in snapshot.services {
+            total.services.entry(name).or_default().add(outcomes);
+        }
     }
     total
 }
@@ -222,6 +249,9 @@ struct Shard {
     publish_at: Time,
     has_alarmed: bool,
     has_named_tls: bool,
+    observed: Observed,
+    /// What recordings that have ended wrote.
+    recorded: Recorded,
     /// Conflicts that the log has named.
     conflicts: BTreeMap<IpAddr, [u8; 6]>,
 }
@@ -229,6 +259,8 @@ struct Shard {
 impl Shard {
     fn new(parts: Parts, inbox: Receiver<Order>, wake: Arc<EventFd>, snapshot: Arc<Mutex<Snapshot>>) -> Self {
         let now = parts.clock.now();
+        let mut observed = Observed::default();
+        observed.configure(&parts.config.services, 1);
         Self {
             engine: Engine::new(now, parts.config, parts.seed),
             source: parts.source,
@@ -243,6 +275,8 @@ impl Shard {
             publish_at: now + PUBLISH_EVERY,
             has_alarmed: false,
             has_named_tls: false,
+            observed,
+            recorded: Recorded::default(),
             conflicts: BTreeMap::new(),
         }
     }
@@ -280,6 +314,8 @@ impl Shard {
                 Order::Configure { config, filter } => self.configure(config, filter.as_deref()),
                 Order::Replay(true) => self.handle(Input::Command(Command::StartReplay)),
                 Order::Replay(false) => self.handle(Input::Command(Command::StopReplay)),
+                Order::Ask(question) => question(&self.engine, &self.observed, self.clock.now()),
+                Order::Record(recorder) => self.exchange_recorder(recorder.map(|recorder| *recorder)),
                 Order::Stop { limit } => self.drain(limit),
             }
         }
@@ -290,9 +326,17 @@ impl Shard {
         let sessions = self.engine.ledger().sessions.opened;
         self.recorder.iter_mut().for_each(|recorder| recorder.configure(&services));
         self.archiver.iter_mut().for_each(|archiver| archiver.configure(&services, sessions));
+        self.observed.configure(&services, sessions + 1);
         self.handle(Input::Command(Command::Configure(config)));
         if let Err(fault) = self.source.watch(&services, filter) {
             log::error!("{fault}");
+        }
+    }
+
+    fn exchange_recorder(&mut self, recorder: Option<Recorder>) {
+        if let Some(mut earlier) = std::mem::replace(&mut self.recorder, recorder) {
+            earlier.flush();
+            self.recorded += &earlier.recorded();
         }
     }
 
@@ -313,13 +357,14 @@ impl Shard {
         let backlog = self.engine.backlog();
         let (engine, target, recorder) = (&mut self.engine, &mut self.target, &mut self.recorder);
         let archiver = &mut self.archiver;
+        let observed = &mut self.observed;
         self.source.read(now, MIRROR_BATCH, backlog, |nic, input| {
             let frame = if let Input::Mirror(frame) = &input { Some(*frame) } else { None };
             engine.handle_input(now, input);
             if let (Some(recorder), Some(frame), Some(service)) = (&mut *recorder, frame, engine.mirrored_service()) {
                 recorder.record(nic, &frame, service);
             }
-            take_outputs(engine, target, archiver, now);
+            take_outputs(engine, target, archiver, observed, now);
             engine.backlog()
         })
     }
@@ -336,7 +381,7 @@ impl Shard {
                 // Frame by frame, because what the engine answers goes into the same NIC's queue.
                 let Some(frame) = self.target.received(index) else { break };
                 self.engine.handle_input(now, Input::Target(frame));
-                take_outputs(&mut self.engine, &mut self.target, &mut self.archiver, now);
+                take_outputs(&mut self.engine, &mut self.target, &mut self.archiver, &mut self.observed, now);
             }
             frames += count;
             if count == 0 {
@@ -355,7 +400,7 @@ impl Shard {
     fn handle(&mut self, input: Input<'_>) {
         let now = self.clock.now();
         self.engine.handle_input(now, input);
-        take_outputs(&mut self.engine, &mut self.target, &mut self.archiver, now);
+        take_outputs(&mut self.engine, &mut self.target, &mut self.archiver, &mut self.observed, now);
     }
 
     fn change_phase(&mut self) {
@@ -392,6 +437,7 @@ impl Shard {
             recorder.flush();
             ledger.record = recorder.recorded();
         }
+        ledger.record += &self.recorded;
         if let Some(law) = ledger.broken_law() {
             log::error!("{law}; the ledger has a defect, please report it");
         }
@@ -414,7 +460,8 @@ impl Shard {
         }
         self.conflicts.clone_from(&address_conflicts);
         let target = self.target.counters();
-        let snapshot = Snapshot { ledger, at: now, target, loop_alarm, progress, address_conflicts };
+        let services = self.observed.outcomes();
+        let snapshot = Snapshot { ledger, at: now, target, loop_alarm, progress, address_conflicts, services };
         *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
     }
 
@@ -449,12 +496,19 @@ impl Shard {
 }
 
 /// Takes what the engine has to say after an input.
-fn take_outputs(engine: &mut Engine, target: &mut TargetNic, archiver: &mut Option<Archiver>, now: Time) {
+fn take_outputs(
+    engine: &mut Engine,
+    target: &mut TargetNic,
+    archiver: &mut Option<Archiver>,
+    observed: &mut Observed,
+    now: Time,
+) {
     while let Some(output) = engine.poll_output() {
         match output {
             Output::Transmit(frame) => target.transmit(now, frame),
             Output::Record(record) => {
                 trace(&record);
+                observed.note(&record);
                 if let Some(archiver) = archiver {
                     archiver.push(record);
                 }

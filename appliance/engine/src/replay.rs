@@ -106,6 +106,11 @@ impl Replay {
         self.wake_at
     }
 
+    /// The server that it goes to.
+    pub fn target(&self) -> Endpoint {
+        self.manner.target
+    }
+
     /// The connection in use.
     pub fn connection(&self) -> Option<ConnectionId> {
         match self.state {

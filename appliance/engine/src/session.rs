@@ -275,6 +275,11 @@ impl Session {
         }
     }
 
+    /// When something was last seen of it.
+    pub fn seen_at(&self) -> Time {
+        self.last_seen
+    }
+
     /// Bytes held back.
     pub fn held_bytes(&self) -> usize {
         self.streams.held_bytes()

@@ -22,8 +22,10 @@ use crate::nic::mirror::check_filter;
 use crate::plant::Plant;
 use crate::settings::{Document, FieldFault, Format, Purpose, Settings};
 use crate::store::{Changes, Store, version_key};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tapcopy_engine::Time;
@@ -171,6 +173,24 @@ impl Desk {
     /// Whether settings came from the command line.
     pub fn is_read_only(&self) -> bool {
         self.store.is_none()
+    }
+
+    /// The data folder, where settings are stored.
+    pub fn folder(&self) -> Option<&Path> {
+        self.store.as_deref().map(Store::folder)
+    }
+
+    /// A value beside the settings.
+    pub fn stored<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+        self.store.as_ref()?.get(key)
+    }
+
+    /// Stores values beside the settings.
+    ///
+    /// # Errors
+    /// They are not stored.
+    pub fn write(&self, changes: Changes) -> Result<(), Refusal> {
+        Ok(self.store()?.write(changes)?)
     }
 
     /// Goes on where the last run ended: what was staged is, what was merely applied is taken back, and a kill switch that

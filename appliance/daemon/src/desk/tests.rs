@@ -4,7 +4,7 @@ const SETTINGS: &str = "schema_version = 1\n[nics]\nmirror = ['m']\ntarget = 't'
     pool = ['192.0.2.100-192.0.2.200/24']\n[[service]]\norigins = ['*:80']\ntargets = ['192.0.2.1:80']\n";
 
 /// A desk whose plant takes other services, and no other interfaces.
-fn desk(folder: &std::path::Path, confirm: Duration) -> (Desk, Audit) {
+fn desk(folder: &Path, confirm: Duration) -> (Desk, Audit) {
     let settings = Settings::read(SETTINGS, Format::Toml, Purpose::Run).unwrap();
     let store = Arc::new(Store::open(folder).unwrap());
     let audit = Audit::new(Some(store.clone()));

@@ -3,6 +3,7 @@
 pub(crate) mod checksum;
 pub mod filter;
 pub mod interface;
+pub mod listener;
 pub mod mirror;
 mod packet_socket;
 pub mod target;

@@ -6,28 +6,35 @@ mod access;
 mod call;
 mod exchanges;
 mod figures;
+mod machine;
 mod metrics;
 mod mirror;
+mod overview;
 mod page;
 mod router;
 mod server;
+mod sessions;
 mod settings;
 mod system;
 
 use crate::accounts::Accounts;
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::desk::Desk;
 use crate::fault::Fault;
+use crate::history::History;
+use crate::host;
+use crate::nic::listener::Listeners;
 use crate::plant::Plant;
 use call::{Call, decode};
+use machine::Meter;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
 
-/// How often it is looked whether settings want to be taken back.
-const TICK: Duration = Duration::from_millis(500);
+/// How often samples are taken, and it is looked whether settings want to be taken back.
+const TICK: Duration = Duration::from_secs(1);
 
 /// Why the page cannot be served.
 #[derive(Debug, Error)]
@@ -63,6 +70,16 @@ struct State {
     desk: Arc<Desk>,
     accounts: Arc<Accounts>,
     clock: Clock,
+    /// Where the page is.
+    address: SocketAddr,
+    /// The box's own name.
+    name: Mutex<String>,
+    /// The last minutes.
+    history: Mutex<History>,
+    /// What the machine was doing in the last second.
+    meter: Mutex<Meter>,
+    /// Interfaces that take every frame while somebody looks at them.
+    listeners: Mutex<Listeners>,
     /// Whether only this machine reaches the page.
     is_loopback: bool,
     /// Held while somebody looks at the mirror: one at a time, for it takes a worker and a ring of its own.
@@ -70,6 +87,11 @@ struct State {
 }
 
 impl State {
+    /// The box's own name.
+    fn name(&self) -> String {
+        self.name.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Notes in the audit log what the sender has done.
     fn note(&self, call: &Call, what: &str, detail: &str) {
         self.accounts.audit.note(call.who(), call.peer, what, detail);
@@ -101,21 +123,38 @@ pub fn start(
     accounts: Arc<Accounts>,
     clock: Clock,
 ) -> Result<(), Fault> {
-    let is_loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
-    let state = Arc::new(State { plant, desk, accounts, clock, is_loopback, looking: Mutex::new(()) });
+    let address = listener.local_addr().map_err(|source| Fault::system("look at a socket", source))?;
+    let name = desk.stored::<String>("name").or_else(|| host::line_of("/proc/sys/kernel/hostname"));
+    let state = Arc::new(State {
+        plant,
+        desk,
+        accounts,
+        clock,
+        address,
+        name: Mutex::new(name.unwrap_or_else(|| "tapcopy".to_owned())),
+        history: Mutex::default(),
+        meter: Mutex::default(),
+        listeners: Mutex::default(),
+        is_loopback: address.ip().is_loopback(),
+        looking: Mutex::new(()),
+    });
     let ticking = state.clone();
     let ticker = std::thread::Builder::new().name("ticker".to_owned());
     ticker.spawn(move || tick(&ticking)).map_err(|source| Fault::system("start a thread", source))?;
     server::start(listener, state)
 }
 
-/// Takes back settings that nobody confirms.
+/// Once a second: takes samples, and takes back settings that nobody confirms.
 fn tick(state: &State) {
     loop {
-        std::thread::sleep(TICK);
+        let total = state.plant.total();
+        state.history.lock().unwrap_or_else(PoisonError::into_inner).sample(&total, clock::wall(), state.clock.now());
+        state.meter.lock().unwrap_or_else(PoisonError::into_inner).measure();
+        state.listeners.lock().unwrap_or_else(PoisonError::into_inner).expire();
         if state.desk.tick() {
             state.accounts.audit.note("timer", None, "settings_reverted", "nobody confirmed them in time");
         }
+        std::thread::sleep(TICK);
     }
 }
 

@@ -1,7 +1,9 @@
 //! Every call of the interface, who may make it, and who answers it. `webui/openapi.yaml` describes the same calls.
 
 use super::call::{Answer, Call, Method, error};
-use super::{State, access, decode, exchanges, figures, metrics, mirror, page, settings, system};
+use super::{
+    State, access, decode, exchanges, figures, machine, metrics, mirror, overview, page, sessions, settings, system,
+};
 use crate::accounts::{By, Role};
 
 /// Who may make a call.
@@ -80,6 +82,9 @@ const ROUTES: &[Route] = &[
     post("/api/v1/replay/start", OPERATOR, figures::start_replay),
     post("/api/v1/replay/stop", OPERATOR, figures::stop_replay),
     get("/api/v1/ledger", FIGURES, figures::ledger),
+    get("/api/v1/snapshot", FIGURES, overview::snapshot),
+    get("/api/v1/sessions", VIEWER, sessions::sessions),
+    get("/api/v1/sessions/{}", VIEWER, sessions::session),
     get("/api/v1/reasons", FIGURES, figures::reasons),
     get("/metrics", FIGURES, metrics::metrics),
     get("/api/v1/exchanges", VIEWER, exchanges::page),
@@ -88,6 +93,9 @@ const ROUTES: &[Route] = &[
     get("/api/v1/exchanges/{}/evidence", VIEWER, exchanges::evidence),
     get("/api/v1/doctor", OPERATOR, mirror::doctor),
     get("/api/v1/discovery", OPERATOR, mirror::discovery),
+    get("/api/v1/nics", VIEWER, machine::nics),
+    get("/api/v1/system", VIEWER, machine::system),
+    patch("/api/v1/system", ADMIN, machine::change),
     post("/api/v1/system/restart", ADMIN, system::restart),
     post("/api/v1/system/update", ADMIN, system::update),
     get("/api/v1/audit", ADMIN, system::audit),

@@ -160,6 +160,22 @@ fn settings_are_staged_applied_and_confirmed() {
 }
 
 #[test]
+fn the_overview_and_what_is_around_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = serve(Some(folder.path()));
+    let answer = ask(address, "GET /api/v1/snapshot", "", "");
+    check(&answer, 200, "\"state\":\"idle\"");
+    let bearer = format!("Authorization: Bearer {TOKEN}\r\n");
+    check(&ask(address, "GET /api/v1/sessions?state=waiting", &bearer, ""), 200, "\"sessions\":[]");
+    check(&ask(address, "GET /api/v1/sessions?state=x", &bearer, ""), 400, "\"field\":\"state\"");
+    check(&ask(address, "GET /api/v1/sessions/0-1", &bearer, ""), 404, "not_found");
+    check(&ask(address, "GET /api/v1/nics", &bearer, ""), 200, "\"nics\":[");
+    check(&ask(address, "PATCH /api/v1/system", &bearer, "{\"name\":\" north \"}"), 200, "\"name\":\"north\"");
+    check(&ask(address, "PATCH /api/v1/system", &bearer, "{\"name\":\" \"}"), 422, "\"field\":\"name\"");
+    check(&ask(address, "GET /api/v1/system", &bearer, ""), 200, "\"process_bytes\":");
+}
+
+#[test]
 fn settings_of_the_command_line_are_read_only() {
     let folder = tempfile::tempdir().unwrap();
     let address = serve(None);

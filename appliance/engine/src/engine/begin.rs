@@ -53,7 +53,7 @@ impl Engine {
         let replays = (0..copies).flat_map(|copy| targets.clone().map(move |target| (target, copy)));
         let works: Vec<Work> = replays.map(|(target, copy)| self.work_for(&beginning, target, copy)).collect();
         self.replays_beyond += works.len() - 1;
-        let id = self.slots.insert(Slot::new(place.key, session, works, frame.captured_at));
+        let id = self.slots.insert(Slot::new(place.key, session, works, frame.captured_at, is_midstream));
         self.flows.insert(place.key, id);
         Ok(id)
     }

@@ -4,6 +4,7 @@ mod backlog;
 mod begin;
 mod far;
 mod holdings;
+mod roster;
 mod slot;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use backlog::{Share, Sum};
 use core::net::IpAddr;
 use far::Far;
 pub use holdings::Holdings;
+pub use roster::Live;
 use slot::Slot;
 use slotmap::{SlotMap, new_key_type};
 use std::collections::VecDeque;

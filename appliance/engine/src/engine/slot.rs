@@ -5,7 +5,7 @@ use crate::books::Books;
 use crate::compare::compare;
 use crate::exchange::{Exchanges, Moment};
 use crate::flow::{FlowKey, Side};
-use crate::frame::{Recent, Segment};
+use crate::frame::{Endpoint, Recent, Segment};
 use crate::ledger::{Ended, NotReplayed};
 use crate::limits::{Budget, Limits};
 use crate::message::MirrorFrame;
@@ -31,6 +31,10 @@ pub struct Slot {
     pub key: FlowKey,
     /// Its pending wake-up.
     pub alarm: Alarm,
+    /// When it was first seen, in the replay's clock.
+    pub begun_at: Time,
+    /// Whether it was already open then.
+    pub is_midstream: bool,
     session: Session,
     /// Its replays; none once the session has ended and every exchange has its outcome.
     works: Vec<Work>,
@@ -52,10 +56,12 @@ pub struct Work {
 
 impl Slot {
     /// The slot of a session that has just begun.
-    pub fn new(key: FlowKey, session: Session, works: Vec<Work>, captured_at: Time) -> Self {
+    pub fn new(key: FlowKey, session: Session, works: Vec<Work>, captured_at: Time, is_midstream: bool) -> Self {
         Self {
             key,
             alarm: Alarm::default(),
+            begun_at: session.seen_at(),
+            is_midstream,
             session,
             works,
             recent: Recent::default(),
@@ -172,6 +178,16 @@ impl Slot {
         self.works.get_mut(index)
     }
 
+    /// Its replays, as long as there is work left.
+    pub fn works(&self) -> &[Work] {
+        &self.works
+    }
+
+    /// When something was last seen of it, in the replay's clock.
+    pub fn seen_at(&self) -> Time {
+        self.session.seen_at()
+    }
+
     /// The requests and answers of its replays, as long as there is work left.
     pub fn exchanges(&self) -> impl Iterator<Item = &Exchanges> {
         self.works.iter().map(|work| &work.exchanges)
@@ -258,6 +274,11 @@ impl Work {
     /// The connection in use.
     pub fn connection(&self) -> Option<ConnectionId> {
         self.replay.connection()
+    }
+
+    /// The server that it is sent to.
+    pub fn target(&self) -> Endpoint {
+        self.replay.target()
     }
 
     fn note(&mut self, happening: Happening<'_>, now: Time, captured_at: Time, books: &mut Books) {

@@ -21,6 +21,7 @@ pub mod outbox;
 mod outcome;
 pub mod passage;
 mod score;
+mod shown;
 pub mod target;
 
 use crate::books::Books;

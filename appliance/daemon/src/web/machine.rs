@@ -1,0 +1,144 @@
+//! The machine: interfaces and what they receive, processor, memory, disk, clock.
+
+use super::State;
+use super::call::{Answer, Call, error, invalid, put};
+use crate::clock::{self, Clock};
+use crate::host::{self, Received};
+use crate::nic::interface::{self, Interface};
+use crate::settings::Document;
+use crate::store::Changes;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
+use std::sync::PoisonError;
+
+/// What was measured last, and the rates since the time before.
+#[derive(Default)]
+pub(super) struct Meter {
+    since: Option<Clock>,
+    received: BTreeMap<String, Received>,
+    threads: BTreeMap<String, f64>,
+    /// Frames and bits each second.
+    rates: BTreeMap<String, (f64, f64)>,
+    /// Percent of one core.
+    percents: BTreeMap<String, f64>,
+}
+
+impl Meter {
+    /// Measures, and takes the rates since the last time.
+    pub fn measure(&mut self) {
+        let (received, threads) = (host::received(), host::thread_seconds());
+        let seconds = self.since.map_or(0.0, |since| since.uptime().as_secs_f64());
+        if seconds > 0.0 {
+            let rate = |name: &String, now: &Received| {
+                let before = self.received.get(name).copied().unwrap_or(*now);
+                let each = |now: u64, before: u64| now.saturating_sub(before) as f64 / seconds;
+                (name.clone(), (each(now.frames, before.frames), 8.0 * each(now.bytes, before.bytes)))
+            };
+            self.rates = received.iter().map(|(name, now)| rate(name, now)).collect();
+            let percent = |(name, now): (&String, &f64)| {
+                let before = self.threads.get(name).unwrap_or(now);
+                (name.clone(), ((now - before).max(0.0) / seconds * 1_000.0).round() / 10.0)
+            };
+            self.percents = threads.iter().map(percent).collect();
+        }
+        (self.since, self.received, self.threads) = (Some(Clock::start()), received, threads);
+    }
+}
+
+/// `GET /nics`
+pub(super) fn nics(state: &State, call: &Call) -> Answer {
+    let listen = match call.query("listen") {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(_) => return invalid(400, "listen", "listen is true or false"),
+    };
+    let all = match interface::all() {
+        Ok(all) => all,
+        Err(fault) => return error(500, "nic", &fault.to_string()),
+    };
+    let document = state.desk.document().unwrap_or_default();
+    let mut listeners = state.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+    if listen {
+        let free = all.values().filter(|nic| nic.is_up && !nic.is_loopback && role(nic, &document, state) == "none");
+        listeners.listen(free.map(|nic| nic.name.as_str()));
+    }
+    let meter = state.meter.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut shown: Vec<(String, Value)> = Vec::new();
+    for nic in all.values().filter(|nic| !nic.is_loopback) {
+        let (driver, bus) = host::driver_and_bus(&nic.name);
+        let (frames, bits) = meter.rates.get(&nic.name).copied().unwrap_or_default();
+        let mut value = json!({
+            "name": nic.name, "up": nic.is_up, "link": host::has_link(&nic.name), "role": role(nic, &document, state),
+            "addresses": nic.addresses, "frames_per_second": frames.round(), "bits_per_second": bits.round(),
+            "frames_received": meter.received.get(&nic.name).map_or(0, |received| received.frames),
+            "listening": listeners.has(&nic.name) || document.nics.mirror.contains(&nic.name),
+        });
+        put(&mut value, "mac", nic.mac.map(|mac| mac.map(|byte| format!("{byte:02x}")).join(":")));
+        put(&mut value, "line_bits_per_second", interface::bits_per_second(&nic.name));
+        put(&mut value, "driver", driver);
+        put(&mut value, "bus", bus.clone());
+        shown.push((bus.unwrap_or_else(|| format!("~{}", nic.name)), value));
+    }
+    shown.sort_by(|a, b| a.0.cmp(&b.0));
+    let shown: Vec<Value> = shown.into_iter().map(|(_, nic)| nic).collect();
+    Answer::json(200, &json!({ "nics": shown }))
+}
+
+fn role(nic: &Interface, document: &Document, state: &State) -> &'static str {
+    match () {
+        () if document.nics.mirror.contains(&nic.name) => "mirror",
+        () if document.nics.target.as_ref() == Some(&nic.name) => "target",
+        () if nic.addresses.contains(&state.address.ip()) => "management",
+        () => "none",
+    }
+}
+
+/// `GET /system`
+pub(super) fn system(state: &State, _: &Call) -> Answer {
+    let meter = state.meter.lock().unwrap_or_else(PoisonError::into_inner);
+    let threads: Vec<Value> =
+        meter.percents.iter().map(|(name, percent)| json!({ "name": name, "percent": percent })).collect();
+    let (total, available, process) = host::memory();
+    let (uptime, now) = (state.clock.uptime(), clock::wall());
+    let disk = state.desk.folder().and_then(|folder| {
+        let (total, free) = host::disk(folder)?;
+        Some(json!({ "path": folder.display().to_string(), "total_bytes": total, "free_bytes": free }))
+    });
+    let mut shown = json!({
+        "name": state.name(), "version": env!("CARGO_PKG_VERSION"), "firmware": false,
+        "uptime_seconds": uptime.as_secs(), "started_at": now - uptime.as_secs_f64(), "now": now,
+        "cpu": { "cores": std::thread::available_parallelism().map_or(1, std::num::NonZero::get), "threads": threads },
+        "memory": { "total_bytes": total, "available_bytes": available, "process_bytes": process },
+        "disk": disk,
+    });
+    put(&mut shown, "kernel", host::line_of("/proc/sys/kernel/osrelease"));
+    Answer::json(200, &shown)
+}
+
+#[derive(Deserialize)]
+struct Named {
+    name: String,
+}
+
+/// `PATCH /system`
+pub(super) fn change(state: &State, call: &Call) -> Answer {
+    let wish: Named = match call.json() {
+        Ok(wish) => wish,
+        Err(answer) => return answer,
+    };
+    let name = wish.name.trim();
+    if name.is_empty() || name.chars().count() > 64 || name.chars().any(char::is_control) {
+        return invalid(422, "name", "1 to 64 characters, without control characters");
+    }
+    let mut changes = Changes::default();
+    changes.put("name", &name);
+    match state.desk.write(changes) {
+        Ok(()) => {
+            name.clone_into(&mut state.name.lock().unwrap_or_else(PoisonError::into_inner));
+            state.note(call, "named", name);
+            system(state, call)
+        }
+        Err(refusal) => super::settings::refused(refusal),
+    }
+}

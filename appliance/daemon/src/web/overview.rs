@@ -1,0 +1,200 @@
+//! What the overview shows: the four stages with their states, the services' strips, the series of the last minutes.
+
+use super::State;
+use super::call::{Answer, Call, JSON, put};
+use crate::clock;
+use crate::history::History;
+use crate::shard::Snapshot;
+use serde_json::{Map, Value, json};
+use tapcopy_engine::Ledger;
+use tapcopy_engine::ledger::{NotReplayed, Reason, Tally};
+
+/// What a stage is said to be.
+struct Judged {
+    state: &'static str,
+    /// Kind of the sentence, for translation.
+    code: &'static str,
+    sentence: &'static str,
+}
+
+const fn judged(state: &'static str, code: &'static str, sentence: &'static str) -> Judged {
+    Judged { state, code, sentence }
+}
+
+const WELL: Judged = judged("ok", "", "");
+const NO_PLANT: Judged = judged("idle", "no_settings", "there are no settings yet");
+
+/// `GET /snapshot`
+pub(super) fn snapshot(state: &State, call: &Call) -> Answer {
+    let seconds = match call.number("seconds", 300, 1..=600) {
+        Ok(seconds) => usize::try_from(seconds).unwrap_or(usize::MAX),
+        Err(answer) => return answer,
+    };
+    // One overview for each sample: what several pages ask for in the same second is the same.
+    let mut text = {
+        let history = state.history.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        overview(state, &history, seconds).to_string()
+    };
+    let tag = format!("\"{:08x}\"", crc32fast::hash(text.as_bytes()));
+    if call.header("if-none-match") == Some(tag.as_str()) {
+        return Answer::new(304, JSON, "").with("ETag", tag);
+    }
+    text.push('\n');
+    Answer::new(200, JSON, text).with("ETag", tag)
+}
+
+fn overview(state: &State, history: &History, seconds: usize) -> Value {
+    let total = state.plant.total();
+    let fault = state.plant.fault();
+    let is_replaying = !state.plant.is_stopped() && !total.loop_alarm;
+    let word = match () {
+        () if fault.is_some() => "failed",
+        () if state.plant.shards() == 0 => "idle",
+        () if !is_replaying => "stopped",
+        () => "running",
+    };
+    let waiting = state.desk.waiting();
+    let left = waiting.as_ref().and_then(|waiting| waiting.left);
+    let mut shown = json!({
+        "at": clock::wall().floor(), "name": state.name(), "state": word, "replaying": is_replaying,
+        "loop_alarm": total.loop_alarm, "uptime_seconds": state.clock.uptime().as_secs(),
+        "pending_state": waiting.map_or("none", |_| if left.is_some() { "applied" } else { "staged" }),
+        "stages": stages(word, &total, history), "totals": totals(&total.ledger), "services": services(&total, history),
+        "series": history.series(seconds),
+    });
+    put(&mut shown, "message", fault);
+    put(&mut shown, "confirm_seconds_left", left.map(|left| left.as_secs()));
+    shown
+}
+
+fn totals(ledger: &Ledger) -> Value {
+    let (requests, verdicts) = (&ledger.requests, &ledger.verdicts);
+    json!({
+        "frames": ledger.frames.received, "sessions": ledger.sessions.opened, "sessions_live": ledger.sessions.live,
+        "captured": requests.captured, "replayed": requests.replayed, "answered": requests.answered,
+        "in_progress": requests.in_progress, "not_replayed": requests.not_replayed.sum(),
+        "not_answered": requests.not_answered.sum(), "match": verdicts.matched, "differ": verdicts.differ,
+        "incomparable": verdicts.incomparable.sum(), "findings": ledger.findings,
+    })
+}
+
+fn services(total: &Snapshot, history: &History) -> Value {
+    let shown = total.services.iter().map(|(name, outcomes)| {
+        let mut service = json!(outcomes);
+        service["name"] = Value::from(name.as_str());
+        service["strip"] = history.strip(name);
+        service
+    });
+    shown.collect()
+}
+
+fn stages(word: &str, total: &Snapshot, history: &History) -> Value {
+    let ledger = &total.ledger;
+    let judged = |judge: fn(&Snapshot, &History) -> Judged| match word {
+        "failed" => judged("fault", "failed", "the settings cannot be used at present"),
+        "idle" => NO_PLANT,
+        _ => judge(total, history),
+    };
+    let dropped = [("dropped_kernel", ledger.frames.dropped_kernel), ("dropped_nic", ledger.frames.dropped_nic)];
+    let gaps = [("gaps", ledger.sessions.gaps)];
+    let mut unsent = counted(&ledger.requests.not_replayed);
+    LEFT_OUT.iter().for_each(|cause| {
+        unsent.remove(cause.word());
+    });
+    unsent.extend(
+        counted(&ledger.requests.not_answered).into_iter().map(|(cause, count)| (format!("answer_{cause}"), count)),
+    );
+    let lost_rate = history.rate("not_replayed") - history.rate("left_out") + history.rate("not_answered");
+    json!({
+        "mirror": stage(judged(mirror), history.rate("frames"), "frames", history.rate("dropped"), named(&dropped)),
+        "sessions": stage(judged(sessions), history.rate("sessions"), "sessions", history.rate("gaps"), named(&gaps)),
+        "replay": stage(judged(replay), history.rate("replayed"), "requests", lost_rate.max(0.0), unsent),
+        "comparison": stage(
+            judged(comparison), history.rate("answered"), "answers", history.rate("incomparable"),
+            counted(&ledger.verdicts.incomparable),
+        ),
+    })
+}
+
+/// What the settings or a person leave out is no loss.
+const LEFT_OUT: [NotReplayed; 4] =
+    [NotReplayed::NotSampled, NotReplayed::Filtered, NotReplayed::RateCapped, NotReplayed::Stopped];
+
+fn stage(judged: Judged, rate: f64, unit: &str, loss_rate: f64, losses: Map<String, Value>) -> Value {
+    let tenths = |rate: f64| (rate * 10.0).round() / 10.0;
+    let total: u64 = losses.values().filter_map(Value::as_u64).sum();
+    json!({
+        "state": judged.state, "code": judged.code, "sentence": judged.sentence, "rate": tenths(rate), "unit": unit,
+        "loss_rate": tenths(loss_rate), "loss_total": total, "losses": losses,
+    })
+}
+
+fn named(counts: &[(&str, u64)]) -> Map<String, Value> {
+    let counted = counts.iter().filter(|(_, count)| *count > 0);
+    counted.map(|(name, count)| ((*name).to_owned(), Value::from(*count))).collect()
+}
+
+fn counted<R: Reason>(tally: &Tally<R>) -> Map<String, Value> {
+    let counted = tally.iter().filter(|(_, count)| *count > 0);
+    counted.map(|(reason, count)| (reason.word().to_owned(), Value::from(count))).collect()
+}
+
+fn mirror(total: &Snapshot, history: &History) -> Judged {
+    match () {
+        () if total.loop_alarm => {
+            judged("fault", "loop_alarm", "the mirror shows the box's own frames; take the target's port out of it")
+        }
+        () if history.rate("dropped") > 0.0 => {
+            judged("warning", "dropping", "frames are lost before they can be read; sample fewer clients, or filter")
+        }
+        () if history.rate("frames") == 0.0 => {
+            judged("idle", "no_frames", "no frame of the services was seen in the last seconds; ask the doctor")
+        }
+        () => WELL,
+    }
+}
+
+fn sessions(total: &Snapshot, history: &History) -> Judged {
+    match () {
+        () if history.rate("gaps") > 0.0 => {
+            judged("warning", "gaps", "the mirror does not show all bytes of the sessions; ask the doctor")
+        }
+        () if total.ledger.sessions.live == 0 && history.rate("sessions") == 0.0 => {
+            judged("idle", "no_sessions", "no session is open")
+        }
+        () => WELL,
+    }
+}
+
+fn replay(total: &Snapshot, history: &History) -> Judged {
+    let lost = history.rate("not_replayed") - history.rate("left_out") + history.rate("not_answered");
+    match () {
+        () if total.loop_alarm => {
+            judged("fault", "loop_alarm", "replay has stopped; mend the mirror, then start it again")
+        }
+        () if history.rate("left_out") > 0.0 && history.rate("replayed") == 0.0 => {
+            judged("idle", "left_out", "nothing is replayed: by the kill switch, the sample or the rules")
+        }
+        () if !total.address_conflicts.is_empty() => {
+            judged("warning", "address_conflict", "somebody else has addresses that the box is to use; see the health")
+        }
+        () if lost > 0.0 && history.rate("answered") == 0.0 => {
+            judged("fault", "target_silent", "the target answers nothing; look at the causes, and at the target")
+        }
+        () if lost > 0.05 => {
+            judged("warning", "losing", "requests are not replayed or not answered; look at the causes")
+        }
+        () if history.rate("replayed") == 0.0 => {
+            judged("idle", "no_requests", "no request was sent in the last seconds")
+        }
+        () => WELL,
+    }
+}
+
+fn comparison(_: &Snapshot, history: &History) -> Judged {
+    match () {
+        () if history.rate("differ") > 0.0 => judged("warning", "differing", "answers differ; look at the differences"),
+        () if history.rate("answered") == 0.0 => judged("idle", "no_answers", "no answer came in the last seconds"),
+        () => WELL,
+    }
+}
