@@ -94,13 +94,17 @@ class Box:
         return (data / "claim-token").read_text().strip()
 
     def ask(self, method: str, path: str, body: str = "", headers: dict[str, str] | None = None) -> dict[str, object]:
-        """What its page answers to who has the claim token."""
+        """What its page answers, as JSON, to who has the claim token."""
+        answer: dict[str, object] = json.loads(self.download(path, method, body, headers))
+        return answer
+
+    def download(self, path: str, method: str = "GET", body: str = "", headers: dict[str, str] | None = None) -> bytes:
+        """The same as it comes."""
         token = self.claim_token()
         with contextlib.closing(http.client.HTTPConnection(*PAGE)) as connection:
             connection.sock = self.namespace.connect(PAGE)
             connection.request(method, path, body, {"Authorization": f"Bearer {token}", **(headers or {})})
-            answer: dict[str, object] = json.loads(connection.getresponse().read())
-            return answer
+            return connection.getresponse().read()
 
     def ledger(self) -> Ledger:
         """The ledger now (the box refreshes it each second)."""

@@ -189,11 +189,12 @@ impl Exchange {
         })
     }
 
-    /// As JSON, under this number.
-    pub fn to_json(&self, number: u64) -> Map<String, Value> {
+    /// As JSON, under this number, and whether what was said is there, too.
+    pub fn to_json(&self, number: u64, has_contents: bool) -> Map<String, Value> {
         let mut object = Map::new();
         let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
         put("id", number.into());
+        put("has_contents", has_contents.into());
         put("service", self.service.as_str().into());
         put("outcome", self.outcome.word().into());
         put("at", seconds(self.captured_at));
@@ -450,7 +451,7 @@ mod tests {
 
     #[test]
     fn json() {
-        let json = Value::from(exchange().to_json(9));
+        let json = Value::from(exchange().to_json(9, false));
         assert_eq!(
             (&json["id"], &json["outcome"], &json["origin_last_us"]),
             (&json!(9), &json!("differ"), &json!(2_500))

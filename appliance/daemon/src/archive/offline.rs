@@ -76,7 +76,7 @@ fn line(args: &RecordsArgs, reader: &Reader, stored: &Stored) -> std::io::Result
     if !args.json_lines {
         return Ok(plain(stored.number, &exchange));
     }
-    let mut object = exchange.to_json(stored.number);
+    let mut object = exchange.to_json(stored.number, stored.has_contents);
     if args.contents && stored.has_contents {
         let contents = reader.get(stored.number)?.and_then(|(_, contents)| Contents::decode(&contents?));
         object.extend(contents.map(|contents| ("contents".to_owned(), contents.to_json())));

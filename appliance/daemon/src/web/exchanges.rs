@@ -44,8 +44,7 @@ pub(super) fn export(state: &State, call: &Call) -> Answer {
 pub(super) fn exchange(state: &State, call: &Call) -> Answer {
     match find(state, call) {
         Ok((number, exchange, contents)) => {
-            let mut object = exchange.to_json(number);
-            object.insert("has_contents".to_owned(), contents.is_some().into());
+            let mut object = exchange.to_json(number, contents.is_some());
             object.extend(contents.map(|contents| ("contents".to_owned(), contents.to_json())));
             Answer::json(200, &object)
         }
@@ -127,9 +126,8 @@ fn reader(state: &State) -> Option<&Reader> {
 }
 
 fn object(stored: &Stored) -> Option<Value> {
-    let mut object = Exchange::decode(&stored.service, stored.class, &stored.record)?.to_json(stored.number);
-    object.insert("has_contents".to_owned(), stored.has_contents.into());
-    Some(object.into())
+    let exchange = Exchange::decode(&stored.service, stored.class, &stored.record)?;
+    Some(exchange.to_json(stored.number, stored.has_contents).into())
 }
 
 fn unknown_verdict(word: &str) -> Answer {

@@ -22,6 +22,8 @@ client-leg.pcapng    production's side as packets
 target-leg.pcapng    the replay's side as packets
 curl.sh              the same request to the server under test, where it is one of HTTP
 
+The request is the client's. Where the settings of the service rewrite requests, the server under test got it rewritten.
+
 Secrets are masked by asterisks, byte for byte, so that lengths stay; curl.sh leaves masked headers out.
 
 The packets are rebuilt from the messages, with the real addresses, ports and times of the first and last bytes; they
@@ -35,7 +37,7 @@ pub fn bundle(number: u64, exchange: &Exchange, contents: &Contents) -> Vec<u8> 
     let mut archive = tar::Archive::new(format!("exchange-{number}"), seconds);
     let pretty = |value: &Value| format!("{value:#}\n").into_bytes();
     archive.add("README.txt", README.as_bytes());
-    archive.add("record.json", &pretty(&exchange.to_json(number).into()));
+    archive.add("record.json", &pretty(&exchange.to_json(number, true).into()));
     archive.add("difference.json", &pretty(&difference(exchange, contents)));
     archive.add("request.bin", &whole(&contents.request));
     archive.add("origin-answer.bin", &whole(&contents.origin));
@@ -47,7 +49,7 @@ pub fn bundle(number: u64, exchange: &Exchange, contents: &Contents) -> Vec<u8> 
 }
 
 fn difference(exchange: &Exchange, contents: &Contents) -> Value {
-    let record = exchange.to_json(0);
+    let record = exchange.to_json(0, true);
     let side =
         |said: &Said| json!({ "body_bytes": said.body_bytes, "body_bytes_kept": said.body.len(), "note": said.note });
     json!({
