@@ -165,10 +165,10 @@ impl Reader {
         }
         if query.order == Order::Oldest && hits.len() < query.limit {
             let catalog = self.catalog.read().unwrap_or_else(PoisonError::into_inner);
-            let last = sealed.last().map_or(0, |segment| segment.summary.first + segment.summary.count);
-            // Records of a segment that was sealed meanwhile come with the next page.
-            let active = catalog.active.iter().filter(|active| sealed.is_empty() || active.head.first == last);
-            active.for_each(|active| active.find(query, &mut hits));
+            let last = |segments: &[Arc<Sealed>]| segments.last().map(|segment| segment.head.first);
+            // Where a segment was sealed meanwhile, its records come first, with the next question.
+            let is_next = last(&sealed) == last(&catalog.sealed);
+            catalog.active.iter().filter(|_| is_next).for_each(|active| active.find(query, &mut hits));
         }
         Ok(hits)
     }

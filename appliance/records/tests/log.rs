@@ -181,6 +181,26 @@ fn one_damaged_record_of_an_indexed_segment_is_the_only_one_lost() {
 }
 
 #[test]
+fn what_lies_behind_a_damaged_segment_is_still_found() {
+    let (disk, bounds) = large_log();
+    let name = disk.names().unwrap().into_iter().rfind(|name| name.ends_with(".idx")).unwrap();
+    let segment = name.replace(".idx", ".log");
+    disk.remove(&name).unwrap();
+    let mut bytes = disk.file(&segment);
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    disk.put(&segment, bytes);
+    let (mut log, opened) = Log::open(Arc::new(disk), bounds).unwrap();
+    append(&mut log, 9_001..=9_010);
+    log.commit(SECOND).unwrap();
+    for order in [Order::Oldest, Order::Newest] {
+        let found: Vec<u64> = all(&log.reader(), &Query { order, ..ALL }).iter().map(|stored| stored.number).collect();
+        assert_eq!(found.len() as u64, opened.records + 10);
+        assert!(found.contains(&1) && found.contains(&9_000) && found.contains(&9_010));
+    }
+}
+
+#[test]
 fn queries_page_through_from_both_ends() {
     let (disk, bounds) = large_log();
     let (mut log, _) = Log::open(Arc::new(disk), bounds).unwrap();
