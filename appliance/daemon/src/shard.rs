@@ -286,7 +286,6 @@ impl Shard {
             let frames = self.turn();
             self.change_phase();
             if frames == 0 {
-                self.archiver.iter_mut().for_each(Archiver::flush);
                 self.wait();
             }
         }

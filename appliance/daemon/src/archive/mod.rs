@@ -1,6 +1,6 @@
 //! The archive: the record of each exchange, from the shards to the log in the data folder.
 //!
-//! A shard hands over its records in batches, over a bounded channel; a thread of its own makes of each what is stored,
+//! A shard hands over its records in batches, each second at the latest, over a bounded channel; a thread of its own makes of each what is stored,
 //! masks the secrets, and appends it to the log, which is synced each second. A slow or full disk costs records, which are
 //! counted, and never slows a shard. What a person reads comes from the log, not from here: so all that is ever shown is
 //! safe.
