@@ -43,6 +43,7 @@ AT_HOME = {
     r"\bpcap_parser\b": {"daemon/src/capture/reader.rs"},
     r"\bsled::": {"daemon/src/store/db.rs"},
     r"\btiny_http\b": {"daemon/src/web/server.rs"},
+    r"\brustls::": {"daemon/src/web/tls.rs", "daemon/src/web/front/mod.rs", "daemon/src/web/front/connection.rs"},
     r"\bunsafe\b": {"daemon/src/nic/packet_socket.rs", "daemon/src/static_link.rs", "machine/src/ioctl.rs"},
     r"\b(?:Instant|SystemTime)::now\b": {"daemon/src/clock.rs", "machine/src/dhcp.rs"},
 }

@@ -15,6 +15,7 @@ use crate::store::{self, DEFAULT_DATA, Store};
 use crate::summary::{self, Destination};
 use crate::web;
 use nix::poll::PollTimeout;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
@@ -95,6 +96,7 @@ pub fn run_watched(args: &RunArgs, watch: impl FnOnce(Vitals) -> Result<(), Faul
     let signals = Signals::collect().map_err(|source| Fault::system("collect signals", source))?;
     let summary = args.summary.summary.as_ref();
     summary.map_or(Ok(()), Destination::check)?;
+    raise_file_limit();
     let listener = web::listen(args.listen)?;
     let clock = Clock::start();
     let plant = Arc::new(Plant::new(clock)?);
@@ -123,9 +125,18 @@ pub fn run_watched(args: &RunArgs, watch: impl FnOnce(Vitals) -> Result<(), Faul
     }
     web::start(listener, plant.clone(), desk.clone(), accounts, clock)?;
     let beginning = beginning(&plant, &desk.document().unwrap_or_default());
-    log::info!("{beginning}; the page is on http://{}", args.listen);
+    log::info!("{beginning}; the page is on {}://{}", scheme(args.listen), args.listen);
     watch(Vitals { plant: plant.clone(), clock, page: args.listen })?;
     supervise(&plant, &signals, summary, Bar::none(), || desk.retry())
+}
+
+/// As many descriptors as the system grants: the page holds one for each of its clients.
+fn raise_file_limit() {
+    let raised =
+        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, most)| setrlimit(Resource::RLIMIT_NOFILE, most, most));
+    if let Err(fault) = raised {
+        log::warn!("the number of open files cannot be raised: {fault}");
+    }
 }
 
 /// The data folder's store. A run on a settings file or on the short flags makes none where nobody has named a folder.
@@ -143,6 +154,10 @@ fn stored(store: &Store) -> Result<Option<Document>, Fault> {
     let document = store.settings()?;
     document.iter().try_for_each(|document| Settings::parse(document.clone(), Purpose::Run).map(drop))?;
     Ok(document)
+}
+
+fn scheme(address: SocketAddr) -> &'static str {
+    if address.ip().is_loopback() { "http" } else { "https" }
 }
 
 /// What the log says of the start.

@@ -16,6 +16,7 @@ use limiter::Limiter;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -201,6 +202,11 @@ impl Accounts {
         let mut changes = Changes::default();
         change(&mut changes);
         Ok(store.write(changes)?)
+    }
+
+    /// The data folder.
+    pub fn folder(&self) -> Option<&Path> {
+        self.store.as_deref().map(Store::folder)
     }
 
     /// Whether somebody has set a password.

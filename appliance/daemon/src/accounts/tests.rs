@@ -3,7 +3,7 @@ use super::*;
 const CLAIM: &str = "00112233445566778899aabbccddeeff";
 const PASSWORD: &str = "several plain words";
 
-fn accounts(folder: &std::path::Path) -> Accounts {
+fn accounts(folder: &Path) -> Accounts {
     let store = Arc::new(Store::open(folder).unwrap());
     Accounts::new(Some(store), Some(CLAIM.to_owned()), Clock::start())
 }

@@ -1,11 +1,14 @@
 //! The page and the REST interface.
 //!
-//! What a request is and may do is `router`, `call`; who takes it from the network is `server`; the other files answer.
+//! `front` takes requests from the network, and passes them to `server`; what one is and may do is `call`, `router`; the
+//! other files answer.
 
 mod access;
 mod call;
+mod certificate;
 mod exchanges;
 mod figures;
+mod front;
 mod machine;
 mod metrics;
 mod mirror;
@@ -16,6 +19,7 @@ mod server;
 mod sessions;
 mod settings;
 mod system;
+mod tls;
 
 use crate::accounts::Accounts;
 use crate::clock::{self, Clock};
@@ -23,15 +27,19 @@ use crate::desk::Desk;
 use crate::fault::Fault;
 use crate::history::History;
 use crate::host;
+use crate::nic::interface::{self, kernel_addresses};
 use crate::nic::listener::Listeners;
 use crate::plant::Plant;
 use call::{Call, decode};
+use front::{Behind, Forbidden, Tls};
 use machine::Meter;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use thiserror::Error;
+use tls::Certificate;
 
 /// How often samples are taken, and it is looked whether settings want to be taken back.
 const TICK: Duration = Duration::from_secs(1);
@@ -39,11 +47,19 @@ const TICK: Duration = Duration::from_secs(1);
 /// Why the page cannot be served.
 #[derive(Debug, Error)]
 pub enum WebFault {
-    /// There is no TLS yet.
+    /// There is no folder for users and the certificate.
     #[error(
-        "--listen: {0} is reachable from other machines, and the page has no HTTPS yet; use a loopback address, as in 127.0.0.1:8080, and reach it through `ssh -L`"
+        "--listen: {0} is reachable from other machines, which wants users and a certificate; name a folder for them with --data, or a loopback address, as in 127.0.0.1:8080"
     )]
-    NotLoopback(SocketAddr),
+    NoData(SocketAddr),
+    /// The certificate cannot be used.
+    #[error("{folder}/certificate.pem: {source}; remove it to have a new one made")]
+    Certificate {
+        /// The data folder.
+        folder: PathBuf,
+        /// What is wrong.
+        source: std::io::Error,
+    },
     /// Somebody else listens there.
     #[error("--listen: {0} is in use by another program; end that one or name another port")]
     InUse(SocketAddr),
@@ -60,7 +76,7 @@ pub enum WebFault {
 impl WebFault {
     /// Whether the command line is to blame.
     pub fn is_bad_usage(&self) -> bool {
-        matches!(self, Self::NotLoopback(_))
+        matches!(self, Self::NoData(_))
     }
 }
 
@@ -80,6 +96,12 @@ struct State {
     meter: Mutex<Meter>,
     /// Interfaces that take every frame while somebody looks at them.
     listeners: Mutex<Listeners>,
+    /// The certificate, where the page is HTTPS.
+    certificate: Option<Mutex<Certificate>>,
+    /// What the front has of it.
+    tls: Tls,
+    /// Addresses that nobody is served on.
+    forbidden: Forbidden,
     /// Whether only this machine reaches the page.
     is_loopback: bool,
     /// Held while somebody looks at the mirror: one at a time, for it takes a worker and a ring of its own.
@@ -101,11 +123,8 @@ impl State {
 /// Takes the address.
 ///
 /// # Errors
-/// It may not, or cannot, be listened on.
+/// It cannot be listened on.
 pub fn listen(address: SocketAddr) -> Result<TcpListener, WebFault> {
-    if !address.ip().is_loopback() {
-        return Err(WebFault::NotLoopback(address));
-    }
     TcpListener::bind(address).map_err(|source| match source.kind() {
         ErrorKind::AddrInUse => WebFault::InUse(address),
         _ => WebFault::Listen { address, source },
@@ -115,7 +134,7 @@ pub fn listen(address: SocketAddr) -> Result<TcpListener, WebFault> {
 /// Serves the page from now on, until the process ends.
 ///
 /// # Errors
-/// No thread is to be had.
+/// There is no certificate, or no thread is to be had.
 pub fn start(
     listener: TcpListener,
     plant: Arc<Plant>,
@@ -124,6 +143,10 @@ pub fn start(
     clock: Clock,
 ) -> Result<(), Fault> {
     let address = listener.local_addr().map_err(|source| Fault::system("look at a socket", source))?;
+    let certificate = certificate(address, accounts.folder())?;
+    let tls = certificate.as_ref().map(|certificate| Arc::new(Mutex::new(certificate.config.clone())));
+    let forbidden = Forbidden::default();
+    let (behind, unix) = Behind::listen().map_err(|source| Fault::system("make a socket", source))?;
     let name = desk.stored::<String>("name").or_else(|| host::line_of("/proc/sys/kernel/hostname"));
     let state = Arc::new(State {
         plant,
@@ -135,13 +158,41 @@ pub fn start(
         history: Mutex::default(),
         meter: Mutex::default(),
         listeners: Mutex::default(),
+        certificate: certificate.map(Mutex::new),
+        tls: tls.clone(),
+        forbidden: forbidden.clone(),
         is_loopback: address.ip().is_loopback(),
         looking: Mutex::new(()),
     });
     let ticking = state.clone();
     let ticker = std::thread::Builder::new().name("ticker".to_owned());
     ticker.spawn(move || tick(&ticking)).map_err(|source| Fault::system("start a thread", source))?;
-    server::start(listener, state)
+    server::start(unix, behind.clone(), state)?;
+    front::start(listener, tls, behind, forbidden)
+}
+
+/// The certificate for an address that other machines reach, told on the console.
+fn certificate(address: SocketAddr, folder: Option<&Path>) -> Result<Option<Certificate>, WebFault> {
+    if address.ip().is_loopback() {
+        return Ok(None);
+    }
+    let folder = folder.ok_or(WebFault::NoData(address))?;
+    let host = host::line_of("/proc/sys/kernel/hostname").unwrap_or_else(|| "tapcopy".to_owned());
+    let addresses =
+        if address.ip().is_unspecified() { kernel_addresses().unwrap_or_default() } else { vec![address.ip()] };
+    let names = std::iter::once(host).chain(addresses.iter().map(ToString::to_string)).collect();
+    let made = Certificate::of(folder, names);
+    let certificate = made.map_err(|source| WebFault::Certificate { folder: folder.to_owned(), source })?;
+    eprintln!("certificate: SHA-256 {}", certificate.fingerprint);
+    Ok(Some(certificate))
+}
+
+/// The addresses of the mirror NICs: what comes in there is production's, not a person's.
+fn forbid_mirror(state: &State) {
+    let mirror = state.desk.document().unwrap_or_default().nics.mirror;
+    let all = interface::all().unwrap_or_default();
+    let addresses = mirror.iter().filter_map(|name| all.get(name)).flat_map(|nic| nic.addresses.clone()).collect();
+    *state.forbidden.lock().unwrap_or_else(PoisonError::into_inner) = addresses;
 }
 
 /// Once a second: takes samples, and takes back settings that nobody confirms.
@@ -151,6 +202,7 @@ fn tick(state: &State) {
         state.history.lock().unwrap_or_else(PoisonError::into_inner).sample(&total, clock::wall(), state.clock.now());
         state.meter.lock().unwrap_or_else(PoisonError::into_inner).measure();
         state.listeners.lock().unwrap_or_else(PoisonError::into_inner).expire();
+        forbid_mirror(state);
         if state.desk.tick() {
             state.accounts.audit.note("timer", None, "settings_reverted", "nobody confirmed them in time");
         }

@@ -2,7 +2,8 @@
 
 use super::call::{Answer, Call, Method, error};
 use super::{
-    State, access, decode, exchanges, figures, machine, metrics, mirror, overview, page, sessions, settings, system,
+    State, access, certificate, decode, exchanges, figures, machine, metrics, mirror, overview, page, sessions,
+    settings, system,
 };
 use crate::accounts::{By, Role};
 
@@ -98,6 +99,8 @@ const ROUTES: &[Route] = &[
     patch("/api/v1/system", ADMIN, machine::change),
     post("/api/v1/system/restart", ADMIN, system::restart),
     post("/api/v1/system/update", ADMIN, system::update),
+    get("/api/v1/certificate", VIEWER, certificate::certificate),
+    put("/api/v1/certificate", ADMIN, certificate::replace),
     get("/api/v1/audit", ADMIN, system::audit),
     get("/api/v1/backup", ADMIN, system::backup),
     post("/api/v1/restore", ADMIN, system::restore),

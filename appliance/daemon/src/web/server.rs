@@ -1,4 +1,4 @@
-//! tiny_http, and no other file names it: it takes requests, bounded workers answer them.
+//! tiny_http, and no other file names it: it takes whole requests from the front, bounded workers answer them.
 //!
 //! One thread takes requests from tiny_http and hands them to a bounded number of workers; when all are busy, a request
 //! is answered with 503 at once. tiny_http's accept loop ends at any accept error (EMFILE once, and the page would be
@@ -6,10 +6,10 @@
 
 use super::State;
 use super::call::{Answer, Call, Method, error, parse_url};
+use super::front::{Behind, PEER_HEADER, SECRET_HEADER, TLS_HEADER};
 use super::router::{self, Found};
 use crate::fault::Fault;
-use std::io::Read;
-use std::net::TcpListener;
+use std::os::unix::net::UnixListener;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -19,27 +19,25 @@ use tiny_http::{Header, Request, Response, Server};
 const WORKERS: usize = 6;
 /// Requests that wait for a worker.
 const BACKLOG: usize = 64;
-/// Longest body of a request: settings of thousands of services fit, and a backup of a hundred versions.
-const BODY_BYTES: u64 = 16 << 20;
 /// Pause before a new server is made on the listening socket.
 const RESTART: Duration = Duration::from_millis(200);
 
 /// Answers requests from now on, until the process ends.
-pub(super) fn start(listener: TcpListener, state: Arc<State>) -> Result<(), Fault> {
+pub(super) fn start(listener: UnixListener, behind: Behind, state: Arc<State>) -> Result<(), Fault> {
     let (requests, inbox) = sync_channel(BACKLOG);
     let inbox = Arc::new(Mutex::new(inbox));
     let no_thread = |source| Fault::system("start a thread", source);
     for number in 0..WORKERS {
-        let (state, inbox) = (state.clone(), inbox.clone());
+        let (state, inbox, behind) = (state.clone(), inbox.clone(), behind.clone());
         let worker = std::thread::Builder::new().name(format!("web-{number}"));
-        worker.spawn(move || work(&state, &inbox)).map_err(no_thread)?;
+        worker.spawn(move || work(&state, &behind, &inbox)).map_err(no_thread)?;
     }
     let accept = std::thread::Builder::new().name("web".to_owned());
     accept.spawn(move || accept_for_ever(&listener, &requests)).map_err(no_thread)?;
     Ok(())
 }
 
-fn accept_for_ever(listener: &TcpListener, requests: &SyncSender<Request>) {
+fn accept_for_ever(listener: &UnixListener, requests: &SyncSender<Request>) {
     loop {
         let server = listener.try_clone().map_err(Into::into).and_then(|own| Server::from_listener(own, None));
         let fault = match server {
@@ -64,20 +62,26 @@ fn accept(server: &Server, requests: &SyncSender<Request>) -> String {
     }
 }
 
-fn work(state: &State, inbox: &Mutex<Receiver<Request>>) {
+fn work(state: &State, behind: &Behind, inbox: &Mutex<Receiver<Request>>) {
     loop {
         let request = inbox.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(mut request) = request else { return };
-        let answer = answer(state, &mut request);
+        let answer = answer(state, behind, &mut request);
         respond(request, answer);
     }
 }
 
-fn answer(state: &State, request: &mut Request) -> Answer {
+fn answer(state: &State, behind: &Behind, request: &mut Request) -> Answer {
     let Some(method) = Method::named(request.method().as_str()) else {
         return error(501, "not_implemented", "this method is not known here");
     };
     let mut call = call(request, method);
+    // The socket's address is no secret on this machine.
+    if !call.header(SECRET_HEADER).is_some_and(|secret| behind.admits(secret)) {
+        return error(403, "forbidden", "the page is served by its own address alone");
+    }
+    call.peer = call.header(PEER_HEADER).and_then(|peer| peer.parse().ok());
+    call.is_tls = call.header(TLS_HEADER) == Some("1");
     match router::find(state, &mut call) {
         Found::Answer(answer) => answer,
         Found::Route(route) => match read_body(request) {
@@ -100,21 +104,18 @@ fn call(request: &Request, method: Method) -> Call {
         query,
         headers: request.headers().iter().map(header).collect(),
         body: Vec::new(),
-        peer: request.remote_addr().map(|address| address.ip()),
+        peer: None,
         is_tls: false,
         identity: None,
         variables: Vec::new(),
     }
 }
 
+/// The front has bounded it.
 fn read_body(request: &mut Request) -> Result<Vec<u8>, Answer> {
     let mut body = Vec::new();
-    // One byte beyond the limit tells a body that is too long.
-    match request.as_reader().take(BODY_BYTES + 1).read_to_end(&mut body) {
-        Ok(length) if length as u64 > BODY_BYTES => Err(error(413, "too_long", "a body is 16 MiB at most")),
-        Ok(_) => Ok(body),
-        Err(_) => Err(error(400, "bad_body", "the body did not arrive whole; send it again")),
-    }
+    let read = request.as_reader().read_to_end(&mut body);
+    read.map(|_| body).map_err(|_| error(400, "bad_body", "the body did not arrive whole; send it again"))
 }
 
 fn respond(request: Request, answer: Answer) {

@@ -10,7 +10,7 @@ const SETTINGS: &str = "schema_version = 1\n[nics]\nmirror = ['m']\ntarget = 't'
     pool = ['192.0.2.100-192.0.2.200/24']\n[[service]]\norigins = ['*:80']\ntargets = ['192.0.2.1:80']\n";
 
 /// A page of a box that takes other services; with a data folder it can be claimed.
-fn serve(folder: Option<&std::path::Path>) -> SocketAddr {
+fn serve(folder: Option<&Path>) -> SocketAddr {
     let (clock, confirm) = (Clock::start(), Duration::from_secs(90));
     let store = folder.map(|folder| Arc::new(Store::open(folder).unwrap()));
     let accounts = Accounts::new(store.clone(), folder.map(|_| TOKEN.to_owned()), clock);
@@ -204,10 +204,59 @@ fn a_backup_brings_back_users_and_settings() {
 }
 
 #[test]
-fn only_loopback_addresses_are_listened_on() {
+fn an_address_in_use_is_named() {
     let address = serve(None);
     assert!(matches!(listen(address), Err(WebFault::InUse(_))));
-    assert!(matches!(listen("0.0.0.0:0".parse().unwrap()), Err(WebFault::NotLoopback(_))));
-    assert!(matches!(listen("192.0.2.1:0".parse().unwrap()), Err(WebFault::NotLoopback(_))));
     assert!(listen("127.0.0.2:0".parse().unwrap()).is_ok());
+}
+
+#[test]
+fn https_wants_a_data_folder() {
+    let address = "192.0.2.1:443".parse().unwrap();
+    assert!(matches!(certificate(address, None), Err(WebFault::NoData(_))));
+    assert!(matches!(certificate("127.0.0.1:80".parse().unwrap(), None), Ok(None)));
+    let folder = tempfile::tempdir().unwrap();
+    assert!(certificate(address, Some(folder.path())).unwrap().is_some_and(|certificate| certificate.is_own));
+}
+
+#[test]
+fn one_connection_takes_many_requests_however_they_are_cut() {
+    let address = serve(None);
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let requests = "GET /api/v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".repeat(3);
+    for piece in requests.as_bytes().chunks(7) {
+        stream.write_all(piece).unwrap();
+    }
+    stream.write_all(b"GET /nothing HTTP/1.1\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).unwrap();
+    assert_eq!(
+        (answers.matches("HTTP/1.1 200 ").count(), answers.matches("HTTP/1.1 404 ").count()),
+        (3, 1),
+        "{answers}"
+    );
+}
+
+#[test]
+fn slow_clients_are_nobodys_trouble() {
+    let address = serve(None);
+    let slow: Vec<TcpStream> = (0..200)
+        .map(|_| {
+            let mut stream = TcpStream::connect(address).unwrap();
+            stream.write_all(b"POST /api/v1/login HTTP/1.1\r\nContent-Length: 9\r\n\r\n{").unwrap();
+            stream
+        })
+        .collect();
+    let clock = Clock::start();
+    check(&ask(address, "GET /api/v1/health", "", ""), 200, "status");
+    assert!(clock.uptime() < Duration::from_secs(1), "{:?}", clock.uptime());
+    drop(slow);
+}
+
+#[test]
+fn who_comes_past_the_front_is_not_served() {
+    let (behind, listener) = Behind::listen().unwrap();
+    assert!(!behind.admits("") && !behind.admits("x"));
+    drop(listener);
 }

@@ -1,0 +1,204 @@
+//! A request as it comes in: when it is whole, how long it may be, and what the server behind is told of it.
+//!
+//! Only what has one meaning is passed on (RFC 9112): one length, no transfer coding, no folded line. So the server behind
+//! sees the same request as the front did, whatever a client tries.
+
+use super::{PEER_HEADER, SECRET_HEADER, TLS_HEADER};
+use std::net::IpAddr;
+
+/// Longest head.
+const HEAD_BYTES: usize = 32 << 10;
+/// Header lines.
+const HEADERS: usize = 100;
+/// Longest body: settings of thousands of services fit, and a backup of a hundred versions.
+const BODY_BYTES: usize = 16 << 20;
+
+/// What the bytes so far are.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Gathered {
+    /// More are needed.
+    Part {
+        /// The client waits to be asked for the body (RFC 9110, section 10.1.1).
+        wants_go_ahead: bool,
+    },
+    /// A whole request.
+    Whole(Request),
+    /// No request; what the client is told, after which the connection ends.
+    Refused(Refusal),
+}
+
+/// A whole request.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Request {
+    head: String,
+    body: Vec<u8>,
+    /// Bytes that it took.
+    pub len: usize,
+    /// Whether the connection goes on behind it.
+    pub keeps_alive: bool,
+    peer: IpAddr,
+    is_tls: bool,
+}
+
+/// Why bytes are no request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    status: &'static str,
+    code: &'static str,
+    message: &'static str,
+}
+
+const fn refusal(status: &'static str, code: &'static str, message: &'static str) -> Gathered {
+    Gathered::Refused(Refusal { status, code, message })
+}
+
+impl Refusal {
+    /// The answer.
+    pub fn answer(self) -> Vec<u8> {
+        let Self { status, code, message } = self;
+        let body = format!("{{\"error\":{{\"code\":\"{code}\",\"message\":\"{message}\"}}}}");
+        let length = body.len();
+        format!(
+            "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nX-Content-Type-Options: nosniff\r\n\
+             Content-Length: {length}\r\nConnection: close\r\n\r\n{body}"
+        )
+        .into_bytes()
+    }
+}
+
+impl Request {
+    /// As the server behind gets it.
+    pub fn forwarded(&self, secret: &str) -> Vec<u8> {
+        let (head, peer, tls, length) = (&self.head, self.peer, u8::from(self.is_tls), self.body.len());
+        let own = format!(
+            "{SECRET_HEADER}: {secret}\r\n{PEER_HEADER}: {peer}\r\n{TLS_HEADER}: {tls}\r\nContent-Length: {length}\r\n\
+             Connection: close\r\n\r\n"
+        );
+        [head.as_bytes(), own.as_bytes(), &self.body].concat()
+    }
+}
+
+/// Looks at the bytes that have come in.
+pub fn gather(bytes: &[u8], peer: IpAddr, is_tls: bool) -> Gathered {
+    let mut headers = [httparse::EMPTY_HEADER; HEADERS];
+    let mut parsed = httparse::Request::new(&mut headers);
+    let head_len = match parsed.parse(bytes) {
+        Ok(httparse::Status::Complete(len)) if len <= HEAD_BYTES => len,
+        Ok(httparse::Status::Partial) if bytes.len() <= HEAD_BYTES => return Gathered::Part { wants_go_ahead: false },
+        Ok(_) | Err(httparse::Error::TooManyHeaders) => {
+            return refusal(
+                "431 Request Header Fields Too Large",
+                "head_too_long",
+                "a head is 32 KiB and 100 lines at most",
+            );
+        }
+        Err(_) => return refusal("400 Bad Request", "bad_request", "this is no HTTP/1.1 request"),
+    };
+    let (Some(method), Some(path), Some(version)) = (parsed.method, parsed.path, parsed.version) else {
+        return refusal("400 Bad Request", "bad_request", "this is no HTTP/1.1 request");
+    };
+    if !path.starts_with('/') || !path.is_ascii() {
+        return refusal("400 Bad Request", "bad_target", "the target is a path on this host");
+    }
+    let has = |name: &str| parsed.headers.iter().any(|header| header.name.eq_ignore_ascii_case(name));
+    if has("transfer-encoding") {
+        return refusal("411 Length Required", "length_required", "send a body with its Content-Length, not in chunks");
+    }
+    let Some(body_len) = body_len(parsed.headers) else {
+        return refusal("400 Bad Request", "bad_length", "Content-Length is one number");
+    };
+    if body_len > BODY_BYTES {
+        return refusal("413 Content Too Large", "too_long", "a body is 16 MiB at most");
+    }
+    let len = head_len + body_len;
+    if bytes.len() < len {
+        let expects = parsed.headers.iter().any(|header| {
+            header.name.eq_ignore_ascii_case("expect") && header.value.eq_ignore_ascii_case(b"100-continue")
+        });
+        return Gathered::Part { wants_go_ahead: expects && bytes.len() == head_len };
+    }
+    let mut head = format!("{method} {path} HTTP/1.1\r\n");
+    for header in parsed.headers.iter().filter(|header| is_passed_on(header.name)) {
+        // The server behind takes ASCII only.
+        let Some(value) = std::str::from_utf8(header.value).ok().filter(|value| value.is_ascii()) else {
+            return refusal("400 Bad Request", "bad_header", "header values are ASCII");
+        };
+        head.push_str(&format!("{}: {value}\r\n", header.name));
+    }
+    let closes = parsed.headers.iter().any(|header| {
+        let value = header.value.to_ascii_lowercase();
+        header.name.eq_ignore_ascii_case("connection")
+            && value.split(|byte| *byte == b',').any(|word| word.trim_ascii() == b"close")
+    });
+    let keeps_alive = version == 1 && !closes;
+    Gathered::Whole(Request { head, body: bytes[head_len..len].to_vec(), len, keeps_alive, peer, is_tls })
+}
+
+/// What concerns this connection alone, or what only the front may say, is not.
+fn is_passed_on(name: &str) -> bool {
+    let own = ["connection", "keep-alive", "content-length", "expect", "te", "trailer", "upgrade", "proxy-connection"];
+    let name = name.to_ascii_lowercase();
+    !own.contains(&name.as_str()) && !name.starts_with("x-front-")
+}
+
+/// The one length; none is 0.
+fn body_len(headers: &[httparse::Header<'_>]) -> Option<usize> {
+    let mut lengths = headers.iter().filter(|header| header.name.eq_ignore_ascii_case("content-length"));
+    let Some(first) = lengths.next() else { return Some(0) };
+    let text = std::str::from_utf8(first.value).ok()?;
+    let is_number = !text.is_empty() && text.len() <= 12 && text.bytes().all(|byte| byte.is_ascii_digit());
+    if lengths.next().is_some() || !is_number { None } else { text.parse().ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn look(bytes: &[u8]) -> Gathered {
+        gather(bytes, "192.0.2.1".parse().unwrap(), true)
+    }
+
+    #[track_caller]
+    fn check_refused(bytes: &[u8], status: &str) {
+        match look(bytes) {
+            Gathered::Refused(refusal) => assert!(refusal.status.starts_with(status), "{refusal:?}"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_request_is_passed_on_when_it_is_whole() {
+        let bytes = b"POST /a?b HTTP/1.1\r\nHost: x\r\nX-Front-Peer: 1.1.1.1\r\nConnection: x, Close\r\nContent-Length: 3\r\n\r\nabcGET";
+        for end in 0..bytes.len() - 3 {
+            assert_eq!(look(&bytes[..end]), Gathered::Part { wants_go_ahead: false });
+        }
+        let Gathered::Whole(request) = look(bytes) else { panic!() };
+        assert_eq!((request.len, request.keeps_alive), (bytes.len() - 3, false));
+        let expected = "POST /a?b HTTP/1.1\r\nHost: x\r\nx-front-secret: s\r\nx-front-peer: 192.0.2.1\r\nx-front-tls: 1\r\n\
+                        Content-Length: 3\r\nConnection: close\r\n\r\nabc";
+        assert_eq!(String::from_utf8(request.forwarded("s")).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_client_that_asks_first_is_told_to_go_ahead() {
+        let head = b"PUT / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n";
+        assert_eq!(look(head), Gathered::Part { wants_go_ahead: true });
+        assert!(matches!(look(&[&head[..], b"abc"].concat()), Gathered::Whole(request) if request.keeps_alive));
+    }
+
+    #[test]
+    fn what_could_mean_two_things_is_refused() {
+        check_refused(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", "411");
+        check_refused(b"POST / HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n", "400");
+        for length in ["+3", "3,3", "-1", "", "0x3", "99999999999999999999"] {
+            check_refused(format!("POST / HTTP/1.1\r\nContent-Length: {length}\r\n\r\n").as_bytes(), "400");
+        }
+        check_refused(b"GET http://x/ HTTP/1.1\r\n\r\n", "400");
+        check_refused(b"GET / HTTP/1.1\r\nX: \xff\r\n\r\n", "400");
+        check_refused(b"\x16\x03\x01", "400");
+        check_refused(b"POST / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n", "413");
+        check_refused(&[b"GET /".as_slice(), &[b'a'; HEAD_BYTES]].concat(), "431");
+        let many = "X: y\r\n".repeat(HEADERS + 1);
+        check_refused(format!("GET / HTTP/1.1\r\n{many}\r\n").as_bytes(), "431");
+    }
+}
