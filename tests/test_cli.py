@@ -161,7 +161,7 @@ def test_bad_usage(words: list[str]) -> None:
 def test_help_names_every_command() -> None:
     done = tapcopy("--help")
     assert done.returncode == 0
-    for command in ("run", "replay", "rehearse", "doctor", "check"):
+    for command in ("run", "replay", "rehearse", "doctor", "records", "check"):
         assert re.search(rf"^\s+{command}\b", done.stdout, re.M), done.stdout
 
 
