@@ -127,6 +127,9 @@ fn topology(plan: &Plan) -> Found {
         (topology.speed == Some(Speed::Max), "as fast as possible"),
         (topology.sample < 10_000, "sampled"),
         (topology.copies > 1, "copies"),
+        (plan.requests.iter().any(|request| request.is_denied), "denied requests"),
+        (plan.requests.iter().any(|request| request.rewritten.is_some()), "rewritten requests"),
+        (topology.sessions_per_second.is_some(), "capped sessions"),
         (
             (0..plan.sessions.len()).any(|session| plan.replays(session) > usize::from(topology.copies)),
             "mirrored to all",

@@ -124,7 +124,7 @@ impl Connection {
                 Some(reading) => reading,
                 None => (self.begin(plan, truth, under_test, now)?, 0),
             };
-            let expected = &plan.requests[request].bytes[read..];
+            let expected = &plan.requests[request].words(under_test)[read..];
             let len = expected.len().min(self.held.len());
             if self.held[..len] != expected[..len] {
                 let at = (0..len).find(|at| self.held[*at] != expected[*at]).unwrap_or_default() + read;
@@ -157,16 +157,17 @@ impl Connection {
         let (id, from, to) = step;
         let request = &plan.requests[id];
         // Real servers leave the interim answer out when the content is there already; production's client waits for it.
-        if request.interim_after.is_some_and(|head| from < head && (head == to || head < to && !under_test)) {
+        let interim_after = request.interim_after.map(|head| request.place(head, under_test));
+        if interim_after.is_some_and(|head| from < head && (head == to || head < to && !under_test)) {
             self.say(INTERIM, now);
         }
-        let after = request.answer.after;
+        let after = request.place(request.answer.after, under_test);
         if from < after && after <= to && !self.fate.mute {
             let at = self.due.back().map_or(now, |(_, at)| now.max(*at)) + request.answer.delay;
             let later = if under_test { request.answer.later } else { Duration::ZERO };
             self.due.push_back((id, at + later + self.fate.slow.unwrap_or_default()));
         }
-        let whole = to == request.bytes.len();
+        let whole = to == request.words(under_test).len();
         self.reading = (!whole).then_some((id, to));
         if whole
             && under_test

@@ -30,6 +30,7 @@ pub mod report;
 pub mod sabotage;
 pub mod scenario;
 pub mod seed;
+pub mod selection;
 pub mod server;
 pub mod shape;
 pub mod span;

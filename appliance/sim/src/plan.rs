@@ -4,6 +4,7 @@
 //! test, knows from the bytes alone which request it reads, what all its bytes must be, and what the answer is.
 
 use crate::alteration::Alteration;
+use crate::selection::Denial;
 use core::net::{IpAddr, SocketAddr};
 use core::ops::Range;
 use core::time::Duration;
@@ -57,6 +58,12 @@ pub struct Topology {
     pub copies: u16,
     /// Which of a service's targets they are.
     pub mirror_to: MirrorTo,
+    /// Which requests it leaves out.
+    pub denial: Option<Denial>,
+    /// Whether it says them in other words.
+    pub is_rewritten: bool,
+    /// Its cap on the sessions of each service.
+    pub sessions_per_second: Option<u32>,
     /// How fast captured time passes.
     pub speed: Option<Speed>,
 }
@@ -179,6 +186,10 @@ pub struct RequestPlan {
     pub settled: bool,
     /// What the server under test says instead.
     pub alteration: Option<Alteration>,
+    /// Whether the engine must leave it out.
+    pub is_denied: bool,
+    /// What the server under test reads instead.
+    pub rewritten: Option<Vec<u8>>,
 }
 
 /// What a server says to a request.
@@ -210,6 +221,16 @@ impl RequestPlan {
     pub fn told(&self) -> &[u8] {
         let changed = self.alteration.as_ref().map(|alteration| &alteration.bytes);
         changed.or(self.answer.reframed.as_ref()).unwrap_or(&self.answer.bytes)
+    }
+
+    /// What a server reads of it.
+    pub fn words(&self, under_test: bool) -> &[u8] {
+        self.rewritten.as_ref().filter(|_| under_test).unwrap_or(&self.bytes)
+    }
+
+    /// Where a place behind its head lies in what a server reads.
+    pub fn place(&self, at: usize, under_test: bool) -> usize {
+        at + self.words(under_test).len() - self.bytes.len()
     }
 }
 

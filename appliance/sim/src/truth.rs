@@ -37,6 +37,8 @@ pub struct Truth {
     pub violations: Vec<Violation>,
     /// Requests whose outcome was held against all that is known of them, at the end.
     pub judged: usize,
+    /// Sessions in the order in which their first SYNs were shown, with the stamps.
+    pub opened: Vec<(usize, Time)>,
     /// Of each session of the plan.
     pub sessions: Vec<SessionTruth>,
     /// Of each request of the plan.
@@ -213,7 +215,8 @@ impl Truth {
         }
         let next = begun.map_or(plan.sessions[session].requests.start, |begun| begun + 1);
         // What a client has taken back with a reset, before all of it had passed the switch, cannot arrive.
-        let missing = (next..request).find(|missing| self.requests[*missing].whole_at.is_some());
+        let is_due = |other: &usize| !plan.requests[*other].is_denied && self.requests[*other].whole_at.is_some();
+        let missing = (next..request).find(is_due);
         if let Some(missing) = missing.filter(|_| self.rules.exact && self.rules.healthy) {
             let details = format!("request {request} of session {session} although {missing} has not arrived");
             self.violate("with a perfect mirror and a healthy target no request is left out", details);

@@ -2,11 +2,13 @@
 
 use crate::plan::{Plan, SessionPlan};
 use crate::proof;
+use crate::selection;
 use crate::truth::{RequestTruth, Truth};
 use crate::turn::{Turn, alteration, is_answered_by_another};
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
+use tapcopy_engine::ledger::NotReplayed;
 use tapcopy_engine::message::{Outcome, Verdict};
 use tapcopy_engine::{Ledger, Record, Time};
 
@@ -15,6 +17,8 @@ use tapcopy_engine::{Ledger, Record, Time};
 pub struct Extent {
     /// The mirror showed every byte, no bound was reached, no order disturbed.
     pub seen: bool,
+    /// It saw every session begin in its order, whatever else it saw.
+    pub all_begun: bool,
     /// And both directions in their order.
     pub ordered: bool,
     /// The targets answered every request, and were given the time for it.
@@ -44,6 +48,13 @@ pub fn check(plan: &Plan, truth: &mut Truth, records: &[Record], ledger: &Ledger
     if extent.plain {
         proof::check(plan, truth, records, &matched);
     }
+    selection::check(
+        plan,
+        truth,
+        records,
+        &matched,
+        extent.all_begun && truth.sessions.iter().all(|session| session.late == 0),
+    );
     if let Some(clients) = extent.one_way {
         check_one_way(plan, truth, records, clients, extent);
     }
@@ -186,7 +197,11 @@ fn check_one_way(plan: &Plan, truth: &mut Truth, records: &[Record], clients: bo
         let arrived = known.reads.iter().any(|read| read.whole_at.is_some());
         // Once the target has answered and closed, the rest of the request need not be sent.
         let early = planned.answer.after < planned.bytes.len() && planned.answer.closes;
-        let certain = planned.framed && planned.settled && !early && !truth.sessions[planned.session].broken;
+        let certain = planned.framed
+            && !planned.is_denied
+            && planned.settled
+            && !early
+            && !truth.sessions[planned.session].broken;
         truth.judged += usize::from(certain);
         if certain && known.last_shown.is_some() && !arrived {
             let details = format!("request {request} of session {}", planned.session);
@@ -230,6 +245,15 @@ fn check_request(plan: &Plan, truth: &mut Truth, request: usize, record: &Record
 fn check_answer(plan: &Plan, truth: &mut Truth, request: usize, record: &Record, extent: Extent) {
     let planned = &plan.requests[request];
     let raw = !planned.framed;
+    if planned.is_denied {
+        if !matches!(record.outcome, Outcome::NotReplayed(NotReplayed::Filtered)) {
+            truth.violate(
+                "with everything seen, what a rule denies is filtered",
+                format!("request {request}: {record:?}"),
+            );
+        }
+        return;
+    }
     let whole = truth.requests[request].reads.iter().filter(|read| read.whole_at.is_some()).count();
     // Once the target has answered and closed, the rest of the request need not be sent.
     let early = planned.answer.after < planned.bytes.len() && planned.answer.closes;

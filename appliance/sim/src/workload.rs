@@ -411,5 +411,7 @@ fn request(session: usize, bytes: Vec<u8>, answer: AnswerPlan, safe: bool) -> Re
         answer,
         settled: true,
         alteration: None,
+        is_denied: false,
+        rewritten: None,
     }
 }

@@ -23,6 +23,7 @@ use crate::rare::Rare;
 use crate::report::Report;
 use crate::sabotage::{Sabotage, Saboteur};
 use crate::seed::Rng;
+use crate::selection;
 use crate::server::{Server, UnderTest};
 use crate::span::{Shown, Span};
 use crate::topology;
@@ -156,8 +157,10 @@ impl World {
         let faults = terms::tolerate_losses(terms::tolerate_slow_holes(faults));
         let mut plan = workload::draw(&faults.target, &mut rng.fork());
         topology::multiply(&mut plan.topology, &mut more);
-        if let Some(rare) = rare {
-            workload::draw_rare(&mut plan, rare, &faults.target, &mut rare_rng);
+        match rare {
+            // What is rare is judged by itself.
+            Some(rare) => workload::draw_rare(&mut plan, rare, &faults.target, &mut rare_rng),
+            None => selection::draw(&mut plan, &mut more),
         }
         let patient = rng.percent(70) || options.faultless;
         let config = terms::config(&plan, &faults);

@@ -5,13 +5,19 @@ use crate::plan::Plan;
 use tapcopy_engine::config::MirrorTo;
 
 impl Truth {
-    /// The targets that a request may come to.
+    /// Whether a request may come, and to which targets.
     pub(super) fn check_service(&mut self, plan: &Plan, connection: usize, request: usize) {
         let session = &plan.sessions[plan.requests[request].session];
         let target = self.connections[connection].target;
         if plan.topology.targets[target].service != session.service {
             let details = format!("request {request} of service {} reached target {target}", session.service);
             self.violate("a request reaches a target of its own service", details);
+        }
+        if plan.requests[request].is_denied {
+            self.violate(
+                "what a rule denies reaches no target",
+                format!("request {request} on connection {connection}"),
+            );
         }
     }
 

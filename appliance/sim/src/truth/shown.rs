@@ -19,6 +19,9 @@ impl Truth {
     pub fn show(&mut self, plan: &Plan, tag: Tag, captured_at: Time, now: Time) {
         // What a client's reset has overtaken is not read by anyone.
         let over = self.sessions[tag.session].ends[2].is_some();
+        if tag.opens && !self.sessions[tag.session].shown {
+            self.opened.push((tag.session, captured_at));
+        }
         let covered = self.sessions[tag.session].show(tag, captured_at, now);
         let range = tag.offset..tag.offset + tag.len;
         let mut begins = 0;

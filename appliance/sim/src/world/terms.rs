@@ -3,6 +3,7 @@
 use crate::checker::BOX_MAC;
 use crate::fault::{Faults, Order};
 use crate::plan::{Kind, Plan, ServicePlan};
+use crate::selection;
 use crate::truth::Rules;
 use crate::verdict::Extent;
 use core::net::IpAddr;
@@ -17,6 +18,7 @@ const NEXT_RANGE: u8 = 30;
 pub(super) fn extent(plan: &Plan, faults: &Faults, patient: bool) -> Extent {
     Extent {
         seen: is_seen(plan, faults),
+        all_begun: faults.mirror.is_lossless() && faults.mirror.keeps_order() && is_free(plan, faults),
         ordered: faults.mirror.keeps_order(),
         answered: faults.target.is_healthy() && patient,
         only_closes: faults.target.only_closes() && patient,
@@ -41,7 +43,12 @@ fn is_seen(plan: &Plan, faults: &Faults) -> bool {
 /// Whether neither bound nor order keeps the engine from dealing with what it sees.
 fn is_known(plan: &Plan, faults: &Faults) -> bool {
     let undisturbed = !faults.in_box.scarce && !faults.in_box.barren && !faults.in_box.is_disturbed();
-    undisturbed && plan.topology.sample == 10_000
+    undisturbed && plan.topology.sample == 10_000 && plan.topology.sessions_per_second.is_none()
+}
+
+/// Whether neither bound nor order has a say in which sessions a cap lets through: new settings fill it anew.
+fn is_free(plan: &Plan, faults: &Faults) -> bool {
+    !faults.in_box.scarce && faults.in_box.orders.is_empty() && plan.topology.sample == 10_000
 }
 
 /// Whether nothing is lost or delayed between box and targets.
@@ -138,8 +145,8 @@ pub(super) fn config(plan: &Plan, faults: &Faults) -> Config {
             sample: topology.sample,
             copies: topology.copies,
             mirror_to: topology.mirror_to,
-            selection: Default::default(),
-            sessions_per_second: None,
+            selection: selection::selection(plan, service.kind).into(),
+            sessions_per_second: topology.sessions_per_second,
         }
     };
     Config {
