@@ -15,6 +15,9 @@ use tapcopy_engine::config::{
     Addressing, FarEnd, MirrorTo, Origin, Pacing, PoolRange, Protocol, Sample, Service, Speed,
 };
 use tapcopy_engine::ledger::Ended;
+use tapcopy_engine::selection::Selection;
+use tapcopy_engine::selection::filter::{Action, Rule};
+use tapcopy_engine::selection::rewrite::{PathPrefix, Rewrite};
 use tapcopy_engine::{Command, Config, Engine, Input, Limits, Output, Time};
 use target::Target;
 
@@ -168,9 +171,23 @@ impl World {
     }
 }
 
-/// Settings out of two bytes: the lowest bit chooses a rehearsal, the second byte the protocol.
+/// Leaves some requests out and says the others in other words.
+fn selection() -> Selection {
+    let rule = Rule { action: Action::Deny, methods: vec!["POST".to_owned()], path: None, header: None };
+    let rewrite = Rewrite {
+        host: Some("test:81".to_owned()),
+        path_prefix: Some(PathPrefix { from: String::new(), to: "/v2".to_owned() }),
+        set: vec![("X-Mirrored".to_owned(), "1".to_owned())],
+        remove: vec!["Accept".to_owned()],
+    };
+    Selection { rules: vec![rule], rewrite: Some(rewrite) }
+}
+
+/// Settings out of two bytes: the lowest bit chooses a rehearsal, the second byte the protocol and, by its highest bit, whether
+/// requests are selected.
 fn config([settings, protocol]: [u8; 2]) -> Config {
     let bit = |number: u8| settings >> number & 1 == 1;
+    let selects = protocol >> 7 == 1;
     let names: Vec<&str> = Protocol::names().collect();
     let protocol = Protocol::named(names[usize::from(protocol) % names.len()]).expect("a name from the list");
     let service = |name: &str, origin, target: &str| Service {
@@ -182,8 +199,8 @@ fn config([settings, protocol]: [u8; 2]) -> Config {
         sample: if bit(2) { 5_000 } else { 10_000 },
         copies: if bit(7) { 2 } else { 1 },
         mirror_to: MirrorTo::One,
-        selection: Default::default(),
-        sessions_per_second: None,
+        selection: if selects { selection().into() } else { Default::default() },
+        sessions_per_second: selects.then_some(2),
     };
     let origin = Origin::Address((packet::ORIGIN, packet::ORIGIN_PORT).into());
     Config {
