@@ -24,6 +24,7 @@ demo: build
 	    $(if $(SECONDS),--seconds $(SECONDS)) --rate $(RATE) --port $(PORT)
 
 test: build $(VENV)/ready
+	@images/packages
 	cargo test --workspace --locked -j2
 	$(PYTEST) tests
 

@@ -1,0 +1,77 @@
+"""Firmware images for the tests, made with Debian's kernel for virtual machines, which starts sooner; and what stands
+on their disks.
+"""
+
+import subprocess
+import zlib
+from pathlib import Path
+
+from lab.box import REPOSITORY, binary
+from lab.machine import partitions
+from lab.netns import run
+
+IMAGES = REPOSITORY / "images"
+KERNELS = REPOSITORY / "target" / "image" / "kernel"
+ENVIRONMENT = "grubenv"
+
+
+def pack(output: Path, flavour: str = "cloud-amd64") -> Path:
+    """Makes all of the firmware's images in a folder."""
+    version = run(str(IMAGES / "kernel"), str(KERNELS), flavour).strip()
+    root = KERNELS / version / "root"
+    run(str(IMAGES / "pack"), str(binary()), str(root / "boot" / f"vmlinuz-{version}"), str(root), version, str(output))
+    return output
+
+
+class Disk:
+    """A disk that the image was written to."""
+
+    def __init__(self, images: Path, file: Path) -> None:
+        self.file = file
+        (packed,) = images.glob("*.img.zst")
+        run("zstd", "-q", "-d", "-f", "--sparse", str(packed), "-o", str(file))
+        self._starts = partitions(file)
+
+    def store_settings(self, settings: str) -> None:
+        """Puts settings on the data partition, as the box's own copy of them."""
+        copy = self.file.with_suffix(".toml")
+        checksum = f"{zlib.crc32(settings.encode()):08x}"
+        copy.write_text(f"# The settings as they were stored last, crc32 {checksum}\n{settings}")
+        self._data("mkdir tapcopy", f"write {copy} tapcopy/settings.toml")
+
+    def data(self, path: str) -> str:
+        """A file of the data partition."""
+        return self._data(f"cat {path}")
+
+    def _data(self, *orders: str) -> str:
+        place = f"{self.file}?offset={self._starts['data']}"
+        command = ["debugfs", "-w", "-f", "-", place]
+        done = subprocess.run(command, input="\n".join(orders), capture_output=True, text=True, check=True)
+        return "".join(line for line in done.stdout.splitlines(keepends=True) if not line.startswith("debugfs:"))
+
+    def environment(self) -> dict[str, str]:
+        """The boot loader's variables."""
+        file = self._environment_file("-n", f"::{ENVIRONMENT}", "-")
+        return dict(line.split("=", 1) for line in file.splitlines() if "=" in line and not line.startswith("#"))
+
+    def set_environment(self, **variables: str) -> None:
+        """Changes some of the boot loader's variables."""
+        own = self.file.with_suffix(".env")
+        self._environment_file("-n", f"::{ENVIRONMENT}", str(own))
+        run("grub-editenv", str(own), "set", *(f"{name}={value}" for name, value in variables.items()))
+        self._environment_file("-o", str(own), f"::{ENVIRONMENT}")
+
+    def _environment_file(self, *words: str) -> str:
+        return run("mcopy", "-i", f"{self.file}@@{self._starts['env']}", *words)
+
+    def write(self, partition: str, content: bytes, at: int = 0) -> None:
+        """Overwrites bytes of a partition."""
+        with self.file.open("r+b") as disk:
+            disk.seek(self._starts[partition] + at)
+            disk.write(content)
+
+    def read(self, partition: str, count: int, at: int = 0) -> bytes:
+        """Bytes of a partition."""
+        with self.file.open("rb") as disk:
+            disk.seek(self._starts[partition] + at)
+            return disk.read(count)

@@ -1,0 +1,145 @@
+"""A machine that the firmware runs on, emulated by QEMU, in the place of the lab's box: its two cards stand for the
+box's interfaces, so that everything which watches the box watches the machine.
+"""
+
+import contextlib
+import json
+import select
+import socket
+import struct
+import subprocess
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from lab.netns import Namespace
+from lab.process import Process, StartError
+
+EVERY_PROTOCOL = 3
+"""`ETH_P_ALL` of linux/if_ether.h."""
+SENT_BY_US = 4
+"""`PACKET_OUTGOING` of linux/if_packet.h."""
+FRAME_BYTES = 65_536
+BURST = 64
+ROOM_BYTES = 16 << 20
+PATIENCE_S = 2
+"""How long a card that takes nothing is waited for."""
+
+
+class Cable:
+    """Joins an interface to a card of the machine, frame by frame, each of which is a datagram between two sockets."""
+
+    def __init__(self, host: Namespace, interface: str, folder: Path) -> None:
+        self.near, self.far = folder / f"{interface}.lab", folder / f"{interface}.card"
+        self.mac = host.mac(interface)
+        self.sent_by_machine = 0
+        self._wire = host.inside(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0))
+        self._wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, ROOM_BYTES)
+        host.inside(lambda: self._wire.bind((interface, EVERY_PROTOCOL)))
+        self._card = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._card.bind(str(self.near))
+        self._card.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", PATIENCE_S, 0))
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._carry, daemon=True)
+        self._thread.start()
+
+    def cut(self) -> None:
+        """Ends it."""
+        self._is_over.set()
+        self._thread.join()
+        self._wire.close()
+        self._card.close()
+
+    def _carry(self) -> None:
+        while not self._is_over.is_set():
+            ready, _, _ = select.select([self._wire, self._card], [], [], 0.1)
+            with contextlib.suppress(BlockingIOError):
+                for _ in range(BURST if self._wire in ready else 0):
+                    self._to_card()
+            with contextlib.suppress(BlockingIOError):
+                for _ in range(BURST if self._card in ready else 0):
+                    self._to_wire()
+
+    def _to_card(self) -> None:
+        frame, (_, _, kind, *_) = self._wire.recvfrom(FRAME_BYTES, socket.MSG_DONTWAIT)
+        # A machine that is off takes nothing.
+        with contextlib.suppress(FileNotFoundError, ConnectionRefusedError):
+            if kind != SENT_BY_US:
+                self._card.sendto(frame, str(self.far))
+
+    def _to_wire(self) -> None:
+        frame = self._card.recv(FRAME_BYTES, socket.MSG_DONTWAIT)
+        self.sent_by_machine += 1
+        self._wire.send(frame)
+
+
+class Machine:
+    """A PC with a card for the mirror and one for the target, in this order on its bus; what it says on its serial
+    console is its log. With `reboots` it starts again where it otherwise goes off.
+    """
+
+    def __init__(
+        self, host: Namespace, folder: Path, *words: str, card: str = "virtio-net-pci", reboots: bool = False
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.cables = {name: Cable(host, name, folder) for name in ("mirror0", "target0")}
+        self._control = folder / "control"
+        command = [
+            "qemu-system-x86_64", "-machine", "q35", "-accel", "tcg", "-cpu", "max", "-m", "512", "-display", "none",
+            "-serial", "stdio", "-qmp", f"unix:{self._control},server=on,wait=off", *words,
+        ]  # fmt: skip
+        for slot, (name, cable) in enumerate(self.cables.items(), start=3):
+            ends = f"local.type=unix,local.path={cable.far},remote.type=unix,remote.path={cable.near}"
+            command += ["-netdev", f"dgram,id={name},{ends}"]
+            command += ["-device", f"{card},netdev={name},mac={cable.mac},addr={slot},romfile="]
+        self.process = Process(host, command + ([] if reboots else ["-no-reboot"]), folder / "console.log")
+
+    def console(self) -> str:
+        """All that it has said."""
+        return self.process.log.read_text(errors="replace")
+
+    def press(self, *keys: str) -> None:
+        """Presses keys together."""
+        order = {"keys": [{"type": "qcode", "data": key} for key in keys]}
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as control:
+            control.settimeout(PATIENCE_S * 5)
+            control.connect(str(self._control))
+            lines = control.makefile("rw")
+            lines.readline()
+            for command in ({"execute": "qmp_capabilities"}, {"execute": "send-key", "arguments": order}):
+                lines.write(json.dumps(command) + "\n")
+                lines.flush()
+                assert "return" in lines.readline()
+
+    def switch_off(self, timeout: float) -> None:
+        """Asks it to end, by the three keys, and waits until it is off."""
+        self.press("ctrl", "alt", "delete")
+        try:
+            self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise StartError(f"the machine does not end: {self.process.last_words()}") from None
+
+    def cut_power(self) -> None:
+        """Ends it at once, as a power cut would, and takes its cables away."""
+        self.process.kill()
+        for cable in self.cables.values():
+            cable.cut()
+
+
+def wait_until(done: Callable[[], bool], what: str, timeout: float) -> None:
+    """Waits until something is so."""
+    deadline = time.monotonic() + timeout
+    while not done():
+        assert time.monotonic() < deadline, f"after {timeout:.0f} s it is still not so that {what}"
+        time.sleep(0.1)
+
+
+def partitions(disk: Path) -> dict[str, int]:
+    """Where each partition of a disk image begins, in bytes, by its name (UEFI specification, chapter 5)."""
+    with disk.open("rb") as image:
+        table = image.read(34 * 512)
+    assert table[512:520] == b"EFI PART", f"{disk} has no partition table"
+    entries = [table[at : at + 128] for at in range(1024, len(table), 128)]
+    used = [entry for entry in entries if any(entry[:16])]
+    return {entry[56:].decode("utf-16-le").rstrip("\0"): struct.unpack_from("<Q", entry, 32)[0] * 512 for entry in used}
