@@ -56,7 +56,7 @@ class Box:
         deadline = time.monotonic() + timeout
         while True:
             try:
-                self.ledger()
+                self.health()
                 return
             except (OSError, http.client.HTTPException) as fault:
                 if not self.process.running() or time.monotonic() > deadline:

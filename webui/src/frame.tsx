@@ -213,7 +213,8 @@ function BarNotices(): JSX.Element {
 /** Applied settings are taken back by themselves; whoever applied them must see that wherever he is. */
 function PendingNotice(): JSX.Element | null {
   const shown = snapshot.value;
-  if (shown?.pending_state !== "applied") return null;
+  // The wizard says so itself.
+  if (shown?.pending_state !== "applied" || route.value.page === "wizard") return null;
   const left = shown.confirm_seconds_left ?? 0;
   const settle = (verb: "confirm" | "revert") => async () => {
     await attempt(() => send("POST", `/api/v1/settings/${verb}`), t(`settings.${verb}ed`));

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
-import { messageOf, middle, rowsOf, treeOf, visible } from "../src/lib/diff";
-import { hexOf } from "../src/pages/differences/record";
+import { middle, rowsOf, treeOf, visible } from "../src/lib/diff";
+import { hexOf, partsOf } from "../src/pages/differences/record";
 
 const marks = (origin: string, target: string) => rowsOf(origin, target).map(row => row.mark);
 
@@ -33,10 +33,15 @@ test("JSON is compared by place, not by the order of keys", () => {
 });
 
 test("a message is head and body, and JSON where it is", () => {
-  const text = 'HTTP/1.1 200 OK\r\nA: b\r\n\r\n{"x":1}';
-  expect(messageOf(text)).toEqual({ head: "HTTP/1.1 200 OK\nA: b", body: '{"x":1}', json: { x: 1 } });
-  expect(messageOf("+OK\r\n")).toEqual({ head: "", body: "+OK\r\n" });
-  expect(messageOf("HTTP/1.1 204 No Content\r\n\r\n").body).toBe("");
+  const said = { encoding: "utf-8" as const, body_bytes: 7, body_bytes_kept: 7 };
+  const head = "HTTP/1.1 200 OK\r\nA: b\r\n\r\n";
+  expect(partsOf({ ...said, head, body: '{"x":1}' })).toEqual({
+    head: "HTTP/1.1 200 OK\nA: b",
+    body: '{"x":1}',
+    json: { x: 1 },
+  });
+  expect(partsOf({ ...said, head: "", body: "+OK\r\n" })).toEqual({ head: "", body: "+OK\r\n" });
+  expect(partsOf({ ...said, encoding: "base64", head: "", body: "/w==" }).body).toMatch(/^000000 {2}ff /);
 });
 
 test("what is captured shows as text, and turns no line about", () => {

@@ -4,6 +4,10 @@ import { ignored, patternOf, withRule } from "../src/lib/rules";
 
 test("a field is ignored by a rule of its endpoint", () => {
   expect(patternOf("GET /api/items/{number}")).toBe("/api/items/*");
+  expect(patternOf("HGETALL")).toBe("HGETALL");
+  expect(patternOf("")).toBe("*");
+  expect(ignored("header:etag")).toBe("header:etag");
+  expect(ignored("body:line 12")).toBe("body");
   expect(ignored("body:$.items[3].price")).toBe("$.items[*].price");
   const once = withRule({ service: [{ name: "s" }] }, "s", "GET /a/{id}", "header:etag");
   const twice = once && withRule(once, "s", "GET /a/{id}", "body:$.t");

@@ -169,7 +169,7 @@ export function Table<R>({ label, columns, rows, keyOf, isChosen, empty }: Table
   if (rows.length === 0 && empty) return <>{empty}</>;
   return (
     <div class="scroll" role="group" aria-label={label} tabIndex={0}>
-      <table>
+      <table class="stacks">
         <thead>
           <tr>
             {columns.map(column => (
@@ -188,7 +188,7 @@ export function Table<R>({ label, columns, rows, keyOf, isChosen, empty }: Table
                     {column.cell(row)}
                   </th>
                 ) : (
-                  <td key={column.head} class={column.number ? "number" : ""}>
+                  <td key={column.head} class={column.number ? "number" : ""} data-head={column.head}>
                     {column.cell(row)}
                   </td>
                 ),

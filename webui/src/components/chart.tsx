@@ -50,6 +50,7 @@ function options(props: Props, width: number): uPlot.Options {
         font,
         size: 26,
         values: (_chart, ticks) => ticks.map(formatX),
+        ...(props.logarithmic ? { splits: () => props.x } : {}),
         space: 84,
       },
       {

@@ -122,31 +122,6 @@ function sameJson(a: unknown, b: unknown): boolean {
   return a === b || JSON.stringify(a) === JSON.stringify(b);
 }
 
-export interface Message {
-  head: string;
-  body: string;
-  /** The body's value, where it is JSON. */
-  json?: unknown;
-}
-
-/** A message as its head and its body; one that is no HTTP is all body. */
-export function messageOf(text: string): Message {
-  const isHttp = /^(HTTP\/\d|[A-Z]+ \S+ HTTP\/\d)/.test(text);
-  const end = isHttp ? /\r?\n\r?\n/.exec(text) : null;
-  const head = isHttp ? text.slice(0, end?.index ?? text.length) : "";
-  const body = isHttp ? (end ? text.slice(end.index + end[0].length) : "") : text;
-  return { head: head.replaceAll("\r\n", "\n"), body, ...jsonOf(body) };
-}
-
-function jsonOf(body: string): { json?: unknown } {
-  if (!/^\s*[[{]/.test(body)) return {};
-  try {
-    return { json: JSON.parse(body) };
-  } catch {
-    return {};
-  }
-}
-
 /** Control and formatting characters as pictures, so that what is captured shows as text and does nothing. */
 export function visible(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}]/gu, found => {

@@ -88,7 +88,8 @@ export function duration(seconds: number | null | undefined): string {
 /** Seconds since the epoch as date and time. */
 export function moment(at: number | null | undefined): string {
   if (!at) return DASH;
-  const format = new Intl.DateTimeFormat(language.value, { dateStyle: "medium", timeStyle: "medium" });
+  const locale = language.value === "en" ? "en-GB" : language.value;
+  const format = new Intl.DateTimeFormat(locale, { dateStyle: "medium", timeStyle: "medium", hourCycle: "h23" });
   return format.format(new Date(at * 1_000));
 }
 

@@ -3,13 +3,15 @@ import { at, changed, type Document, type Json } from "./document";
 
 /** The pattern of paths that a rule for this endpoint has: its folded parts match anything. */
 export function patternOf(endpoint: string): string {
-  const path = endpoint.replace(/^[A-Z]+ /, "");
-  return path.startsWith("/") ? path.replace(/\{[^}]*\}|<[^>]*>|:[a-z_]+(?=\/|$)/g, "*") : "*";
+  const path = endpoint.replace(/^[A-Z]+ (?=\/)/, "");
+  return path.startsWith("/") ? path.replace(/\{[^}]*\}|<[^>]*>|:[a-z_]+(?=\/|$)/g, "*") : path || "*";
 }
 
-/** What a rule ignores for this field: the body's own paths stand without the part before them. */
+/** What a rule ignores for this field: a JSON path, or the whole body where lines differ. */
 export function ignored(field: string): string {
-  return field.replace(/^body:(?=\$)/, "").replace(/\[\d+\]/g, "[*]");
+  return field.startsWith("body:$")
+    ? field.slice("body:".length).replace(/\[\d+\]/g, "[*]")
+    : field.replace(/^body:.*/, "body");
 }
 
 /** The document with one more ignored field. */

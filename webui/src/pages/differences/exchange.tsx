@@ -5,12 +5,12 @@ import { useResource } from "../../api/poll";
 import { Await, Button, Empty, Facts, PageHead, Panel, State, Table } from "../../components/basics";
 import { Sides, Tree } from "../../components/sides";
 import { t, word } from "../../i18n";
-import { messageOf, rowsOf, treeOf, visible } from "../../lib/diff";
+import { rowsOf, treeOf, visible } from "../../lib/diff";
 import { bytes, micros, moment } from "../../lib/format";
 import { href } from "../../lib/router";
 import { OUTCOME_TONES } from "../sessions";
 import { IgnoreButton } from "./ignore";
-import { type Contents, type Exchange, textOf } from "./record";
+import { type Exchange, partsOf, type Said } from "./record";
 
 export function OneExchange({ id }: { id: string }): JSX.Element {
   const exchange = useResource<Exchange>(`/api/v1/exchanges/${id}`);
@@ -20,9 +20,11 @@ export function OneExchange({ id }: { id: string }): JSX.Element {
         title={t("exchange.title", { id })}
         note={<a href={href("differences", "exchanges")}>{t("exchange.back")}</a>}
       >
-        <a class="button" href={`/api/v1/exchanges/${id}/evidence`} download>
-          {t("exchange.evidence")}
-        </a>
+        {exchange.value?.has_contents ? (
+          <a class="button" href={`/api/v1/exchanges/${id}/evidence`} download>
+            {t("exchange.evidence")}
+          </a>
+        ) : null}
       </PageHead>
       <Await of={exchange}>{value => <Shown exchange={value} />}</Await>
     </>
@@ -30,7 +32,7 @@ export function OneExchange({ id }: { id: string }): JSX.Element {
 }
 
 function Shown({ exchange }: { exchange: Exchange }): JSX.Element {
-  const { latency } = exchange;
+  const mono = (text: string | undefined) => <span class="mono">{text ?? "–"}</span>;
   return (
     <>
       <Panel title={t("exchange.facts")}>
@@ -38,18 +40,10 @@ function Shown({ exchange }: { exchange: Exchange }): JSX.Element {
           rows={[
             [t("column.time"), moment(exchange.at)],
             [t("column.service"), exchange.service],
-            [
-              t("column.endpoint"),
-              <span key="e" class="mono">
-                {exchange.endpoint ?? "–"}
-              </span>,
-            ],
-            [
-              t("column.client"),
-              <span key="c" class="mono">
-                {exchange.client ?? "–"}
-              </span>,
-            ],
+            [t("column.endpoint"), mono(exchange.endpoint)],
+            [t("column.client"), mono(exchange.client)],
+            [t("column.origin"), mono(exchange.origin)],
+            [t("column.target"), mono(exchange.target)],
             [
               t("column.outcome"),
               <span key="o" class="line tight">
@@ -59,14 +53,14 @@ function Shown({ exchange }: { exchange: Exchange }): JSX.Element {
             ],
             [
               t("nav.latency"),
-              `${t("side.origin")} ${micros(latency?.origin?.last_byte_us)} · ${t("side.target")} ${micros(latency?.target?.last_byte_us)}`,
+              `${t("side.origin")} ${micros(exchange.origin_last_us)} · ${t("side.target")} ${micros(exchange.target_last_us)}`,
             ],
           ]}
         />
       </Panel>
       <Differing exchange={exchange} />
       <Panel title={t("exchange.request")}>
-        {exchange.request ? <Kept contents={exchange.request} /> : <p class="quiet">{t("exchange.not_kept")}</p>}
+        {exchange.contents ? <Kept said={exchange.contents.request} /> : <p class="quiet">{t("exchange.not_kept")}</p>}
       </Panel>
       <Answers exchange={exchange} />
     </>
@@ -96,31 +90,46 @@ function Differing({ exchange }: { exchange: Exchange }): JSX.Element | null {
   );
 }
 
-function Kept({ contents }: { contents: Contents }): JSX.Element {
+function Kept({ said }: { said: Said }): JSX.Element {
+  const { head, body } = partsOf(said);
   return (
     <>
-      <pre class="captured">{visible(textOf(contents).replaceAll("\r\n", "\n"))}</pre>
-      {contents.truncated ? (
-        <p class="small quiet">{t("exchange.truncated", { size: bytes(contents.bytes) })}</p>
-      ) : null}
+      <pre class="captured">{visible([head, body].filter(Boolean).join("\n\n"))}</pre>
+      <Cut said={said} />
     </>
   );
 }
 
+/** What of a message was not kept. */
+function Cut({ said, side }: { said: Said; side?: string }): JSX.Element | null {
+  const isCut = said.body_bytes_kept < said.body_bytes;
+  const notes = [isCut ? t("exchange.truncated", { size: bytes(said.body_bytes) }) : "", said.note ?? ""].filter(
+    Boolean,
+  );
+  if (notes.length === 0) return null;
+  return (
+    <p class="small quiet">
+      {side ? `${side}: ` : ""}
+      {notes.join(" ")}
+    </p>
+  );
+}
+
 function Answers({ exchange }: { exchange: Exchange }): JSX.Element {
-  const { origin_answer: origin, target_answer: target } = exchange;
+  const { contents } = exchange;
   const [asText, setAsText] = useState(false);
   const compared = useMemo(() => {
-    const left = messageOf(origin ? textOf(origin) : "");
-    const right = messageOf(target ? textOf(target) : "");
+    if (!contents) return undefined;
+    const left = partsOf(contents.origin);
+    const right = partsOf(contents.target);
     const isJson = left.json !== undefined && right.json !== undefined;
     return {
       head: left.head || right.head ? rowsOf(left.head, right.head) : [],
       body: rowsOf(left.body, right.body),
       tree: isJson ? treeOf(left.json, right.json) : undefined,
     };
-  }, [origin, target]);
-  if (!origin && !target) {
+  }, [contents]);
+  if (!compared || !contents) {
     return (
       <Panel title={t("exchange.answers")}>
         <Empty title={t("exchange.not_kept")}>{t("exchange.not_kept_text")}</Empty>
@@ -147,6 +156,10 @@ function Answers({ exchange }: { exchange: Exchange }): JSX.Element {
       ) : null}
       <Panel title={t("exchange.bodies")} flush aside={tree ? toggle : null}>
         {tree && !asText ? <Tree root={tree} /> : <Sides rows={compared.body} label={t("exchange.bodies")} />}
+        <div class="body">
+          <Cut said={contents.origin} side={t("side.origin")} />
+          <Cut said={contents.target} side={t("side.target")} />
+        </div>
       </Panel>
     </>
   );

@@ -79,8 +79,8 @@ export function Exchanges(): JSX.Element {
                     </span>
                   ),
                 },
-                { head: t("side.origin"), number: true, cell: row => micros(row.latency?.origin?.last_byte_us) },
-                { head: t("side.target"), number: true, cell: row => micros(row.latency?.target?.last_byte_us) },
+                { head: t("side.origin"), number: true, cell: row => micros(row.origin_last_us) },
+                { head: t("side.target"), number: true, cell: row => micros(row.target_last_us) },
               ]}
             />
           )}

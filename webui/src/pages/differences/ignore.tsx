@@ -18,7 +18,7 @@ interface Props {
 
 export function IgnoreButton({ service, endpoint, field }: Props): JSX.Element | null {
   const [proposal, setProposal] = useState<{ from: Document; to: Document }>();
-  if (!may("operator")) return null;
+  if (!may("operator") || field === "latency") return null;
   const propose = () =>
     attempt(async () => {
       const from = await get<Document>("/api/v1/settings");

@@ -1,23 +1,21 @@
 /** A recorded exchange, as far as the page shows it. */
 import type { Outcome } from "../../api/types";
 
-export interface Contents {
+/** What one side said, masked; both parts in the same encoding. */
+export interface Said {
   encoding: "utf-8" | "base64";
-  text: string;
-  /** Length of the whole message, where more was seen than was kept. */
-  bytes?: number;
-  truncated?: boolean;
+  head: string;
+  body: string;
+  body_bytes: number;
+  body_bytes_kept: number;
+  note?: string;
 }
 
 export interface Difference {
   field: string;
-  origin?: unknown;
-  target?: unknown;
-}
-
-interface Leg {
-  first_byte_us?: number;
-  last_byte_us?: number;
+  offset?: number;
+  origin?: string;
+  target?: string;
 }
 
 export interface Exchange {
@@ -28,18 +26,41 @@ export interface Exchange {
   at?: number;
   endpoint?: string;
   client?: string;
-  latency?: { origin?: Leg; target?: Leg };
+  origin?: string;
+  target?: string;
+  request_bytes?: number;
+  origin_last_us?: number;
+  target_last_us?: number;
   differences?: Difference[];
-  request?: Contents | null;
-  origin_answer?: Contents | null;
-  target_answer?: Contents | null;
+  has_contents?: boolean;
+  contents?: { request: Said; origin: Said; target: Said };
 }
 
-/** Contents as text: bytes that are none are shown as hexadecimal lines. */
-export function textOf(contents: Contents): string {
-  if (contents.encoding === "utf-8") return contents.text;
-  const bytes = Uint8Array.from(atob(contents.text), char => char.charCodeAt(0));
-  return hexOf(bytes);
+export interface Parts {
+  head: string;
+  body: string;
+  /** The body's value, where it is JSON. */
+  json?: unknown;
+}
+
+/** Head and body as text: bytes that are none are shown as hexadecimal lines. */
+export function partsOf(said: Said): Parts {
+  if (said.encoding === "base64") return { head: decoded(said.head), body: decoded(said.body) };
+  const head = said.head.replaceAll("\r\n", "\n").trimEnd();
+  return { head, body: said.body, ...jsonOf(said.body) };
+}
+
+function decoded(text: string): string {
+  return hexOf(Uint8Array.from(atob(text), char => char.charCodeAt(0)));
+}
+
+function jsonOf(body: string): { json?: unknown } {
+  if (!/^\s*[[{]/.test(body)) return {};
+  try {
+    return { json: JSON.parse(body) };
+  } catch {
+    return {};
+  }
 }
 
 const ROW = 16;

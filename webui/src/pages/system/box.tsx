@@ -217,7 +217,8 @@ function Upkeep({ isFirmware }: { isFirmware: boolean }): JSX.Element {
 }
 
 function CertificatePanel(): JSX.Element {
-  const certificate = useResource<Certificate>("/api/v1/certificate");
+  const isPlain = location.protocol === "http:";
+  const certificate = useResource<Certificate>(isPlain ? null : "/api/v1/certificate");
   const [pem, setPem] = useState("");
   const [key, setKey] = useState("");
   const replace = async () => {
@@ -234,7 +235,7 @@ function CertificatePanel(): JSX.Element {
     const file = (event.currentTarget as HTMLInputElement).files?.[0];
     if (file) take(await file.text());
   };
-  if (certificate.fault?.status === 404) {
+  if (isPlain || certificate.fault?.status === 404) {
     return (
       <Panel title={t("certificate.title")}>
         <p class="second small">{t("certificate.none")}</p>

@@ -7,7 +7,7 @@ import type { Fault, System } from "../../api/types";
 import { Await, Button, Facts, Notice, PageHead, Panel, State } from "../../components/basics";
 import { TextField } from "../../components/fields";
 import { type Key, t } from "../../i18n";
-import { duration, moment, number } from "../../lib/format";
+import { duration, moment, number, short } from "../../lib/format";
 import { href } from "../../lib/router";
 import { attempt, may, refreshSnapshot, snapshot } from "../../state";
 import { apply } from "../settings/draft";
@@ -279,7 +279,7 @@ function Started(): JSX.Element {
           {(["frames", "sessions_live", "captured", "replayed", "answered", "match", "differ"] as const).map(name => (
             <div key={name} data-tile={name}>
               <dt>{t(`tile.${name}`)}</dt>
-              <dd>{number(totals?.[name])}</dd>
+              <dd>{short(totals?.[name])}</dd>
             </div>
           ))}
         </dl>

@@ -26,7 +26,6 @@ export function Target({ faults }: Props): JSX.Element {
   return (
     <div class="stack loose">
       <Notice tone="info">{t("wizard.target_text")}</Notice>
-      <Addresses of={of} />
       {services.map((service, index) => (
         <Panel key={index} title={service.name || t("settings.unnamed")}>
           <div class="stack">
@@ -54,6 +53,7 @@ export function Target({ faults }: Props): JSX.Element {
           </div>
         </Panel>
       ))}
+      <Addresses of={of} />
     </div>
   );
 }

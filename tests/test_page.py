@@ -1,0 +1,159 @@
+"""The page in a real browser, in front of the real program with real traffic: as a person uses it."""
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from lab.box import Box
+from lab.browser import DESK, PHONE, Desk, Visitor, desk
+from lab.load import Load
+from lab.world import TARGET_ADDRESS, TARGET_PORT, Lab
+
+pytestmark = pytest.mark.lab
+
+PASSWORD = "correct horse battery"
+TARGET = f"{TARGET_ADDRESS}:{TARGET_PORT}"
+PAGES = (
+    "overview", "services", "sessions", "differences", "differences/exchanges", "latency", "mirror", "captures",
+    "settings", "settings/text", "settings/versions", "system", "system/users", "system/tokens", "system/audit",
+    "system/account",
+)  # fmt: skip
+PICTURES = os.environ.get("PICTURES")
+"""A folder for pictures of every page, for people who want to look at them."""
+
+
+def claim(visitor: Visitor, box: Box) -> None:
+    visitor.page.goto(visitor.address)
+    visitor.fill("Claim token", box.claim_token())
+    visitor.fill("Password for admin", PASSWORD)
+    visitor.fill("Password again", PASSWORD)
+    visitor.press("Claim and continue")
+
+
+def walk_through_the_wizard(visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.sees("Give it a name")
+    visitor.press("Continue")
+    page.get_by_role("radio", name="Mirror").first.wait_for()
+    for nic, role in (("mirror0", "Mirror"), ("target0", "Target")):
+        page.get_by_role("group", name=f"Role of {nic}").get_by_label(role, exact=True).check()
+    # What was answered is there again after a reload.
+    page.reload()
+    visitor.sees("Which NIC is on the mirror?")
+    assert page.get_by_role("group", name="Role of mirror0").get_by_label("Mirror", exact=True).is_checked()
+    visitor.press("Continue")
+    page.locator("main .notice strong").wait_for()
+    visitor.press("Continue")
+    for origin in ("10.100.10.1:11311", "10.100.10.2:11311"):
+        page.get_by_label(origin).check()
+    visitor.press("Continue")
+    visitor.fill("Server under test", TARGET)
+    visitor.press("Continue")
+    visitor.press("Start")
+    visitor.sees("It is running", timeout=20)
+    visitor.press("Keep these settings")
+    page.locator(".pipeline").wait_for()
+
+
+def test_from_the_claim_token_to_the_first_replayed_request() -> None:
+    load = Load("page", 100, 0, connections=5)
+    with Lab() as lab:
+        box = lab.start_box(empty=True)
+        clients = lab.start_loads(load)
+        with desk(box) as at:
+            visitor = at.visitor()
+            claim(visitor, box)
+            walk_through_the_wizard(visitor)
+            assert lab.replayed(), "the wizard says that it runs, and nothing came to the target"
+            look_at_every_page(at)
+            kill_switch(lab, visitor)
+            taken_back_unless_confirmed(visitor)
+            a_restart_in_the_middle(lab, box, visitor)
+            assert not visitor.complaints
+        clients.stop()
+
+
+def look_at_every_page(at: Desk) -> None:
+    visitor = at.visitor()
+    visitor.log_in(PASSWORD)
+    for page in PAGES:
+        visitor.open(page)
+        visitor.page.get_by_text("Loading…").first.wait_for(state="detached")
+        assert not visitor.violations(), page
+        picture(visitor, f"{page}-light")
+        visitor.page.emulate_media(color_scheme="dark")
+        assert not visitor.violations("color-contrast"), f"{page}, dark"
+        picture(visitor, f"{page}-dark")
+        visitor.page.set_viewport_size(PHONE)
+        assert visitor.overflow() <= 0, f"{page}, phone"
+        picture(visitor, f"{page}-phone")
+        visitor.page.set_viewport_size(DESK)
+        visitor.page.emulate_media(color_scheme="light")
+        assert not visitor.complaints, page
+
+
+def picture(visitor: Visitor, name: str) -> None:
+    if PICTURES:
+        visitor.page.wait_for_timeout(1500)
+        visitor.picture(Path(PICTURES) / f"{name.replace('/', '-')}.png")
+
+
+def kill_switch(lab: Lab, visitor: Visitor) -> None:
+    visitor.open("latency")
+    visitor.press("Stop replay")
+    visitor.page.get_by_role("button", name="Start replay").wait_for()
+    time.sleep(1.0)
+    before = len(lab.replayed())
+    time.sleep(1.0)
+    assert len(lab.replayed()) == before
+    visitor.press("Start replay")
+    visitor.page.get_by_role("button", name="Stop replay").wait_for()
+
+
+def taken_back_unless_confirmed(visitor: Visitor) -> None:
+    """A fault stands at its field; what is applied can be taken back by hand."""
+    visitor.open("settings")
+    visitor.fill("Targets 1", "nowhere")
+    visitor.sees("`nowhere` is no address and port")
+    visitor.fill("Targets 1", TARGET)
+    visitor.fill("Clients replayed, %", "50")
+    visitor.press("Review and apply")
+    visitor.fill("Why", "half of them will do")
+    visitor.page.get_by_role("dialog").get_by_role("button", name="Apply").click()
+    visitor.sees("New settings are in force.")
+    visitor.press("Take them back")
+    visitor.sees("The former settings are back.")
+    visitor.page.wait_for_function("document.querySelector('.draft-bar') === null")
+
+
+def a_restart_in_the_middle(lab: Lab, box: Box, visitor: Visitor) -> None:
+    """The page says that the box is away, and goes on by itself when it is back."""
+    visitor.open("overview")
+    box.process.stop(timeout=8.0)
+    visitor.sees("The box does not answer.")
+    box.process = type(box.process)(lab.box_host, box.command, lab.folder / "again.log")
+    box.ready()
+    visitor.page.get_by_text("The box does not answer.").wait_for(state="detached")
+    visitor.page.locator(".pipeline, .door").first.wait_for()
+    if visitor.page.locator(".door").is_visible():
+        visitor.log_in(PASSWORD)
+    visitor.page.locator(".pipeline").wait_for()
+
+
+def test_a_wrong_password_says_so() -> None:
+    with Lab() as lab:
+        box = lab.start_box(empty=True)
+        with desk(box) as at:
+            visitor = at.visitor()
+            claim(visitor, box)
+            visitor.sees("Give it a name")
+            stranger = at.visitor()
+            stranger.page.goto(stranger.address)
+            for _ in range(10):
+                stranger.fill("Password", "guess")
+                stranger.press("Log in")
+                stranger.page.get_by_role("alert").wait_for()
+            stranger.sees("Try again in")
+            assert not stranger.violations()
