@@ -144,7 +144,10 @@ impl Turn {
     fn of(record: &Record) -> Self {
         let (outcome, reason) = match &record.outcome {
             Outcome::Answered(Verdict::Match) => ("match", Cow::Borrowed("")),
-            Outcome::Answered(Verdict::Differ(difference)) => ("differ", Cow::Owned(difference.part.clone())),
+            Outcome::Answered(Verdict::Differ(found)) => {
+                let field = found.first().map(|first| first.field.clone()).unwrap_or_default();
+                ("differ", Cow::Owned(field))
+            }
             Outcome::Answered(Verdict::Incomparable(cause)) => ("incomparable", Cow::Borrowed(cause.word())),
             Outcome::NotAnswered(cause) => ("not_answered", Cow::Borrowed(cause.word())),
             Outcome::NotReplayed(cause) => ("not_replayed", Cow::Borrowed(cause.word())),

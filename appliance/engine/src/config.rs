@@ -1,5 +1,6 @@
 //! What the engine is told to do: already parsed and checked, so that it cannot be wrong.
 
+use crate::compare::Rules;
 use crate::limits::Limits;
 use crate::protocol::{self, Definition};
 use crate::selection::Selection;
@@ -168,6 +169,8 @@ pub struct Service {
     pub sessions_per_second: Option<u32>,
     /// Clients replayed, in hundredths of a percent (10,000 is all), by hash of the client address.
     pub sample: u16,
+    /// What the comparison of the answers leaves out.
+    pub rules: Arc<Rules>,
 }
 
 /// Which targets of a service a session is replayed against.

@@ -27,6 +27,7 @@ mod timers;
 pub use books::Books;
 pub use config::Config;
 pub use engine::{Backlog, Engine};
+pub use exchange::answer::Answer;
 pub use ledger::Ledger;
 pub use limits::Limits;
 pub use message::{Command, Input, MirrorFrame, Output, Record};

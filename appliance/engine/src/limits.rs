@@ -152,6 +152,24 @@ impl Budget {
 /// the origin's answers for itself.
 pub const REPLAYS_MAX: usize = 1_000;
 
+/// The bounds of one comparison of two answers ([`crate::compare`]): what lies beyond them is compared by bytes.
+pub mod comparison {
+    /// Differences told of one pair of answers; more say nothing new.
+    pub const DIFFERENCES_MAX: usize = 16;
+    /// Bytes shown of each value that differs.
+    pub const EXCERPT_BYTES: usize = 120;
+    /// Bytes that a content may have without its coding: eight times of what is kept of it, as text is compressed.
+    pub const DECODED_BYTES: usize = 2 << 20;
+    /// Depth of a JSON document: the reader and the comparison call themselves for each level.
+    pub const JSON_DEPTH: usize = 128;
+    /// Values in a JSON document, of 24 bytes of memory each.
+    pub const JSON_NODES: usize = 100_000;
+    /// Pairs of elements looked at in two arrays whose order says nothing.
+    pub const UNORDERED_PAIRS: usize = 1 << 16;
+    /// Pairs of lines looked at to find which lines of two texts are the same.
+    pub const LINE_PAIRS: usize = 1 << 20;
+}
+
 /// The bounds of an examination of a mirror ([`crate::doctor`]).
 pub mod examination {
     /// Flows looked at, of some 500 bytes each; further ones are counted only.

@@ -1,5 +1,7 @@
 //! The engine's whole vocabulary: what goes in, what comes out.
 
+pub use crate::compare::{Difference, Kind};
+
 use crate::config::Config;
 use crate::ledger::{Incomparable, NotAnswered, NotReplayed};
 use crate::time::Time;
@@ -160,17 +162,9 @@ pub enum Outcome {
 pub enum Verdict {
     /// The answers agree.
     Match,
-    /// The answers differ.
-    Differ(Difference),
+    /// The answers differ, in these places: at least one, and at most as many as
+    /// [`crate::limits::comparison::DIFFERENCES_MAX`].
+    Differ(Vec<Difference>),
     /// They cannot be held against each other.
     Incomparable(Incomparable),
-}
-
-/// Where two answers differ first.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Difference {
-    /// The part: `status`, `header:NAME`, `body`.
-    pub part: String,
-    /// Offset of the first byte that differs within the part, where it has one.
-    pub offset: Option<u64>,
 }

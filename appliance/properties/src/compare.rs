@@ -1,38 +1,56 @@
 //! The comparison of two answers.
 
 use arbitrary::{Result, Unstructured};
-use tapcopy_engine::compare::{Alignment, Answer, compare};
-use tapcopy_engine::message::Verdict;
-use tapcopy_engine::{Books, Limits};
+use tapcopy_engine::compare::{Comparison, Field, Pattern, Rule, Rules, Scope, compare};
+use tapcopy_engine::selection::filter::Glob;
+use tapcopy_engine::{Answer, Books, Limits};
 
-/// Takes two answers, each as its head and content, with an alignment and bounds from a byte each.
+/// Takes two answers, each as its head and content, with rules or none, and bounds from a byte each.
 pub fn check(bytes: &[u8]) {
     // An input that ends early is a shorter one.
     let _ = run(&mut Unstructured::new(bytes));
 }
 
 fn run(input: &mut Unstructured<'_>) -> Result<()> {
-    let alignment = if input.arbitrary()? { Alignment::Aligned } else { Alignment::Lost };
+    let rules = if input.arbitrary()? { Rules::default() } else { some_rules() };
+    let scope = rules.scope(b"/");
     let kept = usize::from(input.arbitrary::<u8>()?);
     let mut books = Books::new(Limits { body_bytes: kept, bodies_bytes: 16 * kept, ..Limits::default() });
     let cut = usize::from(input.arbitrary::<u8>()?);
     let (one, other) = (Parts::take(input)?, Parts::take(input)?);
-    let verdict = compare(&one.answer(usize::MAX, &mut books), &other.answer(usize::MAX, &mut books), alignment);
-    let mirrored = compare(&other.answer(usize::MAX, &mut books), &one.answer(usize::MAX, &mut books), alignment);
-    assert_eq!(is_differ(&verdict), is_differ(&mirrored), "{verdict:?} against {mirrored:?}");
-    if one.head == other.head && one.body.len() != other.body.len() && alignment == Alignment::Aligned {
-        assert!(is_differ(&verdict), "other lengths are {verdict:?}");
+    let hold = |one: Answer, other: Answer| compare(&one.message(), &other.message(), &rules, scope);
+    let found = hold(one.answer(usize::MAX, &mut books), other.answer(usize::MAX, &mut books));
+    let mirrored = hold(other.answer(usize::MAX, &mut books), one.answer(usize::MAX, &mut books));
+    assert_eq!(is_unequal(&found), is_unequal(&mirrored), "{found:?} against {mirrored:?}");
+    if one.head.is_empty() && other.head.is_empty() && one.body.len() != other.body.len() && scope == Scope::default() {
+        assert!(is_unequal(&found), "other lengths are {found:?}");
     }
     // The same answer in pieces, with bounds that an earlier answer may have used up.
     for parts in [one, other] {
-        let verdict = compare(&parts.answer(usize::MAX, &mut books), &parts.answer(1 + cut, &mut books), alignment);
-        assert!(!is_differ(&verdict), "an answer and itself are {verdict:?}");
+        let found = hold(parts.answer(usize::MAX, &mut books), parts.answer(1 + cut, &mut books));
+        assert!(!is_unequal(&found), "an answer and itself are {found:?}");
     }
     Ok(())
 }
 
-fn is_differ(verdict: &Verdict) -> bool {
-    matches!(verdict, Verdict::Differ(_))
+fn is_unequal(found: &Comparison) -> bool {
+    matches!(found, Comparison::Unequal(_))
+}
+
+fn some_rules() -> Rules {
+    let field = |text| Field::parse(text).expect("a field");
+    let unordered = ["$", "$..a"].map(|path| match field(path) {
+        Field::Json(path) => path,
+        other => panic!("{other:?} is no path"),
+    });
+    let rule = Rule {
+        path: Glob::new("/*"),
+        ignore: vec![field("header:x-trace"), field("$.b.c")],
+        ignore_pattern: Some(Pattern::parse("[0-9]+").expect("a pattern")),
+        tolerance: 0.01,
+        unordered: unordered.into(),
+    };
+    Rules::new(Vec::new(), vec![rule])
 }
 
 #[derive(Clone, Copy)]

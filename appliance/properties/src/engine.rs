@@ -201,6 +201,7 @@ fn config([settings, protocol]: [u8; 2]) -> Config {
         mirror_to: MirrorTo::One,
         selection: if selects { selection().into() } else { Default::default() },
         sessions_per_second: selects.then_some(2),
+        rules: Default::default(),
     };
     let origin = Origin::Address((packet::ORIGIN, packet::ORIGIN_PORT).into());
     Config {

@@ -3,7 +3,7 @@
 use crate::message::Framing;
 use crate::plan::AnswerPlan;
 use crate::seed::Rng;
-use tapcopy_engine::message::Difference;
+use tapcopy_engine::message::{Difference, Kind};
 
 /// A changed answer.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ impl Alteration {
     /// Whether the engine's report tells what was changed.
     pub fn accepts(&self, found: &Difference) -> bool {
         self.accepted.iter().any(|difference| {
-            difference.part.eq_ignore_ascii_case(&found.part)
+            difference.field.eq_ignore_ascii_case(&found.field)
                 && (difference.offset.is_none() || difference.offset == found.offset)
         })
     }
@@ -31,12 +31,13 @@ impl Alteration {
     pub fn accepts_hash(&self, found: &Difference, kept: u64) -> bool {
         let beyond = |difference: &Difference| difference.offset.is_none_or(|offset| offset >= kept);
         found.offset.is_none()
-            && self.accepted.iter().any(|difference| difference.part == found.part && beyond(difference))
+            && self.accepted.iter().any(|difference| difference.field == found.field && beyond(difference))
     }
 }
 
-fn difference(part: &str, offset: Option<u64>) -> Difference {
-    Difference { part: part.to_owned(), offset }
+/// Only its place and offset are held against what is found.
+pub fn difference(part: &str, offset: Option<u64>) -> Difference {
+    Difference { field: part.to_owned(), kind: Kind::Value, offset, origin: String::new(), target: String::new() }
 }
 
 /// Changes an HTTP answer: another status, another field, another byte of the content, or another length.

@@ -1,8 +1,9 @@
 //! Deliberate faults between engine and world, which prove that the checkers can fail.
 
+use crate::alteration::difference;
 use crate::packet::{Segment, transport_checksum};
 use tapcopy_engine::Record;
-use tapcopy_engine::message::{Difference, Outcome, Verdict};
+use tapcopy_engine::message::{Outcome, Verdict};
 
 /// One deliberate fault; the number says which occurrence is hit, from 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,10 +89,10 @@ fn is_compared(record: &Record) -> bool {
 }
 
 fn flipped(mut record: Record) -> Record {
-    let difference = Difference { part: "body".to_owned(), offset: Some(0) };
+    let difference = difference("body", Some(0));
     record.outcome = match record.outcome {
         Outcome::Answered(Verdict::Differ(_)) => Outcome::Answered(Verdict::Match),
-        _ => Outcome::Answered(Verdict::Differ(difference)),
+        _ => Outcome::Answered(Verdict::Differ(vec![difference])),
     };
     record
 }

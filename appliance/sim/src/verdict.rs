@@ -9,7 +9,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
 use tapcopy_engine::ledger::NotReplayed;
-use tapcopy_engine::message::{Outcome, Verdict};
+use tapcopy_engine::message::{Difference, Outcome, Verdict};
 use tapcopy_engine::{Ledger, Record, Time};
 
 /// Which final checks apply.
@@ -157,7 +157,20 @@ fn check_difference(
     candidates: &[usize],
     extent: Extent,
 ) {
-    let Outcome::Answered(Verdict::Differ(found)) = &record.outcome else { return };
+    let Outcome::Answered(Verdict::Differ(differences)) = &record.outcome else { return };
+    for found in differences {
+        check_found(plan, truth, (records, record), candidates, found, extent);
+    }
+}
+
+fn check_found(
+    plan: &Plan,
+    truth: &mut Truth,
+    (records, record): (&[Record], &Record),
+    candidates: &[usize],
+    found: &Difference,
+    extent: Extent,
+) {
     let told = |request: &usize| {
         alteration(plan, truth, *request)
             .is_some_and(|alteration| alteration.accepts(found) || alteration.accepts_hash(found, extent.kept))
@@ -274,7 +287,7 @@ fn check_answer(plan: &Plan, truth: &mut Truth, request: usize, record: &Record,
     let right = match (verdict, &planned.alteration) {
         (Verdict::Match, None) => true,
         (Verdict::Differ(found), Some(alteration)) => {
-            alteration.accepts(found) || alteration.accepts_hash(found, extent.kept)
+            found.iter().all(|found| alteration.accepts(found) || alteration.accepts_hash(found, extent.kept))
         }
         (Verdict::Incomparable(_), _) => raw && (!extent.clean_path || after_unaligned(plan, request)),
         (Verdict::Match, Some(_)) | (Verdict::Differ(_), None) => raw && after_unaligned(plan, request),

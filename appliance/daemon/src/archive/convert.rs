@@ -75,12 +75,35 @@ impl Converter {
             message::Outcome::NotAnswered(cause) => plain(Outcome::NotAnswered, cause.word()),
             message::Outcome::Answered(Verdict::Match) => plain(Outcome::Match, ""),
             message::Outcome::Answered(Verdict::Incomparable(cause)) => plain(Outcome::Incomparable, cause.word()),
-            message::Outcome::Answered(Verdict::Differ(difference)) => {
-                let field = difference.part.clone();
-                let differences = vec![Difference { field, offset: difference.offset, ..Difference::default() }];
-                (Outcome::Differ, difference.part.clone(), differences)
+            message::Outcome::Answered(Verdict::Differ(found)) => {
+                let reason = found.first().map(|first| first.field.clone()).unwrap_or_default();
+                (Outcome::Differ, reason, found.iter().map(|found| self.difference(found)).collect())
             }
         }
+    }
+
+    fn difference(&self, found: &message::Difference) -> Difference {
+        let side = |value: &str| (!value.is_empty()).then(|| self.masked(&found.field, value));
+        Difference {
+            field: found.field.clone(),
+            offset: found.offset,
+            origin: side(&found.origin),
+            target: side(&found.target),
+        }
+    }
+
+    /// A field's value, masked as it would be where it stands.
+    fn masked(&self, field: &str, value: &str) -> String {
+        let before = match field.strip_prefix("header:") {
+            Some(name) => format!("{name}: "),
+            None => match field.rsplit(['.', '[', ']', '"']).find(|key| !key.is_empty()) {
+                Some(key) if field.starts_with("body:$") => format!("{{\"{key}\": "),
+                _ => String::new(),
+            },
+        };
+        let mut bytes = format!("{before}{value}").into_bytes();
+        self.masks.apply(&mut bytes);
+        String::from_utf8_lossy(bytes.get(before.len()..).unwrap_or_default()).into_owned()
     }
 
     fn contents(&self, contents: &message::Contents, record: &Record) -> Contents {

@@ -1,7 +1,7 @@
 use super::*;
 use std::net::SocketAddr;
 use tapcopy_engine::Time;
-use tapcopy_engine::message::{Contents, Difference, Latency, Outcome, Said, Verdict};
+use tapcopy_engine::message::{Contents, Difference, Kind, Latency, Outcome, Said, Verdict};
 use tapcopy_records::{Exchange, Order, Query};
 
 fn keeping() -> Keeping {
@@ -27,7 +27,18 @@ fn address(text: &str) -> SocketAddr {
 }
 
 pub(super) fn record(session: u64, contents: Option<Contents>) -> Record {
-    let difference = Difference { part: "status".to_owned(), offset: None };
+    let difference = |field: &str, [origin, target]: [&str; 2]| Difference {
+        field: field.to_owned(),
+        kind: Kind::Value,
+        offset: None,
+        origin: origin.to_owned(),
+        target: target.to_owned(),
+    };
+    let differences = vec![
+        difference("status", ["200", "500"]),
+        difference("header:set-cookie", ["s=hush6", "s=hush7"]),
+        difference("body:$.user.password", ["\"hush8\"", "\"hush9\""]),
+    ];
     Record {
         session,
         exchange: 0,
@@ -38,7 +49,7 @@ pub(super) fn record(session: u64, contents: Option<Contents>) -> Record {
         origin: address("10.0.0.2:80"),
         captured_at: Time::from_nanos(1_700_000_000_000_000_000),
         request_bytes: contents.as_ref().map_or(20, |contents| contents.request.len() as u64),
-        outcome: Outcome::Answered(if contents.is_some() { Verdict::Differ(difference) } else { Verdict::Match }),
+        outcome: Outcome::Answered(if contents.is_some() { Verdict::Differ(differences) } else { Verdict::Match }),
         origin_latency: Some(Latency { first_byte: Duration::from_millis(1), last_byte: Duration::from_millis(2) }),
         target_latency: Some(Latency { first_byte: Duration::from_millis(3), last_byte: Duration::from_millis(4) }),
         contents: contents.map(Box::new),

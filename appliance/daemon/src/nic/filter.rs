@@ -79,6 +79,7 @@ mod tests {
             mirror_to: MirrorTo::One,
             selection: Default::default(),
             sessions_per_second: None,
+            rules: Default::default(),
             copies: 1,
             protocol: Protocol::Auto,
             pacing: Pacing::Turns,

@@ -35,6 +35,7 @@ fn service(name: &str) -> Service {
         mirror_to: tapcopy_engine::config::MirrorTo::One,
         selection: Default::default(),
         sessions_per_second: None,
+        rules: Default::default(),
     }
 }
 

@@ -35,8 +35,37 @@ pub struct Document {
     pub record: Option<Record>,
     /// What is kept of the exchanges.
     pub records: Records,
+    /// How answers are compared; by the defaults without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub comparison: Option<Comparison>,
     /// What is replayed, and where to.
     pub service: Vec<Service>,
+}
+
+/// The section `[comparison]`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Comparison {
+    /// Names of header fields that are never compared, in place of the default's.
+    pub volatile_headers: Vec<String>,
+}
+
+/// One `[[service.rule]]`: what is not compared, or compared otherwise, of the answers for certain paths.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Rule {
+    /// A path with `*` for any run of characters, or, for protocols without paths, a command (default: `*`).
+    pub path: String,
+    /// `status`, `header:NAME`, `body`, or JSON paths such as `$.items[*].id`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub ignore: Vec<String>,
+    /// A regular expression; what it matches is left out of header values, JSON strings and lines before they are compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ignore_pattern: Option<String>,
+    /// By how much two JSON numbers may differ, as a part of the larger (0.01: one percent).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tolerance: Option<f64>,
+    /// JSON paths of arrays whose order says nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub unordered: Vec<String>,
 }
 
 /// The section `[nics]`.
@@ -140,6 +169,9 @@ pub struct Service {
     /// What HTTP requests say otherwise than in production.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rewrite: Option<Rewrite>,
+    /// What is not compared, or compared otherwise.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub rule: Vec<Rule>,
 }
 
 /// One `[[service.filter]]`. It matches a request of which all that it names is true.
@@ -188,7 +220,15 @@ impl Default for Document {
     fn default() -> Self {
         let (nics, addressing) = (Nics::default(), Addressing::default());
         let records = Records::default();
-        Self { schema_version: SCHEMA_VERSION, nics, addressing, record: None, records, service: Vec::new() }
+        Self {
+            schema_version: SCHEMA_VERSION,
+            nics,
+            addressing,
+            record: None,
+            records,
+            comparison: None,
+            service: Vec::new(),
+        }
     }
 }
 
@@ -228,6 +268,7 @@ impl Default for Service {
             pacing: "turns".to_owned(),
             sample_percent: 100.0,
             copies: 1,
+            rule: Vec::new(),
             mirror_to: "one".to_owned(),
             max_sessions_per_second: None,
             filter: Vec::new(),
@@ -279,7 +320,26 @@ impl Document {
             addressing: section.section("addressing", Addressing::take),
             record: section.section_if_there("record", Record::take),
             records: section.section("records", Records::take),
+            comparison: section.section_if_there("comparison", Comparison::take),
             service: section.sections("service", Service::take),
+        }
+    }
+}
+
+impl Comparison {
+    fn take(section: &mut Section<'_>) -> Self {
+        Self { volatile_headers: section.list("volatile_headers") }
+    }
+}
+
+impl Rule {
+    fn take(section: &mut Section<'_>) -> Self {
+        Self {
+            path: section.optional("path").unwrap_or_else(|| "*".to_owned()),
+            ignore: section.list("ignore"),
+            ignore_pattern: section.optional("ignore_pattern"),
+            tolerance: section.optional("tolerance"),
+            unordered: section.list("unordered"),
         }
     }
 }
@@ -348,6 +408,7 @@ impl Service {
             pacing: section.optional("pacing").unwrap_or(default.pacing),
             sample_percent: section.optional("sample_percent").unwrap_or(default.sample_percent),
             copies: section.optional("copies").unwrap_or(default.copies),
+            rule: section.sections("rule", Rule::take),
             mirror_to: section.optional("mirror_to").unwrap_or(default.mirror_to),
             max_sessions_per_second: section.optional("max_sessions_per_second"),
             filter: section.sections("filter", Filter::take),

@@ -5,6 +5,7 @@
 //! faults instead of ending at the first one, so that a person mends a file once.
 
 mod addressing;
+mod comparison;
 pub mod document;
 mod pool;
 mod record;

@@ -306,6 +306,32 @@ fn choices() {
 }
 
 #[test]
+fn rules_of_the_comparison() {
+    let with = |section: &str| format!("{WHOLE}[[service.rule]]\n{section}");
+    let good =
+        with("path = '/api/*'\nignore = ['header:x-trace', '$.a[*].id']\ntolerance = 0.01\nunordered = ['$.a']\n");
+    let good = format!("{good}ignore_pattern = '[0-9]+'\n[comparison]\nvolatile_headers = ['date']\n");
+    let settings = parse(&good, Format::Toml, Purpose::Run).unwrap();
+    assert!(!settings.services[0].rules.is_empty());
+    let again = parse(&settings.document.to_json(), Format::Json, Purpose::Run).unwrap();
+    assert_eq!(again.document, settings.document);
+    check(&with(""), &["service[0].rule[0]: says nothing"]);
+    check(
+        &with("path = ''\nignore = ['x', 'header:a b']\ntolerance = 2\nunordered = ['status']\nignore_pattern = '('"),
+        &[
+            "service[0].rule[0].tolerance: 2 is outside 0 to 1",
+            "service[0].rule[0].path: is empty",
+            "service[0].rule[0].ignore[0]: `x` is no field",
+            "service[0].rule[0].ignore[1]: `a b` is no name",
+            "service[0].rule[0].ignore_pattern: `(` is no regular expression",
+            "service[0].rule[0].unordered[0]: `status` is no field",
+        ],
+    );
+    let volatile = format!("{WHOLE}[comparison]\nvolatile_headers = ['a:']\n");
+    check(&volatile, &["comparison.volatile_headers[0]: `a:` is no name"]);
+}
+
+#[test]
 fn faults_of_flags_name_the_flags() {
     let document =
         Document { service: crate::map::services(&["80-10.0.0.1:80".parse().unwrap()]), ..Document::default() };

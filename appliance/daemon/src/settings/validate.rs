@@ -2,7 +2,9 @@
 //! each other. A value that does not parse is left out of the second step, so that one mistake is one fault.
 
 use super::document::{Document, SCHEMA_VERSION};
-use super::{Faults, Purpose, Settings, SettingsFaults, addressing, document, pool, record, records, selection};
+use super::{
+    Faults, Purpose, Settings, SettingsFaults, addressing, comparison, document, pool, record, records, selection,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use tapcopy_engine::config::{MirrorTo, Origin, Pacing, Protocol, Service};
@@ -83,10 +85,11 @@ fn services(document: &Document, faults: &mut Faults) -> Vec<Service> {
     if document.service.is_empty() {
         faults.add("service", "is missing; describe at least one service with its origins and targets");
     }
+    let volatile = comparison::volatile(document.comparison.as_ref(), faults);
     let mut names = BTreeSet::new();
     let mut services = Vec::new();
     for (index, written) in document.service.iter().enumerate() {
-        let service = service(index, written, faults);
+        let service = service(index, written, &volatile, faults);
         if !names.insert(service.name.clone()) {
             faults.add(format!("service[{index}].name"), format!("`{}` is taken; give each its own", service.name));
         }
@@ -95,7 +98,7 @@ fn services(document: &Document, faults: &mut Faults) -> Vec<Service> {
     services
 }
 
-fn service(index: usize, written: &document::Service, faults: &mut Faults) -> Service {
+fn service(index: usize, written: &document::Service, volatile: &[String], faults: &mut Faults) -> Service {
     let path = format!("service[{index}]");
     let name = if written.name.is_empty() { format!("service-{}", index + 1) } else { written.name.clone() };
     Service {
@@ -109,6 +112,7 @@ fn service(index: usize, written: &document::Service, faults: &mut Faults) -> Se
         selection: selection::parse(&path, written, faults).into(),
         sessions_per_second: sessions_per_second(&path, written, faults),
         sample: sample(&format!("{path}.sample_percent"), written.sample_percent, faults),
+        rules: comparison::rules(&path, volatile, &written.rule, faults),
     }
 }
 

@@ -85,8 +85,7 @@ impl Engine {
         let service = &self.services[place.service];
         let FlowKey { client, origin } = place.key;
         let identity = Identity { session: self.sessions_begun, service: place.service, target, copy, client, origin };
-        let mut exchanges =
-            Exchanges::new(identity, service.protocol, is_midstream, self.now, frame.captured_at, &self.books);
+        let mut exchanges = Exchanges::new(identity, service, is_midstream, self.now, frame.captured_at, &self.books);
         if self.far.is_rehearsal() {
             exchanges.rehearse();
         }
@@ -147,6 +146,7 @@ mod tests {
             mirror_to,
             selection: Default::default(),
             sessions_per_second: None,
+            rules: Default::default(),
         }
     }
 

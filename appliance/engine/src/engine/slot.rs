@@ -2,7 +2,6 @@
 
 use super::backlog::Share;
 use crate::books::Books;
-use crate::compare::compare;
 use crate::exchange::{Exchanges, Moment};
 use crate::flow::{FlowKey, Side};
 use crate::frame::{Endpoint, Recent, Segment};
@@ -252,7 +251,7 @@ impl Work {
         self.exchanges.decide_in_time(means.now, means.books);
         self.exchanges.stream_in_time(means.now, means.books);
         self.replay.advance(owner, &mut self.exchanges, means);
-        self.exchanges.judge(means.books, compare);
+        self.exchanges.judge(means.books);
     }
 
     /// Whether nothing more will come of it, once the session has ended.

@@ -20,6 +20,7 @@ fn engine() -> Engine {
         mirror_to: MirrorTo::One,
         selection: Default::default(),
         sessions_per_second: None,
+        rules: Default::default(),
     };
     let config = Config {
         services: vec![service],

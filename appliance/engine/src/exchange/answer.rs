@@ -1,6 +1,7 @@
 //! One side's answer to one request, as it comes in.
 
 use crate::books::Books;
+use crate::compare::Message;
 use crate::ledger::Incomparable;
 use crate::message::Said;
 use crate::time::Time;
@@ -89,6 +90,11 @@ impl Answer {
     /// The hash of the content behind `body`.
     pub fn rest_hash(&self) -> Option<u128> {
         self.rest.as_ref().map(|hash| hash.digest128())
+    }
+
+    /// What the comparison is shown of it.
+    pub fn message(&self) -> Message<'_> {
+        Message { head: &self.head, body: &self.body, body_len: self.body_len, rest: self.rest_hash() }
     }
 
     /// Bytes kept.

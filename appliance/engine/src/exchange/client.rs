@@ -3,6 +3,7 @@
 use super::answer::Answer;
 use super::opening::Opening;
 use super::outbox::{Farewell, Gate, Think};
+use super::topic::scope;
 use super::{Alignment, Exchange, Exchanges, Framing, Moment, Stage, Step};
 use crate::books::Books;
 use crate::config::Protocol;
@@ -57,12 +58,14 @@ impl Exchanges {
                 (Part::Head(head), Some(selection)) => Some(selection.decide(head)),
                 _ => None,
             };
+            let scope = if let Part::Head(head) = step.part { scope(self.definition, &self.rules, head) } else { None };
             let expect = (is_head || boundary != Boundary::Inside).then(|| framer.expect());
             self.take_request_bytes(taken, moment, books);
             if let Some(expect) = expect {
                 self.set_expect(expect);
                 self.head_at.get_or_insert(moment.now);
             }
+            self.set_scope(scope);
             if is_head && self.is_interleaved() && !self.dropping {
                 // What the client says next may depend on the answer.
                 self.outbox.stream(moment.now);
@@ -226,6 +229,7 @@ impl Exchanges {
             replayed: false,
             retried: false,
             alignment: Alignment::default(),
+            scope: Default::default(),
             deferred: None,
             request: Vec::new(),
             contents: None,
@@ -294,6 +298,7 @@ impl Exchanges {
         }
         if !self.dropping {
             self.outbox.finish(self.is_joined());
+            self.note_whole();
         }
         self.dropping = false;
         self.request_open = false;

@@ -23,9 +23,11 @@ pub mod passage;
 mod score;
 mod shown;
 pub mod target;
+mod topic;
 
 use crate::books::Books;
-use crate::config::Protocol;
+use crate::compare::{Rules, Scope};
+use crate::config::{Protocol, Service};
 use crate::frame::Endpoint;
 use crate::ledger::NotReplayed;
 use crate::message::{Contents, Outcome};
@@ -110,6 +112,8 @@ struct Exchange {
     /// Whether it was sent a second time already.
     retried: bool,
     alignment: Alignment,
+    /// Which rules its comparison goes by.
+    scope: Scope,
     /// Its outcome, known before the end of the request.
     deferred: Option<Outcome>,
     /// The first bytes of the request, where records carry contents.
@@ -180,6 +184,8 @@ enum Step {
 pub struct Exchanges {
     identity: Identity,
     protocol: Protocol,
+    /// What the comparison goes by.
+    rules: Arc<Rules>,
     /// What cuts the streams, or cut them before they became turns.
     definition: Option<&'static Definition>,
     framing: Framing,
@@ -254,12 +260,13 @@ impl Exchanges {
     /// No exchange yet. `midstream`: the session was already open when first seen.
     pub fn new(
         identity: Identity,
-        protocol: Protocol,
+        service: &Service,
         midstream: bool,
         now: Time,
         captured_at: Time,
         books: &Books,
     ) -> Self {
+        let protocol = service.protocol;
         let (definition, barred) = match protocol {
             Protocol::Known(Definition { framer: None, .. }) => (None, Some(NotReplayed::TlsEncrypted)),
             Protocol::Known(definition) if definition.resumable || !midstream => (Some(definition), None),
@@ -273,6 +280,7 @@ impl Exchanges {
         Self {
             identity,
             protocol,
+            rules: service.rules.clone(),
             definition,
             framing,
             queue: VecDeque::new(),

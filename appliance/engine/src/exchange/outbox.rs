@@ -6,6 +6,7 @@
 use crate::limits::Budget;
 use crate::time::Time;
 use core::time::Duration;
+use std::borrow::Cow;
 use std::collections::VecDeque;
 
 /// The client's pauses before something that it did, in production's clock.
@@ -219,6 +220,19 @@ impl Outbox {
         if let Some(unit) = self.units.back_mut() {
             unit.cancels = Some(exchange);
         }
+    }
+
+    /// The first bytes of the last unit, at most `len`, as long as they are held.
+    pub fn last_start(&self, len: usize) -> Option<Cow<'_, [u8]>> {
+        let from = self.units.back()?.start.checked_sub(self.base)? as usize;
+        let (front, back) = self.bytes.as_slices();
+        Some(match from.checked_sub(front.len()) {
+            Some(from) => Cow::Borrowed(&back[from..back.len().min(from + len)]),
+            None if back.is_empty() || front.len() - from >= len => {
+                Cow::Borrowed(&front[from..front.len().min(from + len)])
+            }
+            None => self.bytes.range(from..).take(len).copied().collect(),
+        })
     }
 
     /// Takes the last unit, which is not whole, out. Whether bytes of it were sent already.

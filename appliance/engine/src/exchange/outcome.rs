@@ -4,13 +4,14 @@
 use super::answer::{Answer, Progress};
 use super::{Alignment, Exchange, Exchanges, Identity, Stage};
 use crate::books::Books;
+use crate::compare::{Comparison, compare};
 use crate::ledger::{Incomparable, Latencies, NotReplayed};
 use crate::message::{Latency, Outcome, Record, Verdict};
 use crate::time::Time;
 
 impl Exchanges {
-    /// Gives answered exchanges whose origin will say no more their verdict, by `compare`.
-    pub fn judge(&mut self, books: &mut Books, compare: impl Fn(&Answer, &Answer, Alignment) -> Verdict) {
+    /// Gives answered exchanges whose origin will say no more their verdict.
+    pub fn judge(&mut self, books: &mut Books) {
         for id in self.front..self.target_at {
             let Some(exchange) = self.get(id) else { continue };
             if exchange.stage != Stage::Answered || !exchange.origin.is_final() {
@@ -26,10 +27,20 @@ impl Exchanges {
                 Progress::Broken(cause) => Verdict::Incomparable(cause),
                 _ if exchange.expect.handshake => Verdict::Incomparable(Incomparable::Handshake),
                 _ if exchange.expect.volatile => Verdict::Incomparable(Incomparable::Volatile),
-                _ => compare(&exchange.origin, &exchange.target, exchange.alignment),
+                _ => self.compare(exchange),
             };
             let verdict = self.prove(id, verdict);
             self.conclude(id, Outcome::Answered(verdict), books);
+        }
+    }
+
+    fn compare(&self, exchange: &Exchange) -> Verdict {
+        let (origin, target) = (exchange.origin.message(), exchange.target.message());
+        match (compare(&origin, &target, &self.rules, exchange.scope), exchange.alignment) {
+            (Comparison::Equal, _) => Verdict::Match,
+            (Comparison::Unknown, _) => Verdict::Incomparable(Incomparable::Limit),
+            (Comparison::Unequal(_), Alignment::Lost) => Verdict::Incomparable(Incomparable::Unaligned),
+            (Comparison::Unequal(differences), _) => Verdict::Differ(differences),
         }
     }
 

@@ -36,6 +36,7 @@ const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
 pub const PROTOCOL: Definition = Definition {
     name: "http",
     recognise,
+    subject: head::subject,
     framer: Some(|head_bytes_limit| Box::new(Http1::new(head_bytes_limit))),
     resumable: true,
 };

@@ -33,6 +33,7 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub const PROTOCOL: Definition = Definition {
     name: "http2",
     recognise,
+    subject: |_| None,
     framer: Some(|head_bytes_limit| Box::new(Http2::new(head_bytes_limit))),
     resumable: false,
 };

@@ -10,7 +10,7 @@ mod answer;
 mod binary;
 mod text;
 
-use super::{AtClose, Boundary, Definition, Expect, Framer, Garbled, Opening, Recognition, Step};
+use super::{AtClose, Boundary, Definition, Expect, Framer, Garbled, Opening, Recognition, Step, Subject};
 use answer::TextAnswers;
 use binary::{BinaryAnswers, BinaryRequests};
 use text::TextRequests;
@@ -19,9 +19,18 @@ use text::TextRequests;
 pub const PROTOCOL: Definition = Definition {
     name: "memcached",
     recognise,
+    subject,
     framer: Some(|head_bytes_limit| Box::new(Memcached::new(head_bytes_limit))),
     resumable: true,
 };
+
+/// The first word of a line; of the binary protocol, the command's number.
+fn subject(bytes: &[u8]) -> Option<Subject<'_>> {
+    match bytes.first()? {
+        0x80 => Subject::command(binary::name(*bytes.get(1)?)),
+        _ => Subject::command(bytes.split(|byte| matches!(byte, b' ' | b'\r' | b'\n')).next()?),
+    }
+}
 
 /// Set in [`Expect::kind`] of a request of the binary protocol.
 const BINARY: u64 = 1 << 63;

@@ -17,7 +17,7 @@ mod sql;
 mod table;
 pub mod tls;
 
-pub use table::{Definition, Opening, PROTOCOLS, Recognition, find, recognise};
+pub use table::{Definition, Opening, PROTOCOLS, Recognition, Subject, find, recognise};
 
 /// What the answer to a request depends on: `kind` is a value of the framer's own.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -13,13 +13,27 @@ mod packet;
 mod request;
 mod statement;
 
-use super::{AtClose, Definition, Expect, Framer, Garbled, Opening, Part, Recognition, Step};
+use super::{AtClose, Definition, Expect, Framer, Garbled, Opening, Part, Recognition, Step, Subject, sql};
 use answer::Answers;
 use request::{FILE, FIRST, FOREIGN, NUMBER_SHIFT, NUMBERS, PLACE_SHIFT, Phase, REPLY, Requests, STATEMENT};
 
 /// MySQL, MariaDB, and what speaks like them.
 pub const PROTOCOL: Definition =
-    Definition { name: "mysql", recognise, framer: Some(|_| Box::new(Mysql::new())), resumable: false };
+    Definition { name: "mysql", recognise, subject, framer: Some(|_| Box::new(Mysql::new())), resumable: false };
+
+/// A statement's verb and table, or the name of a command (a packet's fifth byte).
+fn subject(bytes: &[u8]) -> Option<Subject<'_>> {
+    let text = bytes.get(5..)?;
+    match bytes[4] {
+        0x03 | 0x16 => sql::subject(text),
+        0x17 => Subject::command(b"execute"),
+        0x01 => Subject::command(b"quit"),
+        0x02 => Subject::command(b"use"),
+        0x0E => Subject::command(b"ping"),
+        0x19 => Subject::command(b"close"),
+        _ => None,
+    }
+}
 
 /// Cuts the two byte streams of one connection.
 struct Mysql {

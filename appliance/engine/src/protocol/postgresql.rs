@@ -10,13 +10,30 @@
 mod answer;
 mod request;
 
-use super::{AtClose, Definition, Expect, Framer, Garbled, Opening, Part, Recognition, Step};
+use super::{AtClose, Definition, Expect, Framer, Garbled, Opening, Part, Recognition, Step, Subject, sql};
 use answer::{Answers, Stage};
 use request::{BY_BYTE, BY_LOGIN, COPY, ENDS, EXTENDED, FOREIGN, PASSWORD, Requests};
 
 /// PostgreSQL and what speaks like it.
-pub const PROTOCOL: Definition =
-    Definition { name: "postgresql", recognise, framer: Some(|_| Box::new(Postgresql::new())), resumable: false };
+pub const PROTOCOL: Definition = Definition {
+    name: "postgresql",
+    recognise,
+    subject,
+    framer: Some(|_| Box::new(Postgresql::new())),
+    resumable: false,
+};
+
+/// The verb and table of the first statement, or, of one that was prepared before, its name.
+fn subject(bytes: &[u8]) -> Option<Subject<'_>> {
+    let content = bytes.get(5..)?;
+    let mut words = content.split(|byte| *byte == 0);
+    match bytes[0] {
+        b'Q' => sql::subject(content),
+        b'P' => sql::subject(words.nth(1)?),
+        b'B' => Some(Subject { verb: b"execute", path: words.nth(1)?, query: b"" }),
+        _ => None,
+    }
+}
 
 /// Cuts the two byte streams of one connection.
 struct Postgresql {

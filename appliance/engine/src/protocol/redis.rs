@@ -11,14 +11,24 @@ mod command;
 mod ground;
 mod resp;
 
-use super::{AtClose, Boundary, Definition, Expect, Framer, Garbled, Opening, Part, Recognition, Step};
+use super::{AtClose, Boundary, Definition, Expect, Framer, Garbled, Opening, Part, Recognition, Step, Subject};
 use answer::Answers;
 use command::Requests;
 use ground::Ground;
 
 /// Redis and what speaks like it.
 pub const PROTOCOL: Definition =
-    Definition { name: "redis", recognise, framer: Some(|_| Box::new(Redis::new())), resumable: true };
+    Definition { name: "redis", recognise, subject, framer: Some(|_| Box::new(Redis::new())), resumable: true };
+
+/// A command's name: the first string of an array, or the first word of a line.
+fn subject(bytes: &[u8]) -> Option<Subject<'_>> {
+    let mut lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
+    let verb = match lines.next()? {
+        count if count.starts_with(b"*") => lines.nth(1)?,
+        line => line.split(|byte| *byte == b' ').next()?,
+    };
+    Subject::command(verb)
+}
 
 /// Cuts the two byte streams of one Redis connection.
 #[derive(Debug)]

@@ -2,6 +2,8 @@
 //!
 //! It is read byte by byte and not parsed: words outside of quotes are enough.
 
+use super::Subject;
+
 /// Longest word that means something here.
 const WORD_BYTES: usize = 24;
 
@@ -178,6 +180,19 @@ impl Text {
     }
 }
 
+/// A statement's first word, and the table that is named first.
+pub fn subject(text: &[u8]) -> Option<Subject<'_>> {
+    let is_word =
+        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'$' | b'"' | b'`') || *byte >= 0x80;
+    let mut words = text.split(|byte| !is_word(byte)).filter(|word| !word.is_empty());
+    let verb = Subject::command(words.next()?)?.verb;
+    let leads = |word: &&[u8]| {
+        [&b"from"[..], b"into", b"update", b"join", b"table"].iter().any(|lead| word.eq_ignore_ascii_case(lead))
+    };
+    let path = if leads(&verb) { words.next() } else { words.by_ref().find(leads).and_then(|_| words.next()) };
+    Some(Subject { verb, path: path.unwrap_or_default(), query: b"" })
+}
+
 fn is_in(words: &[&str], word: &[u8]) -> bool {
     words.iter().any(|known| known.as_bytes() == word)
 }
@@ -222,6 +237,20 @@ mod tests {
         ] {
             check(text, false);
         }
+    }
+
+    #[test]
+    fn a_statement_is_about_its_first_table() {
+        for (text, verb, path) in [
+            ("SELECT a, b FROM t WHERE a = 1", "SELECT", "t"),
+            ("update public.t set a = 1", "update", "public.t"),
+            ("INSERT INTO `t`(a) VALUES ('from x')", "INSERT", "`t`"),
+            ("begin;", "begin", ""),
+        ] {
+            let found = subject(text.as_bytes()).expect("a statement");
+            assert_eq!((found.verb, found.path), (verb.as_bytes(), path.as_bytes()), "{text}");
+        }
+        assert_eq!(subject(b" ;"), None);
     }
 
     #[test]

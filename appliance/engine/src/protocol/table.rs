@@ -13,6 +13,9 @@ pub static PROTOCOLS: [Definition; 7] = [
     tls::PROTOCOL,
 ];
 
+/// Longest name of a command.
+const VERB_BYTES: usize = 32;
+
 /// A protocol: the one thing that its file exports to the rest of the engine.
 #[derive(Debug)]
 pub struct Definition {
@@ -21,6 +24,8 @@ pub struct Definition {
     /// Whether the opening of a session is of this protocol. It should say `No` as soon as it can: until all have, nothing is
     /// replayed.
     pub recognise: fn(&Opening<'_>) -> Recognition,
+    /// What a request asks for, from its first bytes; none where they do not say it.
+    pub subject: fn(&[u8]) -> Option<Subject<'_>>,
     /// A framer at the start of a connection, with a bound on the bytes of a head. `None`: the content is encrypted, and
     /// sessions are not replayed (`tls_encrypted`).
     pub framer: Option<fn(usize) -> Box<dyn Framer>>,
@@ -46,6 +51,25 @@ pub struct Opening<'a> {
     pub server: &'a [u8],
     /// Whether they come from the middle of the session. Doubt means `No` then: any byte may be content.
     pub midstream: bool,
+}
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subject<'a> {
+    /// What is to be done: a method, a command.
+    pub verb: &'a [u8],
+    /// With what: a path without its query, a table. Empty where the protocol, or the command, has no such thing.
+    pub path: &'a [u8],
+    /// What follows the path's question mark.
+    pub query: &'a [u8],
+}
+
+impl<'a> Subject<'a> {
+    /// A command, if that is a name of one.
+    pub fn command(verb: &'a [u8]) -> Option<Self> {
+        let is_name = !verb.is_empty() && verb.len() <= VERB_BYTES && verb.iter().all(u8::is_ascii_graphic);
+        is_name.then_some(Self { verb, path: b"", query: b"" })
+    }
 }
 
 /// Whether bytes are of a protocol.

@@ -44,6 +44,7 @@ pub fn config(gateway: Option<&str>, targets: &[&str]) -> Config {
             mirror_to: MirrorTo::One,
             selection: Default::default(),
             sessions_per_second: None,
+            rules: Default::default(),
         }],
         addressing: Addressing {
             pool: vec![range("10.0.0.100", "10.0.0.109", 24), range("fd00::100", "fd00::10f", 64)],

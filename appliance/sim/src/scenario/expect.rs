@@ -129,10 +129,13 @@ fn is_reason(path: &str, ledger: &Value) -> bool {
 fn outcome_words(record: &Record) -> String {
     match &record.outcome {
         message::Outcome::Answered(Verdict::Match) => "match".to_owned(),
-        message::Outcome::Answered(Verdict::Differ(difference)) => match difference.offset {
-            Some(offset) => format!("differ {}@{offset}", difference.part),
-            None => format!("differ {}", difference.part),
-        },
+        message::Outcome::Answered(Verdict::Differ(differences)) => {
+            let words = differences.iter().map(|difference| match difference.offset {
+                Some(offset) => format!(" {}@{offset}", difference.field),
+                None => format!(" {}", difference.field),
+            });
+            format!("differ{}", words.collect::<String>())
+        }
         message::Outcome::Answered(Verdict::Incomparable(reason)) => format!("incomparable {}", reason.word()),
         message::Outcome::NotAnswered(reason) => format!("not_answered {}", reason.word()),
         message::Outcome::NotReplayed(reason) => format!("not_replayed {}", reason.word()),

@@ -83,6 +83,7 @@ fn config(scenario: &Scenario) -> Config {
         mirror_to: MirrorTo::One,
         selection: settings.selection.clone().into(),
         sessions_per_second: settings.sessions_per_second,
+        rules: Default::default(),
     };
     let (first, last) = (address(settings.ipv6, 20, 100), address(settings.ipv6, 20, 110));
     Config {

@@ -147,6 +147,7 @@ pub(super) fn config(plan: &Plan, faults: &Faults) -> Config {
             mirror_to: topology.mirror_to,
             selection: selection::selection(plan, service.kind).into(),
             sessions_per_second: topology.sessions_per_second,
+            rules: Default::default(),
         }
     };
     Config {

@@ -1,7 +1,7 @@
 //! What a head says of the message that it begins.
 
 use super::stream::{Content, Meaning};
-use crate::protocol::{Expect, Garbled};
+use crate::protocol::{Expect, Garbled, Subject};
 use core::mem::MaybeUninit;
 use httparse::{Header, ParserConfig, Request, Response, Status};
 
@@ -16,6 +16,22 @@ const TO_CONNECT: u64 = 2;
 /// What a whole request head says of the answer to it, and of its own content.
 pub(super) fn read_request(head: &[u8]) -> Result<(Expect, Meaning), Garbled> {
     parse_request(head).or_else(|Garbled| parse_request(&unfolded(head)))
+}
+
+/// What a request line asks for (RFC 9112, section 3): of a whole URL, its path.
+pub(super) fn subject(head: &[u8]) -> Option<Subject<'_>> {
+    let line = &head[..memchr::memchr(b'\n', head)?];
+    let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+    let (verb, target) = (words.next()?, words.next()?.trim_ascii_end());
+    let path = match memchr::memmem::find(target, b"://") {
+        Some(at) if !target.starts_with(b"/") => {
+            let rest = &target[at + 3..];
+            memchr::memchr(b'/', rest).map_or(&b"/"[..], |slash| &rest[slash..])
+        }
+        _ => target,
+    };
+    let end = memchr::memchr(b'?', path).unwrap_or(path.len());
+    Some(Subject { verb, path: &path[..end], query: path.get(end + 1..).unwrap_or_default() })
 }
 
 /// What a whole answer head says, given what its request was.

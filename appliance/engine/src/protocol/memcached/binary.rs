@@ -22,6 +22,25 @@ const VERSION: u8 = 0x0B;
 const STAT: u8 = 0x10;
 
 /// Reads that answer only where they hit.
+/// The command of an opcode, quiet or not; those of the protocol's extensions are told by that alone.
+pub(super) fn name(opcode: u8) -> &'static [u8] {
+    match opcode {
+        0x00 | 0x09 | 0x0C | 0x0D => b"get",
+        0x01 | 0x11 => b"set",
+        0x02 | 0x12 => b"add",
+        0x03 | 0x13 => b"replace",
+        0x04 | 0x14 => b"delete",
+        0x05 | 0x15 => b"incr",
+        0x06 | 0x16 => b"decr",
+        0x0E | 0x19 => b"append",
+        0x0F | 0x1A => b"prepend",
+        0x0A => b"noop",
+        0x10 => b"stats",
+        0x1C..=0x1E | 0x23 | 0x24 => b"touch",
+        _ => b"other",
+    }
+}
+
 fn is_quiet_read(opcode: u8) -> bool {
     matches!(opcode, 0x09 | 0x0D | 0x1E | 0x24)
 }

@@ -1,0 +1,301 @@
+//! Comparison: the target's answer held against the origin's.
+//!
+//! Equal bytes are equal answers, and nothing is read. Where they are not, heads are compared field by field, and contents
+//! by what they are: JSON by value and path, text by lines, everything else by bytes, after the content's coding was undone.
+//! An answer with another status is another answer: that it also has other content says nothing, and is not said.
+//!
+//! `rules` is what the settings leave out of it, `coding` undoes content codings, `json` reads JSON and `tree` compares it,
+//! `text` compares lines.
+
+mod coding;
+mod head;
+mod json;
+mod rules;
+mod text;
+mod tree;
+
+pub use rules::{Field, JsonPath, Pattern, RULES_MAX, Rule, Rules, Scope, VOLATILE_HEADERS, is_header_name};
+
+use crate::limits::comparison::{DECODED_BYTES, DIFFERENCES_MAX, EXCERPT_BYTES};
+use coding::Decoded;
+use head::Head;
+use std::borrow::Cow;
+
+/// An answer, as far as the bounds let it be kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Message<'a> {
+    /// Start line and fields of an HTTP answer, with their line ends; empty for other protocols.
+    pub head: &'a [u8],
+    /// The first bytes of the content, without its framing.
+    pub body: &'a [u8],
+    /// Length of the content.
+    pub body_len: u64,
+    /// Hash of the content behind `body`, if there is more.
+    pub rest: Option<u128>,
+}
+
+impl Message<'_> {
+    fn is_whole(&self) -> bool {
+        self.rest.is_none() && self.body.len() as u64 == self.body_len
+    }
+
+    fn has_content_of(&self, other: &Self) -> bool {
+        (self.body, self.body_len, self.rest) == (other.body, other.body_len, other.rest)
+    }
+}
+
+/// One place in which two answers differ.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// The place: `status`, `header:NAME`, `body:` and the path of a JSON value, `body:line N`, or `body`.
+    pub field: String,
+    /// How they differ there.
+    pub kind: Kind,
+    /// Offset of the first byte that differs, where contents are compared by bytes.
+    pub offset: Option<u64>,
+    /// The beginning of what the origin has there.
+    pub origin: String,
+    /// The beginning of what the target has there.
+    pub target: String,
+}
+
+/// How two answers differ in one place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Other values.
+    Value,
+    /// Values of other types.
+    Type,
+    /// The target has nothing there.
+    Missing,
+    /// The origin has nothing there.
+    Added,
+    /// One is longer than the other.
+    Length,
+}
+
+impl Kind {
+    /// As one word.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Value => "value",
+            Self::Type => "type",
+            Self::Missing => "missing",
+            Self::Added => "added",
+            Self::Length => "length",
+        }
+    }
+}
+
+/// What the comparison of two answers comes to.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Comparison {
+    /// They agree.
+    Equal,
+    /// They do not, in these places; there is at least one.
+    Unequal(Vec<Difference>),
+    /// What was kept of both agrees, and a bound kept the rest from being compared.
+    Unknown,
+}
+
+/// Holds the target's answer against the origin's, by those of the rules that are in `scope`.
+pub fn compare(origin: &Message<'_>, target: &Message<'_>, rules: &Rules, scope: Scope) -> Comparison {
+    if origin == target {
+        return Comparison::Equal;
+    }
+    let mut findings = Findings { rules, scope, found: Vec::new() };
+    let (mut origin_room, mut target_room) = (head::room(), head::room());
+    let origin_head = Head::parse(origin.head, &mut origin_room);
+    let target_head = Head::parse(target.head, &mut target_room);
+    if origin.head != target.head && !head::compare(&origin_head, &target_head, &mut findings) {
+        return findings.end(true);
+    }
+    let is_known = origin.has_content_of(target) || {
+        let kind = Content::of(&origin_head, &target_head);
+        contents(origin, target, &kind, [&origin_head, &target_head], &mut findings)
+    };
+    findings.end(is_known)
+}
+
+/// Compares the contents. Whether all of them was compared.
+fn contents(
+    origin: &Message<'_>,
+    target: &Message<'_>,
+    kind: &Content,
+    heads: [&Option<Head<'_, '_>>; 2],
+    findings: &mut Findings<'_>,
+) -> bool {
+    if findings.is_ignored(&Field::Body) {
+        return true;
+    }
+    if !origin.is_whole() || !target.is_whole() {
+        return cut_contents(origin, target, findings);
+    }
+    let [origin_head, target_head] =
+        heads.map(|head| head.as_ref().map_or(&b""[..], |head| head.value("content-encoding")));
+    let decoded = (
+        coding::decode(origin_head, origin.body, DECODED_BYTES),
+        coding::decode(target_head, target.body, DECODED_BYTES),
+    );
+    match decoded {
+        (Decoded::Whole(origin), Decoded::Whole(target)) => decoded_contents(&origin, &target, kind, findings),
+        (Decoded::Cut(origin) | Decoded::Whole(origin), Decoded::Cut(target))
+        | (Decoded::Cut(origin), Decoded::Whole(target)) => {
+            let unequal = origin.iter().zip(target.iter()).any(|(left, right)| left != right);
+            if unequal {
+                bytes(&origin, &target, findings);
+            }
+            return unequal;
+        }
+        (Decoded::Whole(origin), Decoded::Broken(target)) if origin.starts_with(&target) => {
+            findings.add("body".to_owned(), Kind::Length, Some(target.len() as u64), &origin, &target);
+        }
+        _ => bytes(origin.body, target.body, findings),
+    }
+    true
+}
+
+/// Contents that the bounds cut: bytes, as far as both were kept, then length, then hash.
+fn cut_contents(origin: &Message<'_>, target: &Message<'_>, findings: &mut Findings<'_>) -> bool {
+    let unequal = origin.body.iter().zip(target.body).position(|(left, right)| left != right);
+    let same_len = origin.body_len == target.body_len;
+    let same_kept = origin.body.len() == target.body.len();
+    let (kind, offset) = match unequal {
+        Some(offset) => (Kind::Value, Some(offset as u64)),
+        None if !same_len => (Kind::Length, Some(origin.body_len.min(target.body_len))),
+        None if same_kept && origin.rest != target.rest => (Kind::Value, None),
+        None => return same_kept,
+    };
+    let at = offset.unwrap_or(0) as usize;
+    findings.add("body".to_owned(), kind, offset, tail(origin.body, at), tail(target.body, at));
+    true
+}
+
+fn decoded_contents(origin: &[u8], target: &[u8], kind: &Content, findings: &mut Findings<'_>) {
+    if origin == target {
+        return;
+    }
+    if kind.may_be_json(origin)
+        && let Some(origin_tree) = json::parse(origin)
+    {
+        return match json::parse(target) {
+            Some(target_tree) => tree::compare(&origin_tree, &target_tree, findings),
+            None => bytes(origin, target, findings),
+        };
+    }
+    match kind {
+        Content::Text => text::compare(origin, target, findings),
+        _ => bytes(origin, target, findings),
+    }
+}
+
+fn bytes(origin: &[u8], target: &[u8], findings: &mut Findings<'_>) {
+    let unequal = origin.iter().zip(target).position(|(left, right)| left != right);
+    let kind = if unequal.is_none() || target.len() < origin.len() { Kind::Length } else { Kind::Value };
+    let kind = if unequal.is_some() && target.len() == origin.len() { Kind::Value } else { kind };
+    let offset = unequal.unwrap_or(origin.len().min(target.len()));
+    findings.add("body".to_owned(), kind, Some(offset as u64), tail(origin, offset), tail(target, offset));
+}
+
+fn tail(bytes: &[u8], at: usize) -> &[u8] {
+    bytes.get(at..).unwrap_or_default()
+}
+
+/// How a content is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Content {
+    /// By value and path, if it is what it says.
+    Json,
+    /// By lines.
+    Text,
+    /// Not said: JSON if it is, else by bytes.
+    Unsaid,
+    /// By bytes.
+    Bytes,
+}
+
+impl Content {
+    fn of(origin: &Option<Head<'_, '_>>, target: &Option<Head<'_, '_>>) -> Self {
+        let (Some(origin), Some(target)) = (origin, target) else { return Self::Bytes };
+        let (of_origin, of_target) = (Self::of_type(origin), Self::of_type(target));
+        if of_origin == of_target { of_origin } else { Self::Unsaid }
+    }
+
+    fn of_type(head: &Head<'_, '_>) -> Self {
+        let value = head.value("content-type");
+        let end = value.iter().position(|byte| *byte == b';').unwrap_or(value.len());
+        let media = value[..end].trim_ascii().to_ascii_lowercase();
+        let has = |word: &[u8]| memchr::memmem::find(&media, word).is_some();
+        match () {
+            () if media.is_empty() => Self::Unsaid,
+            () if has(b"ndjson") || has(b"jsonl") || has(b"json-seq") => Self::Text,
+            () if has(b"json") => Self::Json,
+            () if media.starts_with(b"text/") || has(b"xml") || has(b"javascript") || has(b"urlencoded") => Self::Text,
+            () => Self::Bytes,
+        }
+    }
+
+    fn may_be_json(self, body: &[u8]) -> bool {
+        match self {
+            Self::Json => true,
+            Self::Unsaid | Self::Text => matches!(body.trim_ascii_start().first(), Some(b'{' | b'[')),
+            Self::Bytes => false,
+        }
+    }
+}
+
+/// Differences found so far, as far as the rules leave them.
+struct Findings<'r> {
+    rules: &'r Rules,
+    scope: Scope,
+    found: Vec<Difference>,
+}
+
+impl Findings<'_> {
+    fn end(self, is_known: bool) -> Comparison {
+        match self.found.is_empty() {
+            false => Comparison::Unequal(self.found),
+            true if is_known => Comparison::Equal,
+            true => Comparison::Unknown,
+        }
+    }
+
+    fn is_full(&self) -> bool {
+        self.found.len() >= DIFFERENCES_MAX
+    }
+
+    fn is_ignored(&self, field: &Field) -> bool {
+        self.rules.within(self.scope).any(|rule| rule.ignore.contains(field))
+    }
+
+    /// Whether two texts are the same without what the rules' patterns match.
+    fn agrees_without_patterns(&self, origin: &[u8], target: &[u8]) -> bool {
+        let mut patterns = self.rules.within(self.scope).filter_map(|rule| rule.ignore_pattern.as_ref()).peekable();
+        if patterns.peek().is_none() {
+            return false;
+        }
+        let (mut origin, mut target) = (String::from_utf8_lossy(origin), String::from_utf8_lossy(target));
+        for pattern in patterns {
+            origin = Cow::Owned(pattern.without(&origin));
+            target = Cow::Owned(pattern.without(&target));
+        }
+        origin == target
+    }
+
+    fn add(&mut self, field: String, kind: Kind, offset: Option<u64>, origin: &[u8], target: &[u8]) {
+        if self.is_full() || self.agrees_without_patterns(origin, target) {
+            return;
+        }
+        self.found.push(Difference { field, kind, offset, origin: excerpt(origin), target: excerpt(target) });
+    }
+}
+
+/// The beginning of a value, for people.
+fn excerpt(value: &[u8]) -> String {
+    let text = String::from_utf8_lossy(&value[..value.len().min(EXCERPT_BYTES)]);
+    if value.len() > EXCERPT_BYTES {
+        format!("{}\u{2026}", text.trim_end_matches('\u{fffd}'))
+    } else {
+        text.into_owned()
+    }
+}
