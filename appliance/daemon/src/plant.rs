@@ -57,6 +57,7 @@ struct Works {
 
 /// Shards, and what they were started with.
 struct Running {
+    interfaces: Vec<record::Interface>,
     handles: Vec<Handle>,
     threads: Vec<JoinHandle<()>>,
     recorders: Option<Recorders>,
@@ -205,6 +206,11 @@ impl Plant {
         self.works().is_stopped
     }
 
+    /// The mirror NICs of the shards that run, as recordings name them.
+    pub fn interfaces(&self) -> Vec<record::Interface> {
+        self.works().running.as_ref().map(|running| running.interfaces.clone()).unwrap_or_default()
+    }
+
     /// The shards that run.
     pub fn handles(&self) -> Vec<Handle> {
         self.works().running.as_ref().map(|running| running.handles.clone()).unwrap_or_default()
@@ -277,13 +283,13 @@ impl Plant {
     /// # Errors
     /// As [`Plant::enter`].
     pub fn start(&self, source: Source, target: TargetNic, settings: &Settings, speed: Speed) -> Result<(), Fault> {
-        let recording = match (&settings.record, &source) {
+        let interfaces: Vec<record::Interface> = match &source {
             // All of them are open: they have just been.
-            (Some(recording), Source::Live(mirrors)) => {
-                Some(record::start(recording, mirrors.iter().filter_map(MirrorNic::interface).collect())?)
-            }
-            _ => None,
+            Source::Live(mirrors) => mirrors.iter().filter_map(MirrorNic::interface).collect(),
+            Source::Playback(_) => Vec::new(),
         };
+        let recording = settings.record.as_ref().filter(|_| source.is_live());
+        let recording = recording.map(|recording| record::start(recording, interfaces.clone())).transpose()?;
         let seed =
             getrandom::u64().map_err(|fault| Fault::system("draw a random seed", std::io::Error::other(fault)))?;
         let far_end = FarEnd::Wire { mac: target.mac(), mtu: target.mtu(), vlan: settings.target_vlan };
@@ -305,8 +311,8 @@ impl Plant {
         let parts = Parts { number: 0, source, target, recorder, archiver, config, seed, clock, ended };
         let (handle, thread) = shard::start(parts).map_err(|fault| Fault::system("start a thread", fault))?;
         let document = settings.document.clone();
-        works.running =
-            Some(Running { handles: vec![handle], threads: vec![thread], recorders, document, far_end, speed });
+        let (handles, threads) = (vec![handle], vec![thread]);
+        works.running = Some(Running { interfaces, handles, threads, recorders, document, far_end, speed });
         works.fault = None;
         Ok(())
     }
@@ -370,6 +376,7 @@ impl Plant {
     pub(crate) fn played(settings: &Settings) -> Self {
         let plant = Self::new(Clock::start()).unwrap();
         plant.works().running = Some(Running {
+            interfaces: Vec::new(),
             handles: Vec::new(),
             threads: Vec::new(),
             recorders: None,

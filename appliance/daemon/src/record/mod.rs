@@ -124,6 +124,16 @@ pub struct Recorders {
 }
 
 impl Recorders {
+    /// What was recorded so far.
+    pub fn recorded(&self) -> Recorded {
+        self.counts.read()
+    }
+
+    /// Whether nobody records any more, and all is written.
+    pub fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+
     /// Waits for the last writes, once every [`Recorder`] is gone; what was recorded.
     pub fn finish(self) -> Recorded {
         let clock = Clock::start();

@@ -4,7 +4,10 @@ use crate::accounts::Identity;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
+use std::fs::File;
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How a body of JSON is named.
 pub(crate) const JSON: &str = "application/json";
@@ -112,11 +115,44 @@ impl Call {
     }
 }
 
+/// What is sent back after the head.
+pub(crate) enum Body {
+    Bytes(Vec<u8>),
+    /// A file, how much of it, and the right to be one of few.
+    File(File, u64, Turn),
+}
+
+/// How many may do something at once.
+#[derive(Clone)]
+pub(crate) struct Turns(Arc<AtomicUsize>);
+
+/// The right to be one of them, until it is dropped.
+pub(crate) struct Turn(Arc<AtomicUsize>);
+
+impl Turns {
+    /// So many.
+    pub fn new(most: usize) -> Self {
+        Self(Arc::new(AtomicUsize::new(most)))
+    }
+
+    /// A turn, if one is left.
+    pub fn take(&self) -> Option<Turn> {
+        let taken = self.0.fetch_update(Ordering::AcqRel, Ordering::Acquire, |left| left.checked_sub(1));
+        taken.ok().map(|_| Turn(self.0.clone()))
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
+}
+
 /// An answer.
 pub(crate) struct Answer {
     pub status: u16,
     pub content_type: &'static str,
-    pub body: Vec<u8>,
+    pub body: Body,
     /// Beyond those that every answer has.
     pub headers: Vec<(&'static str, String)>,
 }
@@ -124,12 +160,27 @@ pub(crate) struct Answer {
 impl Answer {
     /// An answer with a body.
     pub fn new(status: u16, content_type: &'static str, body: impl Into<Vec<u8>>) -> Self {
-        Self { status, content_type, body: body.into(), headers: Vec::new() }
+        Self::of(status, content_type, Body::Bytes(body.into()))
+    }
+
+    /// An answer with a body of any kind.
+    pub fn of(status: u16, content_type: &'static str, body: Body) -> Self {
+        Self { status, content_type, body, headers: Vec::new() }
     }
 
     /// An answer of JSON.
     pub fn json(status: u16, value: &impl Serialize) -> Self {
         Self::new(status, JSON, serde_json::to_vec(value).expect("answers have only string keys"))
+    }
+
+    /// The body, where it is in memory.
+    pub fn bytes(&self) -> &[u8] {
+        if let Body::Bytes(bytes) = &self.body { bytes } else { &[] }
+    }
+
+    /// The body as JSON, where it is that.
+    pub fn value(&self) -> Value {
+        serde_json::from_slice(self.bytes()).unwrap_or_default()
     }
 
     /// Nothing more to say.

@@ -5,7 +5,9 @@
 
 mod access;
 mod call;
+mod captures;
 mod certificate;
+mod diagnostics;
 mod exchanges;
 mod figures;
 mod front;
@@ -30,7 +32,7 @@ use crate::host;
 use crate::nic::interface::{self, kernel_addresses};
 use crate::nic::listener::Listeners;
 use crate::plant::Plant;
-use call::{Call, decode};
+use call::{Call, Turns, decode};
 use front::{Behind, Forbidden, Tls};
 use machine::Meter;
 use std::io::ErrorKind;
@@ -43,6 +45,9 @@ use tls::Certificate;
 
 /// How often samples are taken, and it is looked whether settings want to be taken back.
 const TICK: Duration = Duration::from_secs(1);
+
+/// Captures that may be downloaded at once.
+const DOWNLOADS: usize = 2;
 
 /// Why the page cannot be served.
 #[derive(Debug, Error)]
@@ -96,6 +101,10 @@ struct State {
     meter: Mutex<Meter>,
     /// Interfaces that take every frame while somebody looks at them.
     listeners: Mutex<Listeners>,
+    /// The capture that is being recorded.
+    capture: Mutex<Option<captures::Running>>,
+    /// Captures that may be downloaded at once: each holds a worker as long as its client takes.
+    downloads: Turns,
     /// The certificate, where the page is HTTPS.
     certificate: Option<Mutex<Certificate>>,
     /// What the front has of it.
@@ -158,6 +167,8 @@ pub fn start(
         history: Mutex::default(),
         meter: Mutex::default(),
         listeners: Mutex::default(),
+        capture: Mutex::default(),
+        downloads: Turns::new(DOWNLOADS),
         certificate: certificate.map(Mutex::new),
         tls: tls.clone(),
         forbidden: forbidden.clone(),
@@ -202,6 +213,7 @@ fn tick(state: &State) {
         state.history.lock().unwrap_or_else(PoisonError::into_inner).sample(&total, clock::wall(), state.clock.now());
         state.meter.lock().unwrap_or_else(PoisonError::into_inner).measure();
         state.listeners.lock().unwrap_or_else(PoisonError::into_inner).expire();
+        captures::tick(state);
         forbid_mirror(state);
         if state.desk.tick() {
             state.accounts.audit.note("timer", None, "settings_reverted", "nobody confirmed them in time");

@@ -2,8 +2,8 @@
 
 use super::call::{Answer, Call, Method, error};
 use super::{
-    State, access, certificate, decode, exchanges, figures, machine, metrics, mirror, overview, page, sessions,
-    settings, system,
+    State, access, captures, certificate, decode, diagnostics, exchanges, figures, machine, metrics, mirror, overview,
+    page, sessions, settings, system,
 };
 use crate::accounts::{By, Role};
 
@@ -94,6 +94,12 @@ const ROUTES: &[Route] = &[
     get("/api/v1/exchanges/{}/evidence", VIEWER, exchanges::evidence),
     get("/api/v1/doctor", OPERATOR, mirror::doctor),
     get("/api/v1/discovery", OPERATOR, mirror::discovery),
+    get("/api/v1/captures", VIEWER, captures::captures),
+    post("/api/v1/captures/start", OPERATOR, captures::start),
+    post("/api/v1/captures/stop", OPERATOR, captures::stop),
+    get("/api/v1/captures/{}", OPERATOR, captures::download),
+    delete("/api/v1/captures/{}", OPERATOR, captures::remove),
+    get("/api/v1/diagnostics", OPERATOR, diagnostics::diagnostics),
     get("/api/v1/nics", VIEWER, machine::nics),
     get("/api/v1/system", VIEWER, machine::system),
     patch("/api/v1/system", ADMIN, machine::change),

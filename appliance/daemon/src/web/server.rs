@@ -5,10 +5,11 @@
 //! gone until a restart), so the listening socket is kept here and a new server is made on it.
 
 use super::State;
-use super::call::{Answer, Call, Method, error, parse_url};
+use super::call::{Answer, Body, Call, Method, error, parse_url};
 use super::front::{Behind, PEER_HEADER, SECRET_HEADER, TLS_HEADER};
 use super::router::{self, Found};
 use crate::fault::Fault;
+use std::io::Read;
 use std::os::unix::net::UnixListener;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -73,7 +74,8 @@ fn work(state: &State, behind: &Behind, inbox: &Mutex<Receiver<Request>>) {
 
 fn answer(state: &State, behind: &Behind, request: &mut Request) -> Answer {
     let Some(method) = Method::named(request.method().as_str()) else {
-        return error(501, "not_implemented", "this method is not known here");
+        let message = "no path takes this method";
+        return error(405, "method_not_allowed", message).with("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE");
     };
     let mut call = call(request, method);
     // The socket's address is no secret on this machine.
@@ -139,8 +141,19 @@ fn respond(request: Request, answer: Answer) {
     headers.extend(answer.headers);
     let headers: Vec<Header> =
         headers.into_iter().filter_map(|(name, value)| Header::from_bytes(name, value).ok()).collect();
-    let length = answer.body.len();
-    let response = Response::new(answer.status.into(), headers, std::io::Cursor::new(answer.body), Some(length), None);
+    let status = answer.status.into();
     // A client that has gone away is no fault. Every length is known, so that nothing is sent in chunks.
-    let _ = request.respond(response.with_chunked_threshold(usize::MAX));
+    let _ = match answer.body {
+        Body::Bytes(body) => {
+            let length = Some(body.len());
+            let response = Response::new(status, headers, std::io::Cursor::new(body), length, None);
+            request.respond(response.with_chunked_threshold(usize::MAX))
+        }
+        Body::File(file, length, _turn) => {
+            let length = usize::try_from(length).unwrap_or(usize::MAX);
+            // What has been written since the length was taken is left for the next time.
+            let response = Response::new(status, headers, file.take(length as u64), Some(length), None);
+            request.respond(response.with_chunked_threshold(usize::MAX))
+        }
+    };
 }

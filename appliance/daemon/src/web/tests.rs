@@ -56,7 +56,7 @@ fn resources() {
     check(&ask(address, "POST /api/v1/ledger", "", "x"), 405, "Allow: GET, HEAD\r\n");
     check(&ask(address, "DELETE /api/v1/settings", "", ""), 405, "Allow: GET, PUT, HEAD\r\n");
     check(&ask(address, "GET /api/v1/doctor", "", ""), 401, "unauthorized");
-    check(&ask(address, "BREW /", "", ""), 501, "not_implemented");
+    check(&ask(address, "BREW /", "", ""), 405, "no path takes this method");
 }
 
 /// What a header of an answer holds.
@@ -173,6 +173,17 @@ fn the_overview_and_what_is_around_it() {
     check(&ask(address, "PATCH /api/v1/system", &bearer, "{\"name\":\" north \"}"), 200, "\"name\":\"north\"");
     check(&ask(address, "PATCH /api/v1/system", &bearer, "{\"name\":\" \"}"), 422, "\"field\":\"name\"");
     check(&ask(address, "GET /api/v1/system", &bearer, ""), 200, "\"process_bytes\":");
+    check(&ask(address, "GET /api/v1/diagnostics", &bearer, ""), 200, "\"versions\":[");
+    std::fs::create_dir(folder.path().join("captures")).unwrap();
+    let name = "tapcopy-20000101T000000Z-0000.pcapng";
+    std::fs::write(folder.path().join("captures").join(name), "frames").unwrap();
+    check(&ask(address, "GET /api/v1/captures", &bearer, ""), 200, name);
+    check(&ask(address, &format!("GET /api/v1/captures/{name}"), &bearer, ""), 200, "\r\n\r\nframes");
+    check(&ask(address, "GET /api/v1/captures/..%2Fclaim-token", &bearer, ""), 404, "not_found");
+    check(&ask(address, "POST /api/v1/captures/start", &bearer, "{}"), 409, "make settings first");
+    check(&ask(address, "POST /api/v1/captures/stop", &bearer, ""), 409, "not_recording");
+    check(&ask(address, &format!("DELETE /api/v1/captures/{name}"), &bearer, ""), 204, "");
+    check(&ask(address, "GET /api/v1/captures", &bearer, ""), 200, "\"captures\":[]");
 }
 
 #[test]
