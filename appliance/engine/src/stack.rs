@@ -210,9 +210,11 @@ impl<O: Copy> Stack<O> {
         };
         let connection = &mut self.connections[id];
         let mut device = OnePacket::new(Some(packet), &mut self.answer, &mut self.packet, self.mtu);
+        // A reset in TIME-WAIT answers a late segment: both sides have closed before.
+        let was_over = connection.socket().state() == State::TimeWait;
         self.interface.poll_ingress_single(instant(now), &mut device, &mut connection.sockets);
         self.answer_owner = connection.owner;
-        connection.was_reset |= segment.rst && connection.socket().state() == State::Closed;
+        connection.was_reset |= segment.rst && !was_over && connection.socket().state() == State::Closed;
         self.mark_due(id);
         self.tell(id);
         true
