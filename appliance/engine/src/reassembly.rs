@@ -247,6 +247,13 @@ impl Stream {
         })
     }
 
+    /// Up to where the other stream must be handed on, beyond `other_next`, before the first held piece may be; `None` where it
+    /// waits for nothing else, or for bytes of its own.
+    fn explained_by(&self, other_next: u64) -> Option<u64> {
+        let (offset, first) = self.held.first_key_value()?;
+        (*offset <= self.next && first.after > other_next).then_some(first.after)
+    }
+
     /// Takes the first held piece if it is in order and explained.
     fn take_ready(&mut self, other_next: u64) -> Option<(u64, Held)> {
         let first = self.held.first_entry()?;
@@ -463,13 +470,16 @@ impl Streams {
         sink: &mut impl FnMut(Delivery<'_>),
     ) -> bool {
         for side in [Side::Client, Side::Origin] {
-            let stream = self.of(side);
-            let Some(end) = stream.hole_end().filter(|_| hole_due(stream)) else { continue };
+            let (stream, other) = self.pair(side);
+            let Some(hole_end) = stream.hole_end().filter(|_| hole_due(stream)) else { continue };
+            // What the other side said when it had got a part of the lost bytes lies between that part and the rest.
+            let end = other.explained_by(stream.next).map_or(hole_end, |part| part.min(hole_end));
             let captured_at = stream.held.first_key_value().map_or(stream.acked_at, |(_, held)| held.captured_at);
             let lost = end - stream.next;
             let one_way = !stream.seen;
             stream.next = end;
-            stream.holes += 1;
+            stream.stalled_at = end;
+            stream.holes += u32::from(end == hole_end);
             sink(Delivery { side, piece: Piece::Gap(lost), captured_at, one_way });
             self.settle(now, sink);
             return true;
