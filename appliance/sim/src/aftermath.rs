@@ -14,13 +14,20 @@ pub fn check(plan: &Plan, truth: &mut Truth, extent: Extent) {
         if truth.sessions[number].broken || session.overlapping {
             continue;
         }
-        if extent.answered {
+        if extent.answered && !may_leave_early(plan, number) {
             check_leaving(plan, truth, number);
         }
         if extent.only_closes && !matches!(session.steps.last(), Some(Step::Reset)) {
             session.requests.clone().for_each(|request| check_again(plan, truth, request));
         }
     }
+}
+
+/// Where an answer without framing has another length, what comes late of it may be taken for the next one, and the box leaves
+/// while the target still speaks.
+fn may_leave_early(plan: &Plan, number: usize) -> bool {
+    let mut requests = plan.requests[plan.sessions[number].requests.clone()].iter();
+    requests.any(|request| request.alteration.as_ref().is_some_and(|alteration| alteration.may_be_unaligned))
 }
 
 /// The box leaves a target as the client left the origin.

@@ -1,8 +1,10 @@
-//! Whether the engine takes the order of exchanges for proven once it is: after two answers in a row that match and are unlike
-//! one another, with nothing hidden since, an answer that differs must be said to differ.
+//! What the engine makes of exchanges behind a gap, where it can know them again: each is held against its own answer, and once
+//! two answers in a row have matched and were unlike one another, with nothing hidden since, the order is proven, and an answer
+//! that differs must be said to differ.
 
 use crate::plan::Plan;
 use crate::truth::Truth;
+use crate::verdict::Extent;
 use core::ops::Range;
 use std::collections::BTreeMap;
 use tapcopy_engine::Record;
@@ -10,32 +12,51 @@ use tapcopy_engine::ledger::Incomparable;
 use tapcopy_engine::message::{Outcome, Verdict};
 
 /// Checks it; `matched` has the requests that each record may be about.
-pub fn check(plan: &Plan, truth: &mut Truth, records: &[Record], matched: &[Vec<usize>]) {
+pub fn check(plan: &Plan, truth: &mut Truth, records: &[Record], matched: &[Vec<usize>], extent: Extent) {
     let certain = records.iter().zip(matched).filter_map(|(record, requests)| match requests[..] {
         [request] => Some((place(record), (record, request))),
         _ => None,
     });
     let certain: BTreeMap<_, _> = certain.collect();
     for (record, request) in certain.values() {
-        if verdict(record) != Some(&Verdict::Incomparable(Incomparable::Unproven)) {
-            continue;
-        }
+        // The exchanges just before, as long as they and all behind them were shown whole.
         let before = |back: u64| {
             let (session, target, copy, exchange) = place(record);
             let (record, earlier) = certain.get(&(session, target, copy, exchange.checked_sub(back)?))?;
-            (*earlier + back as usize == *request).then_some((*record, *earlier))
+            let is_shown = *earlier + back as usize == *request && shows(plan, truth, *earlier..*request);
+            is_shown.then_some((*record, *earlier))
         };
-        let run: Vec<_> =
-            (1..).map_while(before).take_while(|(_, earlier)| shows(plan, truth, *earlier..*request)).collect();
+        let run: Vec<_> = (1..).map_while(before).collect();
         let proves = |pair: &[(&Record, usize)]| {
             let both_match = pair.iter().all(|(record, _)| verdict(record) == Some(&Verdict::Match));
             both_match && content(plan, pair[0].1) != content(plan, pair[1].1)
         };
-        if run.windows(2).any(proves) {
-            let details = format!("request {request}: {record:?}");
-            truth.violate("an order that is proven is taken for proven", details);
-        }
+        let planned = &plan.requests[*request];
+        let next = plan.sessions[planned.session].requests.clone().find(|next| next > request);
+        // What is lost of a pipeline may be lost before the answer is there.
+        let is_last = next.is_none_or(|next| plan.requests[next].waits);
+        let is_whole = is_last && planned.settled && !truth.sessions[planned.session].broken;
+        let broken = match verdict(record) {
+            Some(Verdict::Incomparable(Incomparable::Unproven))
+                if run.windows(2).any(proves) && is_shown_to_the_end(plan, truth, *request) =>
+            {
+                "an order that is proven is taken for proven"
+            }
+            Some(Verdict::Match) | None => continue,
+            Some(_) if extent.answered && is_whole && planned.alteration.is_none() && !run.is_empty() => {
+                "behind a gap, an answer is held against its own request's"
+            }
+            Some(_) => continue,
+        };
+        truth.violate(broken, format!("request {request}: {record:?}"));
     }
+}
+
+/// Whether nothing was hidden behind a request: a gap may have come before the verdict, and opens the question anew.
+fn is_shown_to_the_end(plan: &Plan, truth: &Truth, request: usize) -> bool {
+    let session = plan.requests[request].session;
+    let last = plan.sessions[session].requests.end - 1;
+    truth.sessions[session].shows_both_ends() && shows(plan, truth, request..last)
 }
 
 fn place(record: &Record) -> (u64, u16, u16, u64) {

@@ -23,6 +23,9 @@ pub enum Rare {
     LongBodies,
     /// Pipelines on connections that swallow requests, one after the other.
     SwallowedPipelines,
+    /// Long series of requests, each behind the answer to the one before, and nothing amiss but that the mirror loses frames now
+    /// and then, and answers differ.
+    LossySeries,
 }
 
 impl Rare {
@@ -36,12 +39,16 @@ impl Rare {
             16..20 => Self::LossyOneWay,
             20..25 => Self::LongBodies,
             25..29 => Self::SwallowedPipelines,
+            72..77 => Self::LossySeries,
             _ => return None,
         })
     }
 
     /// Adds the faults that belong to it.
     pub fn hurt(self, faults: &mut Faults, rng: &mut Rng) {
+        if self == Self::LossySeries {
+            *faults = Faults { finish: faults.finish, ..Faults::default() };
+        }
         if !faults.rehearsal {
             self.hurt_target(faults, rng);
         }
@@ -51,6 +58,7 @@ impl Rare {
                 faults.mirror.one_way = Some(true);
                 faults.mirror.bursts = Some((rng.between(10, 40), rng.between(1, 3)));
             }
+            Self::LossySeries => faults.mirror.bursts = Some((rng.between(3, 15), rng.between(1, 2))),
             Self::LongBodies => faults.in_box.limits.body_bytes = rng.size(0, 500),
             Self::LongIdle => faults.in_box.limits.idle_timeout = Limits::default().idle_timeout,
             Self::Tunnels | Self::DeadTargets | Self::SwallowedPipelines => {}
@@ -61,7 +69,7 @@ impl Rare {
         let target = &mut faults.target;
         match self {
             Self::HiddenRequests => target.alters = rng.maybe(60, |rng| rng.between(10, 40)).unwrap_or(target.alters),
-            Self::LongBodies => target.alters = rng.between(20, 60),
+            Self::LongBodies | Self::LossySeries => target.alters = rng.between(20, 60),
             Self::DeadTargets => target.black_hole = Some((Time::from_millis(rng.below(2_000)) + BEGIN, Time::MAX)),
             Self::SwallowedPipelines => target.swallows = rng.between(60, 95),
             Self::Tunnels | Self::LongIdle | Self::LossyOneWay => {}

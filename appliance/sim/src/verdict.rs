@@ -46,7 +46,7 @@ pub fn check(plan: &Plan, truth: &mut Truth, records: &[Record], ledger: &Ledger
         check_difference(plan, truth, records, record, candidates, extent);
     }
     if extent.plain {
-        proof::check(plan, truth, records, &matched);
+        proof::check(plan, truth, records, &matched, extent);
     }
     selection::check(
         plan,

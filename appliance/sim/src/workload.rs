@@ -35,6 +35,7 @@ pub fn draw_rare(plan: &mut Plan, rare: Rare, target: &TargetFaults, rng: &mut R
         match rare {
             Rare::Tunnels => script.draw_tunnel(),
             Rare::LongIdle => script.draw_long_idle(),
+            Rare::LossySeries => script.draw_series(),
             _ => script.draw_pipelines(),
         }
     }
@@ -146,6 +147,14 @@ impl<'a> Script<'a> {
             self.add_exchange(Kind::Raw, true, (index == count).then_some(ending));
         }
         self.finish(ending);
+    }
+
+    fn draw_series(mut self) {
+        let count = self.rng.size(10, 20);
+        for index in 0..count {
+            self.add_exchange(Kind::Http, true, (index + 1 == count).then_some(Ending::ClientCloses));
+        }
+        self.finish(Ending::ClientCloses);
     }
 
     fn draw_long_idle(mut self) {

@@ -68,6 +68,11 @@ impl SessionTruth {
         self.client_frames.iter().any(|(shown, range)| *shown == stamp && range.start > covered)
     }
 
+    /// Whether the mirror showed both sides' FIN: a lost one is a gap, too.
+    pub fn shows_both_ends(&self) -> bool {
+        self.ends[0].is_some() && self.ends[1].is_some()
+    }
+
     /// Whether the mirror showed a reset.
     pub fn is_reset(&self) -> bool {
         self.ends[2].is_some()
