@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from lab.box import Box
+from lab.box import POOL, Box
 from lab.browser import DESK, PHONE, Desk, Visitor, desk
 from lab.load import Load
-from lab.world import TARGET_ADDRESS, TARGET_PORT, Lab
+from lab.world import ORIGIN_ADDRESSES, ORIGIN_PORT, TARGET_ADDRESS, TARGET_PORT, Lab
 
 pytestmark = pytest.mark.lab
 
@@ -142,18 +142,56 @@ def a_restart_in_the_middle(lab: Lab, box: Box, visitor: Visitor) -> None:
     visitor.page.locator(".pipeline").wait_for()
 
 
-def test_a_wrong_password_says_so() -> None:
+HOSTILE = "<script>window.hacked=1</script>"
+SETTINGS = f"""schema_version = 1
+[nics]
+mirror = ["mirror0"]
+target = "target0"
+[addressing]
+pool = ["{POOL}"]
+[records]
+sample_percent_bodies = 100
+[[service]]
+name = "adserver"
+origins = ["*:{ORIGIN_PORT}"]
+targets = ["{TARGET}"]
+"""
+
+
+def ask_hostilely(lab: Lab, box: Box) -> None:
+    """One request that would like to be more than text, and a time until the box has told of it."""
+    with lab.clients.connect((ORIGIN_ADDRESSES["o1"], ORIGIN_PORT)) as client:
+        head = f"GET /get/{HOSTILE} HTTP/1.1\r\nHost: x\r\nX-Note: <img src=x onerror=window.hacked=1>\u202e\r\n"
+        client.sendall(f"{head}Connection: close\r\n\r\n".encode())
+        while client.recv(65536):
+            pass
+    assert box.settle(1)["requests"]["answered"] == 1
+
+
+def test_strangers_come_to_nothing() -> None:
+    """Captured content is text, whatever it holds; who guesses a password has to wait."""
     with Lab() as lab:
         box = lab.start_box(empty=True)
+        assert "error" not in box.change(SETTINGS)
+        ask_hostilely(lab, box)
         with desk(box) as at:
             visitor = at.visitor()
             claim(visitor, box)
-            visitor.sees("Give it a name")
-            stranger = at.visitor()
-            stranger.page.goto(stranger.address)
-            for _ in range(10):
-                stranger.fill("Password", "guess")
-                stranger.press("Log in")
-                stranger.page.get_by_role("alert").wait_for()
-            stranger.sees("Try again in")
-            assert not stranger.violations()
+            visitor.page.locator(".pipeline").wait_for()
+            visitor.open("differences/exchanges")
+            visitor.page.locator("main tbody a").first.click()
+            visitor.sees(HOSTILE)
+            assert not visitor.violations()
+            assert visitor.page.evaluate("window.hacked") is None
+            assert not visitor.complaints
+            guess_passwords(at.visitor())
+
+
+def guess_passwords(stranger: Visitor) -> None:
+    stranger.page.goto(stranger.address)
+    for _ in range(10):
+        stranger.fill("Password", "guess")
+        stranger.press("Log in")
+        stranger.page.get_by_role("alert").wait_for()
+    stranger.sees("Try again in")
+    assert not stranger.violations()

@@ -17,6 +17,7 @@ test("a change is a copy, and what it does not touch stays the same", () => {
   expect(other.nics).toBe(document.nics);
   expect(changed({}, "addressing.pool[0]", "p")).toEqual({ addressing: { pool: ["p"] } });
   expect(changed({ a: 1 }, "a", undefined)).toEqual({});
+  expect(changed({ a: { b: { c: 1 } }, d: 2 }, "a.b.c", undefined)).toEqual({ d: 2 });
 });
 
 test("the difference names every leaf", () => {

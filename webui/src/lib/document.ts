@@ -18,9 +18,9 @@ export function at(tree: Json | undefined, path: string): Json | undefined {
   }, tree);
 }
 
-/** A copy of the tree with another value at the path; `undefined` takes it out. */
+/** A copy of the tree with another value at the path; `undefined` takes it out, with the objects that it leaves empty. */
 export function changed(tree: Document, path: string, value: Json | undefined): Document {
-  return put(tree, steps(path), value) as Document;
+  return (put(tree, steps(path), value) ?? {}) as Document;
 }
 
 function put(tree: Json | undefined, path: (string | number)[], value: Json | undefined): Json | undefined {
@@ -35,9 +35,9 @@ function put(tree: Json | undefined, path: (string | number)[], value: Json | un
   }
   const object = tree !== null && typeof tree === "object" && !Array.isArray(tree) ? { ...tree } : {};
   const inner = put(object[step], rest, value);
-  if (inner === undefined) delete object[step];
-  else object[step] = inner;
-  return object;
+  if (inner !== undefined) return { ...object, [step]: inner };
+  delete object[step];
+  return Object.keys(object).length > 0 ? object : undefined;
 }
 
 /** The leaves in which two trees differ, in the order of their paths. */

@@ -1,6 +1,6 @@
 /** Fields bound to a path of the draft; each shows what the box says of just that path. */
 import { createContext, type JSX } from "preact";
-import { useContext } from "preact/hooks";
+import { useContext, useEffect } from "preact/hooks";
 import { Button } from "../../components/basics";
 import { Check, SelectField, TextField } from "../../components/fields";
 import { t } from "../../i18n";
@@ -8,6 +8,18 @@ import { at } from "../../lib/document";
 import { draft, edit, faultAt } from "./draft";
 
 export const Locked = createContext(false);
+
+/** Paths that a field is shown for; faults of others are told above the form. */
+export const bound = new Set<string>();
+
+/** What the box says of a path, which from now on has a field. */
+function useFault(path: string): string | undefined {
+  useEffect(() => {
+    bound.add(path);
+    return () => void bound.delete(path);
+  }, [path]);
+  return faultAt(path);
+}
 
 interface Props {
   path: string;
@@ -25,7 +37,7 @@ export function BoundText({ path, label, hint, mono }: Props & { mono?: boolean 
       disabled={useContext(Locked)}
       value={value === undefined || value === null ? "" : String(value)}
       onChange={text => edit(path, text === "" ? undefined : text)}
-      fault={faultAt(path)}
+      fault={useFault(path)}
     />
   );
 }
@@ -41,7 +53,7 @@ export function BoundNumber({ path, label, hint }: Props): JSX.Element {
       disabled={useContext(Locked)}
       value={typeof value === "number" ? String(value) : ""}
       onChange={text => edit(path, text === "" || Number.isNaN(Number(text)) ? undefined : Number(text))}
-      fault={faultAt(path)}
+      fault={useFault(path)}
     />
   );
 }
@@ -56,7 +68,7 @@ export function BoundSelect({ path, label, hint, options }: Props & { options: [
       disabled={useContext(Locked)}
       value={typeof value === "string" ? value : (options[0]?.[0] ?? "")}
       onChange={chosen => edit(path, chosen)}
-      fault={faultAt(path)}
+      fault={useFault(path)}
     />
   );
 }
@@ -66,22 +78,13 @@ export function BoundList({ path, label, hint, options }: Props & { options?: st
   const locked = useContext(Locked);
   const found = at(draft.value, path);
   const values = Array.isArray(found) ? found.map(String) : [];
-  const whole = faultAt(path);
+  const whole = useFault(path);
   return (
     <fieldset class="field list">
       <legend>{label}</legend>
       {values.map((value, index) => (
         <div class="list-entry" key={index}>
-          <TextField
-            label={`${label} ${index + 1}`}
-            hiddenLabel
-            mono
-            value={value}
-            disabled={locked}
-            {...(options ? { list: options } : {})}
-            onChange={text => edit(`${path}[${index}]`, text)}
-            fault={faultAt(`${path}[${index}]`)}
-          />
+          <Entry path={`${path}[${index}]`} label={`${label} ${index + 1}`} value={value} options={options} />
           {locked ? null : (
             <Button kind="plain" icon="remove" iconOnly onPress={() => edit(`${path}[${index}]`, undefined)}>
               {t("list.remove", { name: `${label} ${index + 1}` })}
@@ -104,6 +107,28 @@ export function BoundList({ path, label, hint, options }: Props & { options?: st
         </span>
       )}
     </fieldset>
+  );
+}
+
+interface EntryProps {
+  path: string;
+  label: string;
+  value: string;
+  options: string[] | undefined;
+}
+
+function Entry({ path, label, value, options }: EntryProps): JSX.Element {
+  return (
+    <TextField
+      label={label}
+      hiddenLabel
+      mono
+      value={value}
+      disabled={useContext(Locked)}
+      {...(options ? { list: options } : {})}
+      onChange={text => edit(path, text)}
+      fault={useFault(path)}
+    />
   );
 }
 

@@ -4,7 +4,7 @@ import { Button, Empty, Panel } from "../../components/basics";
 import { t } from "../../i18n";
 import { at, type Json } from "../../lib/document";
 import { draft, edit, faults } from "./draft";
-import { BoundList, BoundNumber, BoundSelect, BoundText, Locked } from "./fields";
+import { BoundCheck, BoundList, BoundNumber, BoundSelect, BoundText, Locked } from "./fields";
 
 export const PROTOCOLS: [string, string][] = [
   "auto",
@@ -23,6 +23,7 @@ export function Form({ locked, nics }: { locked: boolean; nics: string[] }): JSX
       <Nics nics={nics} />
       <Addressing />
       <Services locked={locked} />
+      <Records />
       <Recording locked={locked} />
     </Locked.Provider>
   );
@@ -136,8 +137,66 @@ function Service({ path, locked }: { path: string; locked: boolean }): JSX.Eleme
           ]}
         />
       </div>
+      <details class="more">
+        <summary>{t("settings.selection")}</summary>
+        <div class="stack loose">
+          <div class="fields">
+            <BoundNumber
+              path={`${path}.max_sessions_per_second`}
+              label={t("settings.cap")}
+              hint={t("settings.cap_hint")}
+            />
+            <BoundText path={`${path}.rewrite.host`} label={t("settings.rewrite.host")} mono />
+            <BoundText path={`${path}.rewrite.path_prefix.from`} label={t("settings.rewrite.from")} mono />
+            <BoundText path={`${path}.rewrite.path_prefix.to`} label={t("settings.rewrite.to")} mono />
+            <BoundList path={`${path}.rewrite.remove_headers`} label={t("settings.rewrite.remove")} />
+          </div>
+          <Filters path={`${path}.filter`} locked={locked} />
+        </div>
+      </details>
       <Rules path={path} />
     </Panel>
+  );
+}
+
+/** Requests that are left out, or let through: the first that fits decides. */
+function Filters({ path, locked }: { path: string; locked: boolean }): JSX.Element {
+  const filters = at(draft.value, path);
+  const count = Array.isArray(filters) ? filters.length : 0;
+  return (
+    <div class="stack">
+      <h3>{t("settings.filters")}</h3>
+      <p class="small quiet">{t("settings.filters_hint")}</p>
+      {Array.from({ length: count }, (_, index) => (
+        <div class="fields" key={`${path}[${index}]`}>
+          <BoundSelect
+            path={`${path}[${index}].action`}
+            label={t("settings.filter.action")}
+            options={[
+              ["deny", t("settings.filter.deny")],
+              ["allow", t("settings.filter.allow")],
+            ]}
+          />
+          <BoundText path={`${path}[${index}].path`} label={t("settings.filter.path")} mono />
+          <BoundText path={`${path}[${index}].header`} label={t("settings.filter.header")} mono />
+          <BoundList path={`${path}[${index}].method`} label={t("settings.filter.method")} />
+          {locked ? null : (
+            <span>
+              <Button kind="plain" icon="remove" onPress={() => edit(`${path}[${index}]`, undefined)}>
+                {t("settings.filter.remove")}
+              </Button>
+            </span>
+          )}
+        </div>
+      ))}
+      {locked ? null : (
+        <span>
+          <Button icon="plus" onPress={() => edit(`${path}[${count}]`, { action: "deny", path: "/" })}>
+            {t("settings.filter.add")}
+          </Button>
+        </span>
+      )}
+    </div>
   );
 }
 
@@ -156,6 +215,36 @@ function Rules({ path }: { path: string }): JSX.Element | null {
         </div>
       ))}
     </div>
+  );
+}
+
+/** What is kept of each exchange. */
+function Records(): JSX.Element {
+  return (
+    <Panel title={t("settings.records")}>
+      <div class="stack loose">
+        <BoundCheck path="records.enabled" label={t("settings.records.enabled")} />
+        <div class="fields">
+          <BoundNumber path="records.max_bytes" label={t("settings.records.max_bytes")} />
+          <BoundNumber path="records.max_age_hours" label={t("settings.records.max_age")} />
+          <BoundNumber
+            path="records.sample_percent_bodies"
+            label={t("settings.records.sample")}
+            hint={t("settings.records.sample_hint")}
+          />
+          <BoundList
+            path="records.mask_headers"
+            label={t("settings.records.headers")}
+            hint={t("settings.records.mask_hint")}
+          />
+          <BoundList
+            path="records.mask_fields"
+            label={t("settings.records.fields")}
+            hint={t("settings.records.mask_hint")}
+          />
+        </div>
+      </div>
+    </Panel>
   );
 }
 

@@ -12,6 +12,7 @@ import { href, route } from "../../lib/router";
 import { attempt, refreshSnapshot, sentence, snapshot } from "../../state";
 import { ApplyDialog, Changes } from "./changes";
 import { apply, discard, draft, faults, inForce, isChanged, load, mayEdit } from "./draft";
+import { bound } from "./fields";
 import { Form } from "./form";
 import { FaultList, Text } from "./text";
 import { Versions } from "./versions";
@@ -113,13 +114,9 @@ function Staged({ pending }: { pending: Resource<Pending> }): JSX.Element | null
   );
 }
 
-/** Paths that the form has a field for. */
-const FIELDS =
-  /^(nics\.(mirror(\[\d+\])?|target|target_vlan|filter|buffer_mib)|addressing\.(mode|pool(\[\d+\])?|gateway|link(\[\d+\])?|emulate_gateway(\[\d+\])?)|service\[\d+\]\.(name|protocol|pacing|sample_percent|copies|mirror_to|(origins|targets)(\[\d+\])?)|service\[\d+\]\.rule\[\d+\]\.(path|ignore(\[\d+\])?)|record\.(directory|services(\[\d+\])?|file_mib|file_seconds|total_mib|total_hours))$/;
-
 /** Faults of what the form has no field for. */
 function Elsewhere(): JSX.Element | null {
-  return <FaultList faults={faults.value.filter(fault => !FIELDS.test(fault.field ?? "") && isChanged())} />;
+  return <FaultList faults={faults.value.filter(fault => !bound.has(fault.field ?? "") && isChanged())} />;
 }
 
 function DraftBar({ seconds, onApplied }: { seconds: number; onApplied: () => void }): JSX.Element | null {
