@@ -17,7 +17,7 @@ RATE ?= 500
 FUZZ_FOUND = target/fuzz/$(TARGET)
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: demo test build lint fuzz image setup cargo format
+.PHONY: demo test test-image build lint fuzz image setup cargo format
 
 demo: build
 	@exec $(AS_ROOT) env PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 python3 -m lab.demo \
@@ -27,6 +27,11 @@ test: build $(VENV)/ready
 	@images/packages
 	cargo test --workspace --locked -j2
 	$(PYTEST) tests
+
+# All tests of the firmware: with the kernel of `make image` too, by UEFI, roll-back, power cuts.
+test-image: build $(VENV)/ready
+	@images/packages --uefi
+	$(PYTEST) -m "long or not long" tests/test_image.py
 
 # The libraries of libpcap are named here because its crate would otherwise look for the shared one. The static C library needs
 # a target that is named, else it would be forced on procedural macros too.

@@ -12,6 +12,7 @@ IN_CI = os.environ.get("CI") == "true"
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "lab: raises network namespaces, which takes root, and runs the built program")
+    config.addinivalue_line("markers", "long: takes minutes, and is run by `make test-image` alone")
 
     def interrupt(number: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt

@@ -2,6 +2,7 @@
 on their disks.
 """
 
+import shutil
 import subprocess
 import zlib
 from pathlib import Path
@@ -21,6 +22,19 @@ def pack(output: Path, flavour: str = "cloud-amd64") -> Path:
     root = KERNELS / version / "root"
     run(str(IMAGES / "pack"), str(binary()), str(root / "boot" / f"vmlinuz-{version}"), str(root), version, str(output))
     return output
+
+
+def slot_that_fails(images: Path, folder: Path) -> bytes:
+    """A slot image with a kernel that starts, and nothing for it to run."""
+    content = folder / "slot"
+    content.mkdir()
+    shutil.copy(images / "vmlinuz", content)
+    archive = subprocess.run(
+        ["cpio", "--create", "--format=newc", "--quiet"], input=b"", capture_output=True, check=True
+    )
+    (content / "initramfs").write_bytes(archive.stdout)
+    run("mksquashfs", str(content), str(folder / "slot.squashfs"), "-noI", "-noD", "-noF", "-quiet", "-no-progress")
+    return (folder / "slot.squashfs").read_bytes()
 
 
 class Disk:
