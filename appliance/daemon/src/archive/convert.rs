@@ -5,10 +5,14 @@ use super::Keeping;
 use crate::clock::{Clock, wall};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use tapcopy_engine::compare::decoded;
 use tapcopy_engine::ledger::Reason;
 use tapcopy_engine::message::{self, Verdict};
 use tapcopy_engine::{Record, Time};
 use tapcopy_records::{Contents, Difference, Exchange, Latency, Masks, Outcome, Said};
+
+/// Bytes of a content after decoding, at most: a few bytes can stand for any number.
+const DECODED_BYTES: usize = 512 << 10;
 
 /// What records refer to by number.
 pub struct Service {
@@ -94,16 +98,9 @@ impl Converter {
 
     /// A field's value, masked as it would be where it stands.
     fn masked(&self, field: &str, value: &str) -> String {
-        let before = match field.strip_prefix("header:") {
-            Some(name) => format!("{name}: "),
-            None => match field.rsplit(['.', '[', ']', '"']).find(|key| !key.is_empty()) {
-                Some(key) if field.starts_with("body:$") => format!("{{\"{key}\": "),
-                _ => String::new(),
-            },
-        };
-        let mut bytes = format!("{before}{value}").into_bytes();
-        self.masks.apply(&mut bytes);
-        String::from_utf8_lossy(bytes.get(before.len()..).unwrap_or_default()).into_owned()
+        let mut bytes = value.as_bytes().to_vec();
+        self.masks.apply_to_value(field, &mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     fn contents(&self, contents: &message::Contents, record: &Record) -> Contents {
@@ -124,16 +121,10 @@ impl Converter {
         }
     }
 
-    /// Masks a message. Content in a coding cannot be masked, and is left out.
+    /// Masks a message, decoded: nobody could mask secrets in a coding.
     fn said(&self, said: &message::Said) -> Said {
-        let (mut head, mut body, mut note) = (said.head.clone(), said.body.clone(), String::new());
-        if let Some(coding) =
-            field(&head, b"content-encoding").filter(|coding| !coding.eq_ignore_ascii_case(b"identity"))
-        {
-            let coding = String::from_utf8_lossy(coding);
-            note = format!("its content is left out: it is coded ({coding}), and secrets in it cannot be masked");
-            body = Vec::new();
-        }
+        let mut head = said.head.clone();
+        let (mut body, note) = readable(&said.head, &said.body);
         self.masks.apply(&mut head);
         self.masks.apply(&mut body);
         Said { head, body, body_bytes: said.body_len, note }
@@ -143,6 +134,20 @@ impl Converter {
     fn wall_of(&self, at: Time) -> u64 {
         let ago = self.clock.now().since(at);
         ((wall() * 1e9) as u64).saturating_sub(ago.as_nanos() as u64)
+    }
+}
+
+/// A content without its coding, and what was done to it.
+fn readable(head: &[u8], body: &[u8]) -> (Vec<u8>, String) {
+    let coding = field(head, b"content-encoding").filter(|coding| !coding.eq_ignore_ascii_case(b"identity"));
+    let Some(coding) = coding else { return (body.to_vec(), String::new()) };
+    let name = String::from_utf8_lossy(coding);
+    match decoded(coding, body, DECODED_BYTES) {
+        Some(content) => (content, format!("its content was coded ({name}) and is decoded here")),
+        None => {
+            let note = format!("its content is left out: it is coded ({name}), and secrets in it cannot be masked");
+            (Vec::new(), note)
+        }
     }
 }
 

@@ -68,6 +68,10 @@ pub(super) fn contents(request: &str, head: &str, body: &str) -> Contents {
     }
 }
 
+/// `{"password":"hush6","a":"seen"}` as gzip writes it.
+const GZIP: &[u8] = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xab\x56\x2a\x48\x2c\x2e\x2e\xcf\x2f\x4a\x51\xb2\x52\xca\x28\x2d\xce\x30\x53\xd2\x51\x4a\x04\xb2\
+    \x8b\x53\x53\xf3\x94\x6a\x01\x73\x10\xe8\xac\x1f\x00\x00\x00";
+
 fn all(archive: &Archive) -> Vec<Exchange> {
     let mut found = Vec::new();
     let query = Query { service: None, classes: u32::MAX, beyond: None, order: Order::Oldest, limit: 100_000 };
@@ -106,14 +110,17 @@ fn what_is_said_is_masked_before_it_is_written() {
                    d\r\n{\"password\":\"\r\n12\r\nhush2\",\"a\":\"seen\"}\r\n0\r\n\r\n";
     let head = "HTTP/1.1 200 OK\r\nSet-Cookie: s=hush3\r\n\r\n";
     archiver.push(record(1, Some(contents(request, head, "{\"iban\":\"hush4\",\"b\":\"seen\"}"))));
-    let coded = "HTTP/1.1 200 OK\r\nContent-Encoding: br\r\n\r\n";
-    archiver.push(record(2, Some(contents("GET / HTTP/1.1\r\n\r\n", coded, "hush5"))));
+    let coded = "HTTP/1.1 200 OK\r\nContent-Encoding: compress\r\n\r\n";
+    let mut coded = contents("GET / HTTP/1.1\r\n\r\n", coded, "hush5");
+    coded.target.head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n".to_vec();
+    coded.target.body = GZIP.to_vec();
+    archiver.push(record(2, Some(coded)));
     archiver.flush();
     archive.finish();
     let bytes = std::fs::read(folder.path().join("records/0000000000000001.log")).unwrap();
     let text = String::from_utf8_lossy(&bytes);
     assert!(!text.contains("hush"), "{text}");
-    assert_eq!(text.matches("seen").count(), 3);
+    assert_eq!(text.matches("seen").count(), 4);
     assert!(text.contains("{\"password\":\"*****\",\"a\":\"seen\"}"));
     let contents = archive.reader().get(1).unwrap().unwrap().1.unwrap();
     let contents = tapcopy_records::Contents::decode(&contents).unwrap();

@@ -42,6 +42,12 @@ pub(super) fn decode<'a>(codings: &[u8], body: &'a [u8], bound: usize) -> Decode
     Decoded::Whole(content)
 }
 
+/// A content without its one coding, as far as it can be decoded within `bound` bytes; `None` where there are several, or one
+/// that nobody knows: what comes of it may still be coded.
+pub fn decoded(coding: &[u8], body: &[u8], bound: usize) -> Option<Vec<u8>> {
+    undo(coding.trim_ascii(), body, bound).map(|(bytes, _)| bytes)
+}
+
 enum End {
     Whole,
     Bound,
@@ -120,6 +126,8 @@ mod tests {
             assert_eq!(decode(codings.as_bytes(), body, 1_000), Decoded::Whole(TEXT.into()), "{codings}");
         }
         assert_eq!(decode(b"compress", b"xyz", 1_000), Decoded::Whole(b"xyz".into()));
+        assert_eq!(decoded(b" GZip", &gzip(TEXT), 10).as_deref(), Some(&TEXT[..10]));
+        assert_eq!((decoded(b"deflate, gzip", &twice, 1_000), decoded(b"compress", b"xyz", 1_000)), (None, None));
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod rules;
 mod text;
 mod tree;
 
+pub use coding::decoded;
 pub use rules::{Field, JsonPath, Pattern, RULES_MAX, Rule, Rules, Scope, VOLATILE_HEADERS, is_header_name};
 
 use crate::limits::comparison::{DECODED_BYTES, DIFFERENCES_MAX, EXCERPT_BYTES};

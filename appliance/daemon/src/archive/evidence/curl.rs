@@ -19,11 +19,12 @@ pub fn script(exchange: &Exchange, request: &Said) -> String {
     if *version == "HTTP/1.0" {
         command.push_str(" --http1.0");
     }
+    let is_decoded = |name: &str| !request.note.is_empty() && name.eq_ignore_ascii_case("content-encoding");
     for line in lines.filter(|line| !line.is_empty()) {
         let name = line.split(':').next().unwrap_or_default();
         if line.contains('*') && line.trim_end_matches('*') != line {
             let _ = writeln!(script, "# masked, and left out: {}", printable(name));
-        } else if !OWN.contains(&name.to_ascii_lowercase().as_str()) {
+        } else if !is_decoded(name) && !OWN.contains(&name.to_ascii_lowercase().as_str()) {
             let _ = write!(command, " \\\n  --header {}", quoted(line));
         }
     }

@@ -70,12 +70,27 @@ fn leg(
 
 /// A message with the framing that its head speaks of.
 fn on_the_wire(said: &Said) -> Vec<u8> {
+    if !said.note.is_empty() {
+        return [plain(&said.head, said.body.len()), said.body.clone()].concat();
+    }
     if !is_chunked(&said.head) || field(&said.head, b"content-length").is_some() {
         return [said.head.as_slice(), &said.body].concat();
     }
     let chunk = format!("{:x}\r\n", said.body.len());
     let (chunk, after) = if said.body.is_empty() { ("", "") } else { (chunk.as_str(), "\r\n") };
     [said.head.as_slice(), chunk.as_bytes(), &said.body, after.as_bytes(), b"0\r\n\r\n"].concat()
+}
+
+/// The head of a message whose content was decoded.
+fn plain(head: &[u8], length: usize) -> Vec<u8> {
+    let framing = [&b"content-encoding"[..], b"content-length", b"transfer-encoding"];
+    let is_other = |line: &&[u8]| {
+        let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+        !line.trim_ascii().is_empty() && !framing.iter().any(|own| name.eq_ignore_ascii_case(own))
+    };
+    let mut plain: Vec<u8> = head.split_inclusive(|byte| *byte == b'\n').filter(is_other).flatten().copied().collect();
+    plain.extend(format!("Content-Length: {length}\r\n\r\n").bytes());
+    plain
 }
 
 /// A connection on its way into a file.

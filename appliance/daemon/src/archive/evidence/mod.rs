@@ -28,7 +28,7 @@ Secrets are masked by asterisks, byte for byte, so that lengths stay; curl.sh le
 
 The packets are rebuilt from the messages, with the real addresses, ports and times of the first and last bytes; they
 are not the frames that were on the wire. Sequence numbers, the cut into segments, handshake and farewell are made up.
-Content that was sent in chunks is one chunk here, and what was not kept of a long message is missing from it.
+Content that was sent in chunks is one chunk here, coded content is decoded, and what was not kept of a long message is missing from it.
 ";
 
 /// The archive of an exchange of this number.
