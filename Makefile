@@ -17,7 +17,7 @@ RATE ?= 500
 FUZZ_FOUND = target/fuzz/$(TARGET)
 AS_ROOT := $(if $(filter 0,$(shell id -u)),,sudo)
 
-.PHONY: demo test test-image build lint fuzz image setup cargo format
+.PHONY: demo test test-image build lint fuzz image deb setup cargo format
 
 demo: build
 	@exec $(AS_ROOT) env PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 python3 -m lab.demo \
@@ -74,6 +74,9 @@ image: build
 	@images/packages
 	@version=$$(images/kernel target/image/kernel $(or $(KERNEL),amd64)); root=target/image/kernel/$$version/root; \
 	    images/pack $(PROGRAM) $$root/boot/vmlinuz-$$version $$root $$version dist/images
+
+deb: build
+	@packaging/deb $(PROGRAM) dist
 
 format: $(VENV)/ready webui/node_modules/.package-lock.json
 	cargo fmt --all
