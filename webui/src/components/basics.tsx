@@ -3,7 +3,6 @@ import type { ComponentChildren, JSX } from "preact";
 import { useState } from "preact/hooks";
 import type { Resource } from "../api/poll";
 import { t } from "../i18n";
-import { sentence } from "../state";
 import { Icon, type IconName } from "./icons";
 
 export type Tone = "ok" | "warn" | "bad" | "info" | "idle";
@@ -118,17 +117,18 @@ export function Empty({ title, children }: { title: string; children?: Component
   );
 }
 
-/** What a resource has to show: its value, or why there is none. */
-export function Await<T>({
-  of,
-  children,
-}: {
+interface AwaitProps<T> {
   of: Resource<T>;
+  /** One thing of many: that it is not there says nothing of the box. */
+  isOne?: boolean;
   children: (value: T) => ComponentChildren;
-}): JSX.Element {
+}
+
+/** What a resource has to show: its value, or why there is none. */
+export function Await<T>({ of, isOne, children }: AwaitProps<T>): JSX.Element {
   if (of.value !== undefined) return <>{children(of.value)}</>;
-  if (of.fault?.isMissing) return <Empty title={t("missing.title")}>{t("missing.text")}</Empty>;
-  if (of.fault) return <Empty title={t("failed.title")}>{sentence(of.fault)}</Empty>;
+  if (of.fault?.isMissing && !isOne) return <Empty title={t("missing.title")}>{t("missing.text")}</Empty>;
+  if (of.fault) return <Empty title={t("failed.title")}>{of.fault.message}</Empty>;
   return <Empty title={t("loading")} />;
 }
 

@@ -50,7 +50,8 @@ function options(props: Props, width: number): uPlot.Options {
         font,
         size: 26,
         values: (_chart, ticks) => ticks.map(formatX),
-        ...(props.logarithmic ? { splits: () => props.x } : {}),
+        // uPlot would show powers of ten only.
+        ...(props.logarithmic ? { splits: () => props.x, filter: (_chart: uPlot, splits: number[]) => splits } : {}),
         space: 84,
       },
       {

@@ -581,4 +581,6 @@ export const en = {
   "settings.records.headers": "Further headers to mask",
   "settings.records.fields": "Further fields to mask",
   "settings.records.mask_hint": "Passwords, cookies and the like are masked without it.",
+  "latency.stalled": "Stalled by us",
+  "mirror.longer": "longer",
 };

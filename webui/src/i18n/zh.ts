@@ -572,4 +572,6 @@ export const zh: Catalogue = {
   "settings.records.headers": "额外屏蔽的头部",
   "settings.records.fields": "额外屏蔽的字段",
   "settings.records.mask_hint": "密码、Cookie 等默认已屏蔽。",
+  "latency.stalled": "因我方重传而停顿",
+  "mirror.longer": "更长",
 };

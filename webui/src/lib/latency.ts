@@ -1,52 +1,51 @@
-/** The latency resource as rows of a table. */
+/** The latency resource as rows of a table: each service, and below it its endpoints. */
 
-export interface Side {
-  p50?: number | undefined;
-  p90?: number | undefined;
-  p99?: number | undefined;
-  p999?: number | undefined;
-  /** Pairs of quantile and microseconds, where the box gives the whole distribution. */
-  curve?: [number, number][];
+export interface Quantiles {
+  count: number;
+  p50: number;
+  p90: number;
+  p99: number;
+  p999: number;
+}
+
+interface Side {
+  first_byte_us: Quantiles;
+  last_byte_us: Quantiles;
+}
+
+interface Times {
+  service: string;
+  endpoint?: string;
+  origin: Side;
+  target: Side;
+  /** Answers that our own retransmission held up; they are in no distribution. */
+  stalled?: number;
+}
+
+export interface Latencies {
+  services: Times[];
+  endpoints: Times[];
 }
 
 export interface Distribution {
   service: string;
   /** Empty for the service as a whole. */
   endpoint: string;
-  count: number;
-  last_byte: { origin: Side; target: Side };
+  stalled: number;
+  origin: Quantiles;
+  target: Quantiles;
 }
 
-/** Every service and every endpoint of it. */
-export function distributions(told: unknown): Distribution[] {
-  const { services } = Object(told) as { services?: unknown };
-  if (!Array.isArray(services)) return [];
-  return services.flatMap(service => {
-    const { name = "", endpoints = [] } = Object(service);
-    const whole = distribution(String(name), "", service);
-    const inner = Array.isArray(endpoints) ? endpoints : [];
-    return [whole, ...inner.map(entry => distribution(String(name), String(Object(entry).endpoint ?? ""), entry))];
-  });
+export function distributions({ services, endpoints }: Latencies): Distribution[] {
+  return services.flatMap(service => [
+    distribution(service),
+    ...endpoints
+      .filter(endpoint => endpoint.service === service.service)
+      .map(distribution)
+      .sort((a, b) => b.target.count - a.target.count),
+  ]);
 }
 
-function distribution(service: string, endpoint: string, told: unknown): Distribution {
-  const { count, exchanges, origin, target } = Object(told);
-  return {
-    service,
-    endpoint,
-    count: Number(count ?? exchanges ?? 0),
-    last_byte: { origin: side(origin), target: side(target) },
-  };
-}
-
-function side(told: unknown): Side {
-  const found = Object(told);
-  const last = Object(found.last_byte_us ?? found.last_byte ?? found);
-  return {
-    p50: last.p50,
-    p90: last.p90,
-    p99: last.p99,
-    p999: last.p999 ?? last["p99.9"] ?? last.p99_9,
-    ...(Array.isArray(last.curve) ? { curve: last.curve } : {}),
-  };
+function distribution({ service, endpoint = "", origin, target, stalled = 0 }: Times): Distribution {
+  return { service, endpoint, stalled, origin: origin.last_byte_us, target: target.last_byte_us };
 }

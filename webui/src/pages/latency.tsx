@@ -8,14 +8,14 @@ import { Chart } from "../components/chart";
 import { SelectField } from "../components/fields";
 import { t } from "../i18n";
 import { micros, number, percent } from "../lib/format";
-import { type Distribution, distributions, type Side } from "../lib/latency";
+import { type Distribution, distributions, type Latencies, type Quantiles } from "../lib/latency";
 import { href, route, setQuery } from "../lib/router";
 import { snapshot } from "../state";
 
 const QUANTILES = ["p50", "p90", "p99", "p999"] as const;
 
 export function Latency(): JSX.Element {
-  const latency = useResource<unknown>("/api/v1/latency", 3_000);
+  const latency = useResource<Latencies>("/api/v1/latency", 3_000);
   const { service = "" } = route.value.query;
   return (
     <>
@@ -68,7 +68,7 @@ function OverTime(): JSX.Element | null {
 }
 
 function ratio(row: Distribution): string {
-  const { origin, target } = row.last_byte;
+  const { origin, target } = row;
   return origin.p50 && target.p50 ? `${number(Math.round((target.p50 / origin.p50) * 100) / 100)} ×` : "–";
 }
 
@@ -78,7 +78,7 @@ function ByEndpoint({ rows }: { rows: Distribution[] }): JSX.Element {
     QUANTILES.map(name => ({
       head: `${t(`side.${side}`)} ${name.replace("p999", "p99.9")}`,
       number: true,
-      cell: (row: Distribution) => micros(row.last_byte[side][name]),
+      cell: (row: Distribution) => known(row[side], name),
     }));
   return (
     <>
@@ -104,10 +104,11 @@ function ByEndpoint({ rows }: { rows: Distribution[] }): JSX.Element {
                 </>
               ),
             },
-            { head: t("column.exchanges"), number: true, cell: row => number(row.count) },
+            { head: t("column.exchanges"), number: true, cell: row => number(row.target.count) },
             ...cells("origin"),
             ...cells("target"),
             { head: t("latency.ratio"), number: true, cell: ratio },
+            { head: t("latency.stalled"), number: true, cell: row => number(row.stalled) },
           ]}
         />
       </Panel>
@@ -117,30 +118,27 @@ function ByEndpoint({ rows }: { rows: Distribution[] }): JSX.Element {
 
 const keyOf = (row: Distribution) => `${row.service} ${row.endpoint}`;
 
-const X: { name: keyof Side; at: number }[] = [
-  { name: "p50", at: 0.5 },
-  { name: "p90", at: 0.9 },
-  { name: "p99", at: 0.99 },
-  { name: "p999", at: 0.999 },
+const X: [name: (typeof QUANTILES)[number], share: number][] = [
+  ["p50", 0.5],
+  ["p90", 0.9],
+  ["p99", 0.99],
+  ["p999", 0.999],
 ];
+
+/** Of nothing there is no quantile. */
+function known(of: Quantiles, name: (typeof QUANTILES)[number]): string {
+  return of.count > 0 ? micros(of[name]) : "–";
+}
 
 /** The distribution by quantile, both sides over one another: the axis is stretched towards the slow end. */
 function Curves({ row }: { row: Distribution }): JSX.Element {
   const shown = useMemo(() => {
-    const points =
-      row.last_byte.origin.curve ?? X.map(({ name, at }) => [at, row.last_byte.origin[name] ?? null] as const);
-    const others =
-      row.last_byte.target.curve ?? X.map(({ name, at }) => [at, row.last_byte.target[name] ?? null] as const);
-    const values = new Map(others.map(([at, value]) => [at, value as number | null]));
+    const values = (of: Quantiles) => X.map(([name]) => (of.count > 0 ? of[name] : null));
     return {
-      x: points.map(([at]) => 1 / (1 - Math.min(at, 0.99999))),
+      x: X.map(([, share]) => 1 / (1 - share)),
       lines: [
-        {
-          label: t("side.origin"),
-          series: "origin" as const,
-          values: points.map(([, value]) => value as number | null),
-        },
-        { label: t("side.target"), series: "target" as const, values: points.map(([at]) => values.get(at) ?? null) },
+        { label: t("side.origin"), series: "origin" as const, values: values(row.origin) },
+        { label: t("side.target"), series: "target" as const, values: values(row.target) },
       ],
     };
   }, [row]);

@@ -128,9 +128,7 @@ function Measured({ report }: { report: DoctorReport }): JSX.Element {
     <>
       {traffic?.sizes ? (
         <Panel title={t("mirror.sizes")}>
-          <Bars
-            rows={traffic.sizes.map(size => [t("mirror.up_to", { bytes: number(size.up_to_bytes) }), size.frames])}
-          />
+          <Bars rows={traffic.sizes.map(size => [sizeClass(size.up_to_bytes), size.frames])} />
         </Panel>
       ) : null}
       <Panel title={t("mirror.wrappings")}>
@@ -144,6 +142,11 @@ function Measured({ report }: { report: DoctorReport }): JSX.Element {
       </Panel>
     </>
   );
+}
+
+/** The last class has no end. */
+function sizeClass(upTo: number): string {
+  return upTo >= 2 ** 32 - 1 ? t("mirror.longer") : t("mirror.up_to", { bytes: number(upTo) });
 }
 
 interface BarsProps {

@@ -115,7 +115,7 @@ function OneSession({ id }: { id: string }): JSX.Element {
   return (
     <>
       <PageHead title={t("session.title", { id })} note={<a href={href("sessions")}>{t("sessions.back")}</a>} />
-      <Await of={detail}>
+      <Await of={detail} isOne>
         {({ session, turns }) => (
           <>
             <Panel title={t("session.facts")}>{session ? <About session={session} /> : t("session.ended")}</Panel>
@@ -169,7 +169,11 @@ function About({ session }: { session: Session }): JSX.Element {
 /** From a request's last byte to its answer's last byte, as far as either side is known. */
 const longest = (turn: Turn) => Math.max(turn.origin_last_us ?? 0, turn.target_last_us ?? 0);
 
-function Turns({ turns }: { turns: Turn[] }): JSX.Element {
+/** So many turns are shown, the last first. */
+const TURNS = 100;
+
+function Turns({ turns: all }: { turns: Turn[] }): JSX.Element {
+  const turns = all.toSorted((a, b) => b.exchange - a.exchange).slice(0, TURNS);
   const scale = Math.max(1, ...turns.map(longest));
   return (
     <Table

@@ -26,7 +26,9 @@ export function OneExchange({ id }: { id: string }): JSX.Element {
           </a>
         ) : null}
       </PageHead>
-      <Await of={exchange}>{value => <Shown exchange={value} />}</Await>
+      <Await of={exchange} isOne>
+        {value => <Shown exchange={value} />}
+      </Await>
     </>
   );
 }

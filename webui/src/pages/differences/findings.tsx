@@ -4,6 +4,7 @@ import { useResource } from "../../api/poll";
 import type { Finding } from "../../api/types";
 import { Await, Empty, Panel, State, Table } from "../../components/basics";
 import { t, word } from "../../i18n";
+import { visible } from "../../lib/diff";
 import { moment, number, percent } from "../../lib/format";
 import { href } from "../../lib/router";
 import { IgnoreButton } from "./ignore";
@@ -31,7 +32,7 @@ export function Findings(): JSX.Element {
                   </>
                 ),
               },
-              { head: t("column.field"), cell: row => <code>{row.field}</code> },
+              { head: t("column.field"), cell: row => <FieldCell finding={row} /> },
               { head: t("column.kind"), cell: row => <State tone="bad">{word("kind", row.kind)}</State> },
               {
                 head: t("differences.target_rate"),
@@ -56,7 +57,14 @@ export function Findings(): JSX.Element {
                       >
                         {t("differences.example")}
                       </a>
-                    ) : null}
+                    ) : (
+                      <a
+                        class="button"
+                        href={href("differences", "exchanges", { service: row.service, verdict: "differ" })}
+                      >
+                        {t("differences.exchanges")}
+                      </a>
+                    )}
                     <IgnoreButton service={row.service} endpoint={row.endpoint} field={row.field} />
                   </span>
                 ),
@@ -66,5 +74,21 @@ export function Findings(): JSX.Element {
         )}
       </Await>
     </Panel>
+  );
+}
+
+/** The field, and what both sides had there last. */
+function FieldCell({ finding }: { finding: Finding }): JSX.Element {
+  const { field, example_origin: origin, example_target: target } = finding;
+  return (
+    <span>
+      <code>{visible(field)}</code>
+      {origin || target ? (
+        <span class="line tight example">
+          <code class="change-from">{visible(origin || "–")}</code>
+          <code class="change-to">{visible(target || "–")}</code>
+        </span>
+      ) : null}
+    </span>
   );
 }
