@@ -33,7 +33,7 @@ PASSWORD = "several plain words"
 KILLS = int(os.environ.get("KILLS", "12"))
 SLOW_CLIENTS = 1_000
 ROLES = ["viewer", "operator", "admin"]
-COMING = {"/api/v1/findings", "/api/v1/latency", "/api/v1/target/test"}
+COMING = {"/api/v1/findings", "/api/v1/latency"}
 """Described, and not built yet."""
 SETTINGS = """schema_version = 1
 [nics]\nmirror = ["mirror0"]\ntarget = "target0"

@@ -43,6 +43,23 @@ def test_settings_come_and_change_while_the_box_runs() -> None:
         assert not wrong, "\n".join(wrong)
 
 
+def test_a_target_is_tried_before_there_are_settings() -> None:
+    with Lab() as lab:
+        box = lab.start_box(empty=True)
+
+        def tried(target: str) -> str:
+            body = json.dumps({"target": target, "nic": "target0", "pool": [POOL]})
+            return str(box.ask("POST", "/api/v1/target/test", body, {"Content-Type": "application/json"})["outcome"])
+
+        assert tried("10.100.20.31:11511") == "reached"
+        assert tried("10.100.20.31:9") == "refused"
+        assert tried("10.100.20.77:80") == "no_link_answer"
+        lab.black_hole(on=True)
+        assert tried("10.100.20.31:11511") == "no_answer"
+        assert lab.replayed() == []
+        box.stop()
+
+
 def test_stored_settings_that_cannot_be_used_yet() -> None:
     with Lab() as lab:
         box = lab.start_box(empty=True)

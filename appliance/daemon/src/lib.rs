@@ -26,6 +26,7 @@ pub mod observed;
 pub mod plant;
 pub mod playback;
 pub mod progress;
+pub mod reach;
 pub mod record;
 pub mod rehearse;
 pub mod run;

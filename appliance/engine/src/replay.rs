@@ -106,6 +106,11 @@ impl Replay {
         self.wake_at
     }
 
+    /// Whether a connection is established.
+    pub fn is_connected(&self) -> bool {
+        matches!(self.state, State::Open { .. })
+    }
+
     /// The server that it goes to.
     pub fn target(&self) -> Endpoint {
         self.manner.target

@@ -183,6 +183,17 @@ mod tests {
     use tapcopy_engine::ledger::NotReplayed;
 
     #[test]
+    fn the_dashboard_shows_metrics_that_there_are() {
+        let text = text(&Snapshot::default(), &Figures::default(), &Clock::start());
+        let board = include_str!("../../../../docs/grafana.json");
+        let names =
+            board.split("tapcopy_").skip(1).map(|rest| rest.split(|c: char| c != '_' && !c.is_ascii_lowercase()));
+        for name in names.filter_map(|mut parts| parts.next()) {
+            assert!(text.contains(&format!("# TYPE tapcopy_{name} ")), "{name}");
+        }
+    }
+
+    #[test]
     fn every_sample_has_its_help_and_type_once() {
         let text = text(&Snapshot::default(), &Figures::default(), &Clock::start());
         let mut described = BTreeSet::new();

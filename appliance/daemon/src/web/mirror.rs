@@ -1,9 +1,16 @@
 //! Looks at the mirror: the doctor, and what services there are.
 
 use super::State;
-use super::call::{Answer, Call, error, invalid};
+use super::call::{Answer, Call, error, invalid, put};
+use crate::desk::Refusal;
 use crate::doctor;
+use crate::nic::interface::refuse_kernel_addresses;
+use crate::reach;
+use crate::settings::document::{self, Addressing, Nics};
+use crate::settings::{Document, Purpose, Settings};
+use serde::Deserialize;
 use serde_json::{Value, json};
+use std::net::SocketAddr;
 use std::time::Duration;
 use tapcopy_engine::config::Protocol;
 use tapcopy_engine::doctor::{Report, Service};
@@ -43,6 +50,68 @@ fn look(state: &State, call: &Call) -> Result<Report, Answer> {
 /// `GET /doctor`
 pub(super) fn doctor(state: &State, call: &Call) -> Answer {
     look(state, call).map_or_else(|answer| answer, |report| Answer::json(200, &report))
+}
+
+#[derive(Deserialize)]
+struct Tried {
+    target: String,
+    nic: Option<String>,
+    pool: Option<Vec<String>>,
+    gateway: Option<String>,
+    vlan: Option<u16>,
+}
+
+/// `POST /target/test`
+pub(super) fn test_target(state: &State, call: &Call) -> Answer {
+    let wish: Tried = match call.json() {
+        Ok(wish) => wish,
+        Err(answer) => return answer,
+    };
+    let Ok(server) = wish.target.parse::<SocketAddr>() else {
+        return invalid(422, "target", "write IP:PORT with a numeric address, IPv6 in brackets");
+    };
+    let present = state.desk.document().unwrap_or_default();
+    let nic = wish.nic.or_else(|| present.nics.target.clone());
+    if state.plant.shards() > 0 && nic == present.nics.target {
+        let message = "the box replays over this interface; its own figures tell whether the target answers";
+        return error(409, "busy", message);
+    }
+    let Ok(_one) = state.looking.try_lock() else {
+        return error(503, "busy", "somebody looks at the mirror or tries a target; try again in a few seconds");
+    };
+    let document = Document {
+        nics: Nics { target: nic, target_vlan: wish.vlan.or(present.nics.target_vlan), ..Nics::default() },
+        addressing: Addressing {
+            pool: wish.pool.unwrap_or(present.addressing.pool),
+            gateway: wish.gateway.or(present.addressing.gateway),
+            ..Addressing::default()
+        },
+        service: vec![document::Service {
+            origins: vec![reach::origin().to_string()],
+            targets: vec![server.to_string()],
+            protocol: "raw".to_owned(),
+            ..document::Service::default()
+        }],
+        ..Document::default()
+    };
+    let settings = match Settings::parse(document, Purpose::Replay) {
+        Ok(settings) => settings,
+        Err(faults) => return super::settings::refused(Refusal::Faults(faults.0)),
+    };
+    if let Err(fault) = refuse_kernel_addresses(&settings.addressing) {
+        return invalid(422, "pool", &fault.to_string());
+    }
+    match reach::reach(&settings, server) {
+        Ok(reach) => {
+            let (sent, received) = reach.frames;
+            let mut shown = json!({
+                "outcome": reach.outcome, "sentence": reach.sentence, "frames_sent": sent, "frames_received": received,
+            });
+            put(&mut shown, "milliseconds", reach.took.map(|took| took.as_secs_f64() * 1_000.0));
+            Answer::json(200, &shown)
+        }
+        Err(fault) => error(409, "nic", &fault.to_string()),
+    }
 }
 
 /// `GET /discovery`

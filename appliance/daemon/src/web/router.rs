@@ -94,6 +94,7 @@ const ROUTES: &[Route] = &[
     get("/api/v1/exchanges/{}/evidence", VIEWER, exchanges::evidence),
     get("/api/v1/doctor", OPERATOR, mirror::doctor),
     get("/api/v1/discovery", OPERATOR, mirror::discovery),
+    post("/api/v1/target/test", OPERATOR, mirror::test_target),
     get("/api/v1/captures", VIEWER, captures::captures),
     post("/api/v1/captures/start", OPERATOR, captures::start),
     post("/api/v1/captures/stop", OPERATOR, captures::stop),

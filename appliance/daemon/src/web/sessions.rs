@@ -6,6 +6,7 @@ use crate::shard::Handle;
 use serde_json::{Value, json};
 use tapcopy_engine::Time;
 use tapcopy_engine::engine::Live;
+use tapcopy_engine::ledger::Reason;
 
 /// Sessions that one question looks at: some 10 ms of a shard.
 const LOOKED_AT: usize = 50_000;
@@ -64,7 +65,7 @@ fn list(shard: &Handle, number: usize, filter: Filter, limit: usize) -> Option<(
 
 fn state_of(live: &Live) -> &'static str {
     match live.local {
-        _ if !live.is_replayed => "not_replayed",
+        _ if live.barred.is_some() => "not_replayed",
         Some(_) => "replaying",
         None => "waiting",
     }
@@ -78,6 +79,7 @@ fn shown(shard: usize, live: &Live, service: &str, now: Time) -> Value {
         "protocol": live.protocol, "midstream": live.is_midstream, "age_seconds": tenths(live.begun_at),
         "idle_seconds": tenths(live.seen_at), "requests": live.requests, "in_progress": live.in_progress,
     });
+    put(&mut shown, "reason", live.barred.map(|cause| cause.word()));
     put(&mut shown, "local", live.local.map(|local| local.to_string()));
     shown
 }

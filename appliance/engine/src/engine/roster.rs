@@ -2,6 +2,7 @@
 
 use super::Engine;
 use crate::frame::Endpoint;
+use crate::ledger::NotReplayed;
 use crate::time::Time;
 
 /// One live session, with its first replay.
@@ -19,8 +20,10 @@ pub struct Live {
     pub target: Endpoint,
     /// The box's own end of the connection to it, where there is one.
     pub local: Option<Endpoint>,
-    /// Whether it is replayed.
-    pub is_replayed: bool,
+    /// Whether that is established.
+    pub is_connected: bool,
+    /// Why it is not replayed, or not any more.
+    pub barred: Option<NotReplayed>,
     /// The protocol by which it is cut.
     pub protocol: &'static str,
     /// Whether it was already open when it was first seen.
@@ -48,7 +51,8 @@ impl Engine {
                 origin: identity.origin,
                 target: work.target(),
                 local: work.connection().map(|id| self.stack.ends(id).0),
-                is_replayed: !work.exchanges.is_barred(),
+                is_connected: work.is_connected(),
+                barred: work.exchanges.barred(),
                 protocol: work.exchanges.protocol_name(),
                 is_midstream: slot.is_midstream,
                 begun_at: slot.begun_at,

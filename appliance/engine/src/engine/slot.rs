@@ -275,6 +275,11 @@ impl Work {
         self.replay.connection()
     }
 
+    /// Whether there is one and it is established.
+    pub fn is_connected(&self) -> bool {
+        self.replay.is_connected()
+    }
+
     /// The server that it is sent to.
     pub fn target(&self) -> Endpoint {
         self.replay.target()

@@ -1,11 +1,17 @@
 //! What a person is shown of a session's exchanges while it lives.
 
 use super::{Exchanges, Framing, Identity};
+use crate::ledger::NotReplayed;
 
 impl Exchanges {
     /// Whose they are.
     pub fn identity(&self) -> Identity {
         self.identity
+    }
+
+    /// Why nothing is replayed any more, or never was.
+    pub fn barred(&self) -> Option<NotReplayed> {
+        self.barred
     }
 
     /// Requests begun so far, those without an outcome included.
