@@ -14,13 +14,14 @@ VOCABULARY = {"ledger", "limits", "message", "time"}
 """What any module of the engine may name: counters, bounds, what goes in and out, the time."""
 
 MAY_IMPORT: dict[str, set[str]] = {
-    "ledger": set(),
+    "ledger": {"limits"},
     "limits": set(),
     "protocol": set(),
     "selection": {"time"},
     "time": set(),
     "timers": {"time"},
     "compare": {"limits", "selection"},
+    "findings": {"compare", "ledger", "limits", "time"},
     "config": {"compare", "limits", "protocol", "selection"},
     "message": {"compare", "config", "ledger", "time"},
     "frame": VOCABULARY,
@@ -28,8 +29,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "doctor": VOCABULARY | {"flow", "frame"},
     "reassembly": VOCABULARY | {"flow", "frame"},
     "session": VOCABULARY | {"config", "flow", "frame", "reassembly"},
-    "books": VOCABULARY | {"config"},
-    "exchange": VOCABULARY | {"books", "compare", "config", "flow", "frame", "protocol", "reassembly", "selection"},
+    "books": VOCABULARY | {"config", "findings"},
+    "exchange": VOCABULARY | {"books", "compare", "config", "findings", "flow", "frame", "protocol", "reassembly", "selection"},
     "stack": VOCABULARY | {"flow", "frame", "timers"},
     "local": VOCABULARY | {"config", "flow", "frame"},
     "link": VOCABULARY | {"config", "local", "timers"},

@@ -19,6 +19,7 @@ pub mod firmware;
 pub mod generate;
 pub mod history;
 pub mod host;
+pub mod learned;
 pub mod logbook;
 pub mod map;
 pub mod nic;

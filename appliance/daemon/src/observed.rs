@@ -204,6 +204,8 @@ mod tests {
             service,
             target: 0,
             copy: 0,
+            endpoint: None,
+            stalled: false,
             client: "10.0.0.9:1".parse().unwrap(),
             origin: "10.0.0.8:80".parse().unwrap(),
             captured_at: Time::from_nanos(1_500_000_000),

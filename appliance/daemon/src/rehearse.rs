@@ -43,7 +43,9 @@ pub fn ledger_of(mut captures: Captures, settings: &Settings) -> (Ledger, Vec<St
         captures.advance();
     }
     rehearsal.finish();
-    (rehearsal.engine.ledger().clone(), captures.take_warnings())
+    let mut ledger = rehearsal.engine.ledger().clone();
+    ledger.findings = rehearsal.engine.findings().len() as u64;
+    (ledger, captures.take_warnings())
 }
 
 struct Rehearsal {

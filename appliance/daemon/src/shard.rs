@@ -10,6 +10,7 @@
 use crate::archive::Archiver;
 use crate::capture::Progress;
 use crate::clock::Clock;
+use crate::learned::Learned;
 use crate::nic::mirror::Losses;
 use crate::nic::target::{TargetCounters, TargetNic};
 use crate::observed::{Observed, Outcomes};
@@ -59,6 +60,8 @@ pub struct Snapshot {
     pub loop_alarm: bool,
     /// How much of the captures has been read, where there are any.
     pub progress: Option<Progress>,
+    /// What was learned about endpoints.
+    pub learned: Arc<Learned>,
     /// Addresses that the box may not use because somebody else on the targets' link has them.
     pub address_conflicts: BTreeMap<IpAddr, [u8; 6]>,
     /// Outcomes by service.
@@ -162,6 +165,8 @@ pub fn total(shards: &[Handle]) -> Snapshot {
         for (name, outcomes) in snapshot.services {
             total.services.entry(name).or_default().add(outcomes);
         }
+        // Endpoints of several shards stand side by side; there is one shard now.
+        Arc::make_mut(&mut total.learned).extend(&snapshot.learned);
     }
     total
 }
@@ -437,6 +442,8 @@ impl Shard {
             ledger.record = recorder.recorded();
         }
         ledger.record += &self.recorded;
+        let learned = Arc::new(Learned::of(&self.engine));
+        ledger.findings = learned.findings.len() as u64;
         if let Some(law) = ledger.broken_law() {
             log::error!("{law}; the ledger has a defect, please report it");
         }
@@ -460,7 +467,7 @@ impl Shard {
         self.conflicts.clone_from(&address_conflicts);
         let target = self.target.counters();
         let services = self.observed.outcomes();
-        let snapshot = Snapshot { ledger, at: now, target, loop_alarm, progress, address_conflicts, services };
+        let snapshot = Snapshot { ledger, at: now, target, loop_alarm, progress, learned, address_conflicts, services };
         *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
     }
 

@@ -1,6 +1,7 @@
 //! What every session of an engine writes into: counters, records, shared budgets.
 
 use crate::config::Sample;
+use crate::findings::Findings;
 use crate::ledger::Ledger;
 use crate::limits::{Budget, Limits};
 use crate::message::Record;
@@ -13,6 +14,8 @@ pub struct Books {
     pub limits: Limits,
     /// The counters.
     pub ledger: Ledger,
+    /// What was learned about endpoints.
+    pub findings: Findings,
     /// Records that the driver has not taken yet.
     pub records: VecDeque<Record>,
     /// Request bytes waiting in all sessions.
@@ -29,11 +32,19 @@ impl Books {
         Self {
             limits,
             ledger: Ledger::default(),
+            findings: Findings::default(),
             records: VecDeque::new(),
             outboxes: Budget::new(limits.outboxes_bytes),
             bodies: Budget::new(limits.bodies_bytes),
             contents: None,
         }
+    }
+
+    /// The number of a service's account, in the ledger and among the findings.
+    pub fn account(&mut self, service: &str) -> usize {
+        let account = self.ledger.services.open(service);
+        self.findings.open(account, service);
+        account
     }
 
     /// Request bytes that one session may have waiting now.

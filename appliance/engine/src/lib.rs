@@ -7,6 +7,7 @@ pub mod config;
 pub mod doctor;
 pub mod engine;
 mod exchange;
+pub mod findings;
 pub mod flow;
 pub mod frame;
 pub mod ledger;

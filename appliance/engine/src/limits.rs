@@ -170,6 +170,30 @@ pub mod comparison {
     pub const LINE_PAIRS: usize = 1 << 20;
 }
 
+/// The bounds of what is learned about endpoints ([`crate::findings`]).
+pub mod findings {
+    /// Endpoints of all services: with four histograms of some 14 KiB each, 30 MiB. What is beyond them is one for each service.
+    pub const ENDPOINTS_MAX: usize = 512;
+    /// Fields of one endpoint that are told apart.
+    pub const FIELDS_MAX: usize = 128;
+    /// Names that a place of a path may have had before it is taken to hold values.
+    pub const CHILDREN_MAX: usize = 40;
+    /// Names remembered to count that, in all places together.
+    pub const CHILDREN_SEEN_MAX: usize = 16_384;
+    /// Bytes of an endpoint's name.
+    pub const NAME_BYTES: usize = 200;
+    /// Answers of the origin that are remembered.
+    pub const ANSWERS_MAX: usize = 4_096;
+    /// Bytes of all of them.
+    pub const ANSWERS_BYTES_MAX: usize = 16 << 20;
+    /// Bytes of one: longer ones would drive the others out.
+    pub const ANSWER_BYTES_MAX: usize = 64 << 10;
+    /// Bytes of a request's body that tell it from others; the length does, too.
+    pub const REQUEST_BYTES: u64 = 4_096;
+    /// Services that the ledger tells apart, over all changes of the settings; the others are `other`.
+    pub const SERVICES_MAX: usize = 1_024;
+}
+
 /// The bounds of an examination of a mirror ([`crate::doctor`]).
 pub mod examination {
     /// Flows looked at, of some 500 bytes each; further ones are counted only.

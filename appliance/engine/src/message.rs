@@ -7,6 +7,7 @@ use crate::ledger::{Incomparable, NotAnswered, NotReplayed};
 use crate::time::Time;
 use core::net::SocketAddr;
 use core::time::Duration;
+use std::sync::Arc;
 
 /// The framing in which a captured frame's bytes begin (LINKTYPE of a capture file).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +100,10 @@ pub struct Record {
     pub captured_at: Time,
     /// Length of the request in bytes.
     pub request_bytes: u64,
+    /// Name of the endpoint, where the request tells it.
+    pub endpoint: Option<Arc<str>>,
+    /// The box had to send segments of it again, so that the target's latency is not the target's alone.
+    pub stalled: bool,
     /// The one outcome.
     pub outcome: Outcome,
     /// Last request byte to first response byte, and to last: of production.

@@ -81,6 +81,8 @@ pub struct Replay {
     /// Connections in a row that the target closed before a byte was sent.
     fruitless: u32,
     last_sent_at: Time,
+    /// Segments that the stack has sent again on the connection.
+    retransmits: u64,
     wake_at: Option<Time>,
 }
 
@@ -88,7 +90,16 @@ impl Replay {
     /// A replay that has not begun.
     pub fn new(manner: Manner, now: Time) -> Self {
         let state = State::Idle { not_before: now };
-        Self { manner, state, reconnect: None, is_wanted: false, fruitless: 0, last_sent_at: now, wake_at: None }
+        Self {
+            manner,
+            state,
+            reconnect: None,
+            is_wanted: false,
+            fruitless: 0,
+            last_sent_at: now,
+            retransmits: 0,
+            wake_at: None,
+        }
     }
 
     /// The client's connection is established.
@@ -215,6 +226,7 @@ impl Replay {
             }
             Phase::Open | Phase::PeerClosed => {
                 exchanges.connected(means.stack.ends(id).0, means.now);
+                self.retransmits = means.stack.retransmits(id);
                 self.state = State::Open { id, opened_at: means.now, spent: false, said_farewell: false };
             }
         }
@@ -245,6 +257,10 @@ impl Replay {
 
     fn open<O: Copy>(&mut self, exchanges: &mut Exchanges, means: &mut Means<'_, O>) -> Look {
         let State::Open { id, said_farewell, .. } = self.state else { return Look::Again };
+        let retransmits = means.stack.retransmits(id);
+        if core::mem::replace(&mut self.retransmits, retransmits) < retransmits {
+            exchanges.note_stall();
+        }
         self.receive(id, exchanges, means);
         match means.stack.phase(id) {
             Phase::Opening | Phase::Open => {}

@@ -82,6 +82,8 @@ struct Connection<O> {
     was_reset: bool,
     /// Highest sequence number sent, one past the last byte.
     sent_up_to: Option<u32>,
+    /// Segments sent again.
+    retransmits: u64,
     /// Whether it stands in the queue of those that may have something to send.
     is_due: bool,
     has_event: bool,
@@ -187,6 +189,7 @@ impl<O: Copy> Stack<O> {
             was_open: false,
             was_reset: false,
             sent_up_to: None,
+            retransmits: 0,
             is_due: false,
             has_event: false,
             linger_until: None,
@@ -255,7 +258,9 @@ impl<O: Copy> Stack<O> {
         }
         if let Some(segment) = Outline::of(&self.packet) {
             let again = connection.sent_up_to.is_some_and(|up_to| up_to.wrapping_sub(segment.end) as i32 >= 0);
-            self.counts.retransmits += u64::from(segment.span > 0 && again);
+            let is_retransmit = u64::from(segment.span > 0 && again);
+            self.counts.retransmits += is_retransmit;
+            connection.retransmits += is_retransmit;
             self.counts.with_content += u64::from(segment.content > 0);
             if !again && segment.span > 0 {
                 connection.sent_up_to = Some(segment.end);
@@ -347,6 +352,11 @@ impl<O: Copy> Stack<O> {
     pub fn ends(&self, id: ConnectionId) -> (Endpoint, Endpoint) {
         let connection = &self.connections[id];
         (connection.local, connection.remote)
+    }
+
+    /// Segments of a connection that were sent again.
+    pub fn retransmits(&self, id: ConnectionId) -> u64 {
+        self.connections[id].retransmits
     }
 
     /// The ends of the next connection that the stack has forgotten.

@@ -65,7 +65,7 @@ impl Converter {
             request_bytes: record.request_bytes,
             origin_latency: record.origin_latency.map(latency),
             target_latency: record.target_latency.map(latency),
-            endpoint: String::new(),
+            endpoint: record.endpoint.as_deref().unwrap_or_default().to_owned(),
             differences,
         };
         let contents = record.contents.as_ref().map(|contents| self.contents(contents, record));

@@ -45,6 +45,8 @@ pub(super) fn record(session: u64, contents: Option<Contents>) -> Record {
         service: 0,
         target: 0,
         copy: 0,
+        endpoint: Some("GET /a".into()),
+        stalled: false,
         client: address("10.0.0.1:40000"),
         origin: address("10.0.0.2:80"),
         captured_at: Time::from_nanos(1_700_000_000_000_000_000),

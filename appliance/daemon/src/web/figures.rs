@@ -46,6 +46,16 @@ pub(super) fn ledger(state: &State, _: &Call) -> Answer {
     Answer::json(200, &state.plant.total().ledger)
 }
 
+/// `GET /findings`
+pub(super) fn findings(state: &State, _: &Call) -> Answer {
+    Answer::json(200, &state.plant.total().learned.findings_json())
+}
+
+/// `GET /latency`
+pub(super) fn latency(state: &State, _: &Call) -> Answer {
+    Answer::json(200, &state.plant.total().learned.latency_json())
+}
+
 /// `POST /replay/start`
 pub(super) fn start_replay(state: &State, call: &Call) -> Answer {
     replay(state, call, true)

@@ -86,6 +86,8 @@ const ROUTES: &[Route] = &[
     get("/api/v1/snapshot", FIGURES, overview::snapshot),
     get("/api/v1/sessions", VIEWER, sessions::sessions),
     get("/api/v1/sessions/{}", VIEWER, sessions::session),
+    get("/api/v1/findings", FIGURES, figures::findings),
+    get("/api/v1/latency", FIGURES, figures::latency),
     get("/api/v1/reasons", FIGURES, figures::reasons),
     get("/metrics", FIGURES, metrics::metrics),
     get("/api/v1/exchanges", VIEWER, exchanges::page),

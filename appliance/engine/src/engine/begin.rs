@@ -84,7 +84,9 @@ impl Engine {
         let Beginning { frame, place, is_midstream, barred } = *beginning;
         let service = &self.services[place.service];
         let FlowKey { client, origin } = place.key;
-        let identity = Identity { session: self.sessions_begun, service: place.service, target, copy, client, origin };
+        let account = self.books.account(&service.name);
+        let session = self.sessions_begun;
+        let identity = Identity { session, service: place.service, account, target, copy, client, origin };
         let mut exchanges = Exchanges::new(identity, service, is_midstream, self.now, frame.captured_at, &self.books);
         if self.far.is_rehearsal() {
             exchanges.rehearse();

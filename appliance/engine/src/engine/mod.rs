@@ -11,6 +11,7 @@ mod tests;
 
 use crate::books::Books;
 use crate::config::{Config, Service};
+use crate::findings::{Finding, Times};
 use crate::flow::{Directory, FlowKey, Place, Side, Table};
 use crate::frame::{Decoder, Endpoint, Segment};
 use crate::ledger::{Ended, Frames, Ignored, Ledger, NotReplayed};
@@ -121,8 +122,16 @@ impl Engine {
             loop_alarm: false,
             config,
         };
+        engine.open_accounts();
         engine.far.handle_timeout(now, &mut engine.locals);
         engine
+    }
+
+    /// Every service has its account, also without a session.
+    fn open_accounts(&mut self) {
+        for service in self.services.iter() {
+            self.books.account(&service.name);
+        }
     }
 
     /// Takes one input. Never fails: what cannot be used is counted.
@@ -295,6 +304,7 @@ impl Engine {
         self.far.configure(self.now, &config, &self.locals);
         self.directory = Directory::new(&config.services, self.seed);
         self.services = config.services.clone().into();
+        self.open_accounts();
         self.caps = begin::caps(&config.services);
         (self.books.limits, self.books.contents) = (config.limits, config.contents);
         self.is_replaying &= config.replay;
@@ -505,6 +515,16 @@ impl Engine {
     /// The counters as they stand.
     pub fn ledger(&self) -> &Ledger {
         &self.books.ledger
+    }
+
+    /// Where the targets differ from the origins beyond noise.
+    pub fn findings(&self) -> Vec<Finding> {
+        self.books.findings.findings()
+    }
+
+    /// The times of both sides, of each service and each endpoint.
+    pub fn times(&self) -> impl Iterator<Item = Times<'_>> {
+        self.books.findings.times()
     }
 
     /// The service whose traffic the last mirrored frame was, for a driver that records it.

@@ -3,7 +3,7 @@
 use super::answer::Answer;
 use super::opening::Opening;
 use super::outbox::{Farewell, Gate, Think};
-use super::topic::scope;
+use super::topic::Topic;
 use super::{Alignment, Exchange, Exchanges, Framing, Moment, Stage, Step};
 use crate::books::Books;
 use crate::config::Protocol;
@@ -58,14 +58,21 @@ impl Exchanges {
                 (Part::Head(head), Some(selection)) => Some(selection.decide(head)),
                 _ => None,
             };
-            let scope = if let Part::Head(head) = step.part { scope(self.definition, &self.rules, head) } else { None };
+            let topic = match step.part {
+                Part::Head(head) => Topic::of_head(self.definition, &self.rules, self.identity, head, books),
+                _ => None,
+            };
+            let is_body = matches!(step.part, Part::Body(_));
             let expect = (is_head || boundary != Boundary::Inside).then(|| framer.expect());
             self.take_request_bytes(taken, moment, books);
             if let Some(expect) = expect {
                 self.set_expect(expect);
                 self.head_at.get_or_insert(moment.now);
             }
-            self.set_scope(scope);
+            self.set_topic(topic);
+            if is_body && let Some(exchange) = self.last_mut() {
+                exchange.topic.push(taken);
+            }
             if is_head && self.is_interleaved() && !self.dropping {
                 // What the client says next may depend on the answer.
                 self.outbox.stream(moment.now);
@@ -185,9 +192,11 @@ impl Exchanges {
         }
         let gate = self.gate(if turns { id } else { self.origin_at }, moment);
         let exchange = self.new_exchange(moment);
-        books.ledger.requests.captured += 1;
-        books.ledger.requests.turns += u64::from(turns);
-        books.ledger.requests.in_progress += 1;
+        books.ledger.count(self.identity.account, |requests, _| {
+            requests.captured += 1;
+            requests.turns += u64::from(turns);
+            requests.in_progress += 1;
+        });
         self.request_open = true;
         self.head_at = None;
         self.begun += 1;
@@ -229,7 +238,8 @@ impl Exchanges {
             replayed: false,
             retried: false,
             alignment: Alignment::default(),
-            scope: Default::default(),
+            topic: Topic::default(),
+            stalled: false,
             deferred: None,
             request: Vec::new(),
             contents: None,
@@ -298,7 +308,7 @@ impl Exchanges {
         }
         if !self.dropping {
             self.outbox.finish(self.is_joined());
-            self.note_whole();
+            self.note_whole(books);
         }
         self.dropping = false;
         self.request_open = false;

@@ -26,7 +26,7 @@ pub mod target;
 mod topic;
 
 use crate::books::Books;
-use crate::compare::{Rules, Scope};
+use crate::compare::Rules;
 use crate::config::{Protocol, Service};
 use crate::frame::Endpoint;
 use crate::ledger::NotReplayed;
@@ -41,6 +41,7 @@ use outbox::Outbox;
 use score::Score;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use topic::Topic;
 
 /// Whose exchanges they are.
 #[derive(Clone, Copy, Debug)]
@@ -49,6 +50,8 @@ pub struct Identity {
     pub session: u64,
     /// Index of the service.
     pub service: usize,
+    /// Number of its account.
+    pub account: usize,
     /// Index of the target among the service's.
     pub target: u16,
     /// Number of the copy among those for this target.
@@ -112,8 +115,9 @@ struct Exchange {
     /// Whether it was sent a second time already.
     retried: bool,
     alignment: Alignment,
-    /// Which rules its comparison goes by.
-    scope: Scope,
+    topic: Topic,
+    /// The box had to send segments again while it was under way.
+    stalled: bool,
     /// Its outcome, known before the end of the request.
     deferred: Option<Outcome>,
     /// The first bytes of the request, where records carry contents.

@@ -4,8 +4,9 @@
 use super::answer::{Answer, Progress};
 use super::{Alignment, Exchange, Exchanges, Identity, Stage};
 use crate::books::Books;
-use crate::compare::{Comparison, compare};
-use crate::ledger::{Incomparable, Latencies, NotReplayed};
+use crate::compare::{Comparison, Kind, compare};
+use crate::findings::{EndpointId, Observation, Place};
+use crate::ledger::{Incomparable, NotReplayed};
 use crate::message::{Latency, Outcome, Record, Verdict};
 use crate::time::Time;
 
@@ -30,18 +31,60 @@ impl Exchanges {
                 _ => self.compare(exchange),
             };
             let verdict = self.prove(id, verdict);
+            self.observe(id, &verdict, books);
             self.conclude(id, Outcome::Answered(verdict), books);
         }
     }
 
     fn compare(&self, exchange: &Exchange) -> Verdict {
         let (origin, target) = (exchange.origin.message(), exchange.target.message());
-        match (compare(&origin, &target, &self.rules, exchange.scope), exchange.alignment) {
+        match (compare(&origin, &target, &self.rules, exchange.topic.scope), exchange.alignment) {
             (Comparison::Equal, _) => Verdict::Match,
             (Comparison::Unknown, _) => Verdict::Incomparable(Incomparable::Limit),
             (Comparison::Unequal(_), Alignment::Lost) => Verdict::Incomparable(Incomparable::Unaligned),
             (Comparison::Unequal(differences), _) => Verdict::Differ(differences),
         }
+    }
+
+    /// Lets the findings learn from a comparison.
+    fn observe(&self, id: u64, verdict: &Verdict, books: &mut Books) {
+        let Some(exchange) = self.get(id) else { return };
+        let differences = match verdict {
+            Verdict::Match => &[][..],
+            Verdict::Differ(differences) => differences,
+            Verdict::Incomparable(_) => return,
+        };
+        books.findings.observe(&Observation {
+            endpoint: exchange.topic.endpoint,
+            request: exchange.topic.request(),
+            differences,
+            origin: exchange.origin.message(),
+            rules: &self.rules,
+            scope: exchange.topic.scope,
+            place: self.place(id, exchange),
+        });
+    }
+
+    /// Lets the findings learn from an answer that is not whole, or never came. A connection that the target closes without a
+    /// byte may just have been idle for too long.
+    fn observe_lost(&self, id: u64, outcome: &Outcome, books: &mut Books) {
+        use crate::ledger::NotAnswered::{TargetClosed, TargetGarbled, TargetReset, TargetTimeout};
+        let Some(exchange) = self.get(id).filter(|exchange| !matches!(exchange.origin.progress, Progress::Broken(_)))
+        else {
+            return;
+        };
+        let has_head = !exchange.target.head.is_empty();
+        let (field, kind) = match outcome {
+            Outcome::NotAnswered(TargetClosed | TargetReset | TargetTimeout) if has_head => ("body", Kind::Length),
+            Outcome::NotAnswered(TargetGarbled) => ("answer", Kind::Type),
+            Outcome::NotAnswered(TargetTimeout) => ("answer", Kind::Missing),
+            _ => return,
+        };
+        books.findings.observe_unanswered(exchange.topic.endpoint, field, kind, self.place(id, exchange));
+    }
+
+    fn place(&self, id: u64, exchange: &Exchange) -> Place {
+        Place { session: self.identity.session, exchange: id, captured_at: exchange.captured_at }
     }
 
     /// Lets only a match count as long as the order of the exchanges is not proven, and finds the proof: two matches in a row
@@ -65,6 +108,7 @@ impl Exchanges {
 
     /// Gives an exchange its one outcome.
     pub(super) fn conclude(&mut self, id: u64, outcome: Outcome, books: &mut Books) {
+        self.observe_lost(id, &outcome, books);
         let (identity, local) = (self.identity, self.local);
         let is_open = self.request_open && id + 1 == self.begun;
         let Some(exchange) = self.get_mut(id).filter(|exchange| exchange.stage != Stage::Done) else { return };
@@ -76,7 +120,7 @@ impl Exchanges {
         }
         match is_open {
             true => exchange.deferred = Some(outcome),
-            false => enter(record(id, identity, exchange, outcome, books), books),
+            false => settle(id, identity, exchange, outcome, books),
         }
         self.target_done += u64::from(!was_done);
         self.advance_target();
@@ -90,7 +134,7 @@ impl Exchanges {
         if let Some(exchange) = self.last_mut()
             && let Some(outcome) = exchange.deferred.take()
         {
-            enter(record(id, identity, exchange, outcome, books), books);
+            settle(id, identity, exchange, outcome, books);
             self.beyond = None;
             self.forget_settled();
         }
@@ -106,7 +150,7 @@ impl Exchanges {
             let outcome =
                 if exchange.replayed { Outcome::NotAnswered(cause.into()) } else { Outcome::NotReplayed(cause) };
             exchange.discard(books);
-            enter(record(id, self.identity, exchange, outcome, books), books);
+            settle(id, self.identity, exchange, outcome, books);
         }
         books.outboxes.exchange(self.outbox.len(), 0);
     }
@@ -137,33 +181,56 @@ fn record(id: u64, identity: Identity, exchange: &mut Exchange, outcome: Outcome
         origin_latency: latency(&exchange.origin, Some(exchange.request_last_at)),
         target_latency: latency(&exchange.target, exchange.sent_at),
         contents: exchange.take_contents(books),
+        endpoint: books.findings.name(exchange.topic.endpoint),
+        stalled: exchange.stalled,
         outcome,
     }
 }
 
-/// Counts a record and hands it on.
-fn enter(record: Record, books: &mut Books) {
-    let ledger = &mut books.ledger;
-    ledger.requests.in_progress -= 1;
-    match &record.outcome {
-        Outcome::NotReplayed(cause) => ledger.requests.not_replayed.count(*cause),
-        Outcome::NotAnswered(cause) => ledger.requests.not_answered.count(*cause),
-        Outcome::Answered(verdict) => {
-            ledger.requests.answered += 1;
-            match verdict {
-                Verdict::Match => ledger.verdicts.matched += 1,
-                Verdict::Differ(_) => ledger.verdicts.differ += 1,
-                Verdict::Incomparable(cause) => ledger.verdicts.incomparable.count(*cause),
-            }
-            record_latency(&mut ledger.latency_us.origin, record.origin_latency);
-            record_latency(&mut ledger.latency_us.target, record.target_latency);
-        }
+/// Hands on the record of an exchange that has its outcome, and counts it.
+fn settle(id: u64, identity: Identity, exchange: &mut Exchange, outcome: Outcome, books: &mut Books) {
+    let record = record(id, identity, exchange, outcome, books);
+    count(&record, identity.account, books);
+    if matches!(record.outcome, Outcome::Answered(_)) {
+        measure(&record, identity.account, exchange.topic.endpoint, books);
     }
     books.records.push_back(record);
 }
 
-fn record_latency(latencies: &mut Latencies, latency: Option<Latency>) {
-    if let Some(latency) = latency {
-        latencies.record(latency.last_byte);
-    }
+fn count(record: &Record, account: usize, books: &mut Books) {
+    books.ledger.count(account, |requests, verdicts| {
+        requests.in_progress -= 1;
+        match &record.outcome {
+            Outcome::NotReplayed(cause) => requests.not_replayed.count(*cause),
+            Outcome::NotAnswered(cause) => requests.not_answered.count(*cause),
+            Outcome::Answered(verdict) => {
+                requests.answered += 1;
+                match verdict {
+                    Verdict::Match => verdicts.matched += 1,
+                    Verdict::Differ(_) => verdicts.differ += 1,
+                    Verdict::Incomparable(cause) => verdicts.incomparable.count(*cause),
+                }
+            }
+        }
+    });
+}
+
+/// What was sent again by the box says nothing of the target's time.
+fn measure(record: &Record, account: usize, endpoint: EndpointId, books: &mut Books) {
+    let (origin, target) = (record.origin_latency, record.target_latency.filter(|_| !record.stalled));
+    let total = &mut books.ledger.latency_us;
+    total.stalled += u64::from(record.stalled);
+    origin.iter().for_each(|latency| total.origin.record(latency.last_byte));
+    target.iter().for_each(|latency| total.target.record(latency.last_byte));
+    books.findings.measure(account, endpoint, |timing| {
+        timing.stalled += u64::from(record.stalled);
+        if let Some(latency) = origin {
+            timing.origin_first.record(latency.first_byte);
+            timing.origin_last.record(latency.last_byte);
+        }
+        if let Some(latency) = target {
+            timing.target_first.record(latency.first_byte);
+            timing.target_last.record(latency.last_byte);
+        }
+    });
 }

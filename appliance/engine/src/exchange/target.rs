@@ -78,6 +78,7 @@ impl Exchanges {
         if id >= self.turns_from_now() {
             self.turn_sent = Some(id);
         }
+        let account = self.identity.account;
         let Some(exchange) = self.get_mut(id) else { return };
         if matches!(exchange.stage, Stage::Waiting | Stage::Sending(_)) {
             exchange.stage = if whole { Stage::Sent(now) } else { Stage::Sending(now) };
@@ -85,13 +86,22 @@ impl Exchanges {
         }
         if !exchange.replayed {
             exchange.replayed = true;
-            books.ledger.requests.replayed += 1;
+            books.ledger.count(account, |requests, _| requests.replayed += 1);
             books.ledger.backlog.note(lag, books.limits.lag);
         }
         self.ground.step_on(id);
         if whole {
             self.advance_target();
             self.outbox.forget_below(self.target_at, &mut books.outboxes);
+        }
+    }
+
+    /// The box has sent segments again: what is under way is not waited for on the target's account alone.
+    pub fn note_stall(&mut self) {
+        for id in self.target_at..self.next_id() {
+            if let Some(exchange) = self.get_mut(id).filter(|exchange| exchange.is_under_way()) {
+                exchange.stalled = true;
+            }
         }
     }
 

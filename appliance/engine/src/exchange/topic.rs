@@ -1,35 +1,111 @@
-//! What a request is about: which rules its answers are compared by.
+//! What a request is about: its endpoint, what tells it from others, and which rules its answers are compared by.
 
-use super::Exchanges;
+use super::{Exchanges, Identity};
+use crate::books::Books;
 use crate::compare::{Rules, Scope};
-use crate::protocol::{Definition, Subject};
+use crate::findings::{EndpointId, Findings, Hash};
+use crate::limits::findings::REQUEST_BYTES;
+use crate::protocol::{Definition, Subject, http1};
 
 /// First bytes of a request that are looked at to find what it is about; longer paths are nobody's.
 const START_BYTES: usize = 4_096;
 
-/// The rules for a request that begins so; none where that does not tell.
-pub(super) fn scope(definition: Option<&Definition>, rules: &Rules, start: &[u8]) -> Option<Scope> {
-    if rules.is_empty() {
-        return None;
+/// Header fields that make another request of one for the same path: whose it is, and of which site.
+const TELLING: [&[u8]; 3] = [b"host:", b"cookie:", b"authorization:"];
+
+/// What a request is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Topic {
+    pub(super) scope: Scope,
+    pub(super) endpoint: EndpointId,
+    request: Hash,
+    /// Length of the body so far.
+    body_len: u64,
+}
+
+impl Default for Topic {
+    fn default() -> Self {
+        Self { scope: Scope::default(), endpoint: EndpointId::NONE, request: Hash::new(0), body_len: 0 }
     }
-    let Subject { verb, path, .. } = (definition?.subject)(&start[..start.len().min(START_BYTES)])?;
-    Some(rules.scope(if path.starts_with(b"/") { path } else { verb }))
+}
+
+impl Topic {
+    /// What a request is about that begins so; nothing where that does not tell.
+    pub(super) fn of(
+        definition: Option<&Definition>,
+        rules: &Rules,
+        identity: Identity,
+        start: &[u8],
+        findings: &mut Findings,
+    ) -> Option<Self> {
+        let Subject { verb, path, query } = (definition?.subject)(&start[..start.len().min(START_BYTES)])?;
+        let mut request = Hash::new(identity.account as u64).with(verb).with(b" ").with(path).with(b"?").with(query);
+        let is_http = path.starts_with(b"/");
+        if is_http {
+            request = telling_fields(start).fold(request, Hash::with);
+        }
+        let scope = if rules.is_empty() { Scope::default() } else { rules.scope(if is_http { path } else { verb }) };
+        Some(Self { scope, endpoint: findings.endpoint(identity.account, verb, path), request, body_len: 0 })
+    }
+
+    /// As [`Topic::of`], of a head that tells all but the body. Other protocols' heads may be less than that.
+    pub(super) fn of_head(
+        definition: Option<&Definition>,
+        rules: &Rules,
+        identity: Identity,
+        head: &[u8],
+        books: &mut Books,
+    ) -> Option<Self> {
+        let definition = definition.filter(|definition| **definition == http1::PROTOCOL);
+        Self::of(definition, rules, identity, head, &mut books.findings)
+    }
+
+    /// Takes the next bytes of the body.
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        let room = REQUEST_BYTES.saturating_sub(self.body_len) as usize;
+        self.request = self.request.with(&bytes[..room.min(bytes.len())]);
+        self.body_len += bytes.len() as u64;
+    }
+
+    /// Hash of the request: equal requests have the same.
+    pub(super) fn request(&self) -> u64 {
+        self.request.with(&self.body_len.to_le_bytes()).value()
+    }
+}
+
+fn telling_fields(head: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let is_telling = |line: &&[u8]| {
+        let name = |known: &&[u8]| line.get(..known.len()).is_some_and(|name| name.eq_ignore_ascii_case(known));
+        matches!(line.first(), Some(b'h' | b'H' | b'c' | b'C' | b'a' | b'A')) && TELLING.iter().any(name)
+    };
+    head.split(|byte| *byte == b'\n').skip(1).filter(is_telling)
 }
 
 impl Exchanges {
-    pub(super) fn set_scope(&mut self, scope: Option<Scope>) {
-        if let (Some(scope), Some(exchange)) = (scope, self.last_mut()) {
-            exchange.scope = scope;
+    pub(super) fn set_topic(&mut self, topic: Option<Topic>) {
+        if let (Some(topic), Some(exchange)) = (topic, self.last_mut()) {
+            exchange.topic = topic;
         }
     }
 
     /// Looks at a request that has just become whole and whose head did not tell.
-    pub(super) fn note_whole(&mut self) {
-        if self.rules.is_empty() {
+    pub(super) fn note_whole(&mut self, books: &mut Books) {
+        if self.last_mut().is_none_or(|exchange| exchange.topic.endpoint != EndpointId::NONE) {
             return;
         }
         let start = self.outbox.last_start(START_BYTES).unwrap_or_default();
-        let scope = scope(self.definition, &self.rules, &start).unwrap_or_else(|| self.rules.scope(b""));
-        self.set_scope(Some(scope));
+        let (identity, rules) = (self.identity, &self.rules);
+        let topic = Topic::of(self.definition, rules, identity, &start, &mut books.findings);
+        let mut topic = topic.unwrap_or_else(|| {
+            let endpoint = books.findings.endpoint(
+                identity.account,
+                b"",
+                if self.definition.is_some() { b"request" } else { b"turn" },
+            );
+            Topic { scope: rules.scope(b""), endpoint, ..Topic::default() }
+        });
+        topic.push(&start);
+        drop(start);
+        self.set_topic(Some(topic));
     }
 }

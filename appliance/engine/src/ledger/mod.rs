@@ -11,8 +11,11 @@
 //! - `requests.answered = verdicts.match + verdicts.differ + sum(verdicts.incomparable)`
 
 mod reason;
+mod services;
 
 pub use reason::{Ended, Ignored, Incomparable, NotAnswered, NotReplayed, Reason, Reconnect, Unrecorded};
+
+pub use services::{Account, Services};
 
 use core::marker::PhantomData;
 use core::ops::AddAssign;
@@ -157,6 +160,13 @@ pub struct Verdicts {
     pub incomparable: Tally<Incomparable>,
 }
 
+impl Verdicts {
+    /// All of them.
+    pub fn sum(&self) -> u64 {
+        self.matched + self.differ + self.incomparable.sum()
+    }
+}
+
 /// The target side.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Target {
@@ -238,7 +248,10 @@ impl AddAssign<&Self> for Recorded {
     }
 }
 
-/// Times of one side: from a request's last byte to its answer's last, in microseconds.
+/// Longest time that is told from longer ones, in microseconds: an hour.
+const LATENCY_US_MAX: u64 = 3_600_000_000;
+
+/// Times of one side: from a request's last byte to a byte of its answer, in microseconds, within a thousandth.
 #[derive(Clone, Debug)]
 pub struct Latencies {
     micros: Histogram<u64>,
@@ -246,20 +259,35 @@ pub struct Latencies {
 
 impl Default for Latencies {
     fn default() -> Self {
-        let micros = Histogram::new_with_bounds(1, 3_600_000_000, 3).expect("constant bounds are valid");
-        Self { micros }
+        Self { micros: Histogram::new(3).expect("three digits are valid") }
     }
 }
 
 impl Latencies {
+    /// None, to be told within a hundredth: where there are many of them, this takes an eighth of the memory.
+    pub fn coarse() -> Self {
+        Self { micros: Histogram::new(2).expect("two digits are valid") }
+    }
+
     /// Adds one time.
     pub fn record(&mut self, latency: Duration) {
-        self.micros.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX));
+        let micros = u64::try_from(latency.as_micros()).unwrap_or(u64::MAX);
+        self.micros.record(micros.min(LATENCY_US_MAX)).expect("a histogram that grows takes every time");
+    }
+
+    /// Adds another's times.
+    pub fn add(&mut self, other: &Self) {
+        self.micros.add(&other.micros).expect("a histogram that grows takes any other's times");
     }
 
     /// The time that `quantile` (0 to 1) of the answers did not exceed, in microseconds.
     pub fn quantile_us(&self, quantile: f64) -> u64 {
         self.micros.value_at_quantile(quantile)
+    }
+
+    /// Times longer than `micros`.
+    pub fn count_above_us(&self, micros: u64) -> u64 {
+        self.micros.len() - self.micros.count_between(0, micros)
     }
 
     /// Times recorded.
@@ -276,20 +304,22 @@ impl Latencies {
 impl Serialize for Latencies {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        for (name, quantile) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99)] {
+        for (name, quantile) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999)] {
             map.serialize_entry(name, &self.quantile_us(quantile))?;
         }
         map.end()
     }
 }
 
-/// Latencies side by side.
+/// Latencies to the last byte, side by side.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct LatencyUs {
     /// Production's.
     pub origin: Latencies,
-    /// The server under test's.
+    /// The server under test's, without those that were stalled.
     pub target: Latencies,
+    /// Answers of the server under test that waited for segments which the box had to send again.
+    pub stalled: u64,
 }
 
 /// All of it: what `--summary` writes and `GET /api/v1/ledger` shows.
@@ -313,6 +343,8 @@ pub struct Ledger {
     pub record: Recorded,
     /// Latencies of the answered requests.
     pub latency_us: LatencyUs,
+    /// Requests and verdicts by service.
+    pub services: Services,
 }
 
 impl Ledger {
@@ -333,13 +365,10 @@ impl Ledger {
                     + self.requests.not_answered.sum()
                     + self.requests.in_progress,
             ),
-            (
-                "requests.answered = match + differ + incomparable",
-                self.requests.answered,
-                self.verdicts.matched + self.verdicts.differ + self.verdicts.incomparable.sum(),
-            ),
+            ("requests.answered = match + differ + incomparable", self.requests.answered, self.verdicts.sum()),
         ];
-        let unequal = laws.iter().find(|(_, left, right)| left != right);
+        let of_services = self.services.laws(self);
+        let unequal = laws.iter().chain(&of_services).find(|(_, left, right)| left != right);
         let excess = self.requests.replayed < self.requests.answered + self.requests.not_answered.sum()
             || self.requests.captured < self.requests.replayed + self.requests.not_replayed.sum();
         match unequal {
@@ -347,6 +376,26 @@ impl Ledger {
             None if excess => Some("more requests have an outcome than were captured or replayed".to_owned()),
             None => None,
         }
+    }
+}
+
+impl AddAssign<&Self> for Requests {
+    fn add_assign(&mut self, rhs: &Self) {
+        self.captured += rhs.captured;
+        self.turns += rhs.turns;
+        self.replayed += rhs.replayed;
+        self.answered += rhs.answered;
+        self.in_progress += rhs.in_progress;
+        self.not_replayed += &rhs.not_replayed;
+        self.not_answered += &rhs.not_answered;
+    }
+}
+
+impl AddAssign<&Self> for Verdicts {
+    fn add_assign(&mut self, rhs: &Self) {
+        self.matched += rhs.matched;
+        self.differ += rhs.differ;
+        self.incomparable += &rhs.incomparable;
     }
 }
 
@@ -371,16 +420,8 @@ impl AddAssign<&Self> for Ledger {
         self.sessions.gap_bytes += rhs.sessions.gap_bytes;
         self.sessions.segments_duplicate += rhs.sessions.segments_duplicate;
         self.sessions.segments_early += rhs.sessions.segments_early;
-        self.requests.captured += rhs.requests.captured;
-        self.requests.turns += rhs.requests.turns;
-        self.requests.replayed += rhs.requests.replayed;
-        self.requests.answered += rhs.requests.answered;
-        self.requests.in_progress += rhs.requests.in_progress;
-        self.requests.not_replayed += &rhs.requests.not_replayed;
-        self.requests.not_answered += &rhs.requests.not_answered;
-        self.verdicts.matched += rhs.verdicts.matched;
-        self.verdicts.differ += rhs.verdicts.differ;
-        self.verdicts.incomparable += &rhs.verdicts.incomparable;
+        self.requests += &rhs.requests;
+        self.verdicts += &rhs.verdicts;
         self.findings += rhs.findings;
         self.target.frames_sent += rhs.target.frames_sent;
         self.target.frames_sent_with_content += rhs.target.frames_sent_with_content;
@@ -394,7 +435,9 @@ impl AddAssign<&Self> for Ledger {
         self.target.address_conflicts += rhs.target.address_conflicts;
         self.backlog += &rhs.backlog;
         self.record += &rhs.record;
-        self.latency_us.origin.micros.add(&rhs.latency_us.origin.micros).expect("same bounds");
-        self.latency_us.target.micros.add(&rhs.latency_us.target.micros).expect("same bounds");
+        self.latency_us.origin.add(&rhs.latency_us.origin);
+        self.latency_us.target.add(&rhs.latency_us.target);
+        self.latency_us.stalled += rhs.latency_us.stalled;
+        self.services += &rhs.services;
     }
 }

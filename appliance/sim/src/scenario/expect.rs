@@ -112,7 +112,8 @@ fn count(ledger: &Ledger, path: &str) -> Result<u64, String> {
 fn flatten(path: &str, value: &Value, leaves: &mut Vec<(String, u64)>) {
     match value {
         Value::Object(map) => {
-            for (key, value) in map {
+            // What is told by service is the same again.
+            for (key, value) in map.iter().filter(|(key, _)| *key != "services") {
                 flatten(&if path.is_empty() { key.clone() } else { format!("{path}.{key}") }, value, leaves);
             }
         }

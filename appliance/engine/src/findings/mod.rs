@@ -1,0 +1,314 @@
+//! Findings: where the target differs from the origin more than the origin from itself, by endpoint and field.
+//!
+//! An endpoint is a method and the template of a path, found from the traffic (`template`), or a command. For each there are
+//! counts by field, the times of both sides, and the origin's last answers (`memory`), against which it is held itself
+//! (`noise`). Every table is bounded; what does not fit is one endpoint called `other`, and fields beyond the bound are counted
+//! and not told apart.
+//!
+//! Answers that are equal are only counted. Of these a sample, and all that differ, are remembered, and held against what was
+//! remembered before: the origin's earlier answer to the same request or, without one, to the endpoint's last request.
+
+mod endpoint;
+mod latency;
+mod memory;
+mod noise;
+mod template;
+
+pub use endpoint::EndpointId;
+pub use latency::Timing;
+
+use crate::compare::{Comparison, Difference, Kind, Message, Rules, Scope, compare};
+use crate::limits::findings::ENDPOINTS_MAX;
+use crate::time::Time;
+use core::fmt;
+use endpoint::{Endpoint, Evidence};
+use memory::{Deviation, Memory};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+pub use template::Hash;
+use template::Templates;
+
+/// One answered request, and what its comparison said.
+#[derive(Clone, Copy, Debug)]
+pub struct Observation<'a> {
+    /// Whose answers they are.
+    pub endpoint: EndpointId,
+    /// Hash of the request: equal requests have the same.
+    pub request: u64,
+    /// Where the target's answer differs from the origin's; empty where it does not.
+    pub differences: &'a [Difference],
+    /// The origin's answer.
+    pub origin: Message<'a>,
+    /// What the comparison goes by.
+    pub rules: &'a Rules,
+    /// Which of the rules.
+    pub scope: Scope,
+    /// Which record tells of it.
+    pub place: Place,
+}
+
+/// Which record tells of an exchange.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    /// Number of the session.
+    pub session: u64,
+    /// Number of the exchange in it.
+    pub exchange: u64,
+    /// When the request was captured.
+    pub captured_at: Time,
+}
+
+/// What is wrong with a field of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Fault {
+    /// Its value.
+    Content(Kind),
+    /// The time that it takes.
+    Latency,
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Content(kind) => f.write_str(kind.word()),
+            Self::Latency => f.write_str("latency"),
+        }
+    }
+}
+
+/// Where the target differs from the origin beyond noise.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Finding {
+    /// The service's name.
+    pub service: String,
+    /// The endpoint's name.
+    pub endpoint: String,
+    /// The field, as in [`Difference`], with indexes folded.
+    pub field: String,
+    /// What is wrong with it.
+    pub fault: Fault,
+    /// Share of the answers in which the target differs from the origin; of a latency, of the target's answers that are slow.
+    pub target_rate: f64,
+    /// Share of the answers in which the origin differs from itself; of a latency, of the origin's answers that are as slow.
+    pub origin_rate: f64,
+    /// Answers compared.
+    pub exchanges: u64,
+    /// Of these, those in which the target differs; of a latency, that are slow.
+    pub differing: u64,
+    /// The first of them; of a latency, the first answer.
+    pub first: Place,
+    /// The last.
+    pub last: Place,
+    /// What the origin has there, and what the target, in the last of them.
+    pub example: [String; 2],
+}
+
+/// Times of one endpoint, side by side.
+#[derive(Clone, Copy, Debug)]
+pub struct Times<'a> {
+    /// The service's name.
+    pub service: &'a str,
+    /// The endpoint's name; none for all of the service.
+    pub endpoint: Option<&'a str>,
+    /// The times.
+    pub timing: &'a Timing,
+}
+
+#[derive(Debug)]
+struct Service {
+    name: String,
+    timing: Timing,
+    templates: Templates,
+    by_template: BTreeMap<u64, EndpointId>,
+}
+
+/// All endpoints of all services.
+#[derive(Debug, Default)]
+pub struct Findings {
+    services: Vec<Service>,
+    endpoints: Vec<Endpoint>,
+    memory: Memory,
+}
+
+impl Findings {
+    /// The service of this name.
+    fn service(&mut self, account: usize, name: &str) -> &mut Service {
+        while self.services.len() <= account {
+            self.services.push(Service {
+                name: name.to_owned(),
+                timing: Timing::default(),
+                templates: Templates::default(),
+                by_template: BTreeMap::new(),
+            });
+        }
+        &mut self.services[account]
+    }
+
+    /// Makes the service known that has this number in the ledger.
+    pub fn open(&mut self, account: usize, name: &str) {
+        self.service(account, name);
+    }
+
+    /// The endpoint of a request.
+    pub fn endpoint(&mut self, account: usize, verb: &[u8], path: &[u8]) -> EndpointId {
+        let Some(service) = self.services.get(account) else { return EndpointId::NONE };
+        let above = Hash::new(account as u64).with(verb).with(b" ");
+        let template = service.templates.hash(above, path).value();
+        match service.by_template.get(&template) {
+            Some(id) => *id,
+            None => self.learn(account, above, [verb, path]),
+        }
+    }
+
+    fn learn(&mut self, account: usize, above: Hash, [verb, path]: [&[u8]; 2]) -> EndpointId {
+        let service = &mut self.services[account];
+        if service.templates.learn(above, path) {
+            self.refold(account);
+        }
+        let service = &mut self.services[account];
+        let template = service.templates.hash(above, path).value();
+        if let Some(id) = service.by_template.get(&template) {
+            return *id;
+        }
+        let is_full = self.endpoints.len() >= ENDPOINTS_MAX;
+        let (verb, path) = if is_full { (&b""[..], &b"other"[..]) } else { (verb, path) };
+        let above = if is_full { Hash::new(account as u64) } else { above };
+        let template = service.templates.hash(above, path).value();
+        let fresh = EndpointId::of(self.endpoints.len());
+        let id = *service.by_template.entry(template).or_insert(fresh);
+        if id == fresh {
+            let text = service.templates.text(above, path);
+            let verb = String::from_utf8_lossy(verb).to_ascii_uppercase();
+            self.endpoints.push(Endpoint::new(account, verb, text, above));
+        }
+        id
+    }
+
+    /// A place of paths was found to hold values: endpoints that are one now become one.
+    fn refold(&mut self, account: usize) {
+        let service = &mut self.services[account];
+        service.by_template.clear();
+        for index in 0..self.endpoints.len() {
+            let (above, path) = match &self.endpoints[index] {
+                endpoint if endpoint.account == account && endpoint.merged_into.is_none() => {
+                    (endpoint.above, endpoint.path.clone())
+                }
+                _ => continue,
+            };
+            let template = service.templates.hash(above, path.as_bytes()).value();
+            let id = *service.by_template.entry(template).or_insert(EndpointId::of(index));
+            let text = service.templates.text(above, path.as_bytes());
+            if id == EndpointId::of(index) {
+                self.endpoints[index].rename(text);
+            } else {
+                let merged = self.endpoints[index].merge_into(id);
+                self.endpoints[id.index()].take(merged);
+            }
+        }
+    }
+
+    fn resolve(&self, id: EndpointId) -> Option<usize> {
+        let endpoint = self.endpoints.get(id.index())?;
+        Some(endpoint.merged_into.map_or(id.index(), EndpointId::index))
+    }
+
+    /// The name of an endpoint.
+    pub fn name(&self, id: EndpointId) -> Option<Arc<str>> {
+        self.resolve(id).map(|index| self.endpoints[index].label.clone())
+    }
+
+    /// Takes the times of one answered request.
+    pub fn measure(&mut self, account: usize, id: EndpointId, take: impl Fn(&mut Timing)) {
+        if let Some(service) = self.services.get_mut(account) {
+            take(&mut service.timing);
+        }
+        if let Some(index) = self.resolve(id) {
+            take(&mut self.endpoints[index].timing);
+        }
+    }
+
+    /// The target's answer was not whole: the origin's was.
+    pub fn observe_unanswered(&mut self, id: EndpointId, field: &str, kind: Kind, place: Place) {
+        if let Some(index) = self.resolve(id) {
+            self.endpoints[index].exchanges += 1;
+            self.endpoints[index].note(field, kind, place, ["", ""], false);
+        }
+    }
+
+    /// Takes one comparison.
+    pub fn observe(&mut self, observation: &Observation<'_>) {
+        let Some(index) = self.resolve(observation.endpoint) else { return };
+        let endpoint = &mut self.endpoints[index];
+        endpoint.exchanges += 1;
+        let weight = match observation.differences.is_empty() {
+            false => 1.0,
+            true => match endpoint.draw() {
+                Some(weight) => weight,
+                None => return,
+            },
+        };
+        let noted: Vec<usize> =
+            observation.differences.iter().filter_map(|found| endpoint.note_found(found, observation.place)).collect();
+        self.hold_against_earlier(index, observation, &noted, weight);
+        let values = observation.differences.iter().map(|found| Hash::new(1).with(found.target.as_bytes()).value());
+        let endpoint = &mut self.endpoints[index];
+        let found = observation.differences.iter().map(|found| endpoint.index_of(found)).zip(values);
+        let deviations = found.filter_map(|(field, value)| Some(Deviation { field: field?, value })).collect();
+        endpoint.last_request = Some(observation.request);
+        self.memory.put(observation.request, &observation.origin, deviations);
+    }
+
+    /// Holds the origin's answer against an earlier one of its own.
+    fn hold_against_earlier(&mut self, index: usize, observation: &Observation<'_>, noted: &[usize], weight: f64) {
+        let endpoint = &mut self.endpoints[index];
+        let repeat = self.memory.get(observation.request);
+        let neighbour = endpoint.last_request.and_then(|request| self.memory.get(request));
+        let evidence = if repeat.is_some() { Evidence::Repeats } else { Evidence::Neighbours };
+        let Some(earlier) = repeat.or(neighbour) else { return };
+        let found = match compare(&earlier.message(), &observation.origin, observation.rules, observation.scope) {
+            Comparison::Unequal(found) => found,
+            Comparison::Equal => Vec::new(),
+            Comparison::Unknown => return,
+        };
+        endpoint.hold(evidence, &found, noted, weight);
+        if evidence == Evidence::Repeats {
+            endpoint.note_drift(&earlier.deviations, &found);
+        }
+    }
+
+    /// All findings, by service and endpoint.
+    pub fn findings(&self) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        for endpoint in self.endpoints.iter().filter(|endpoint| endpoint.merged_into.is_none()) {
+            let service = &self.services[endpoint.account];
+            let path_us = self.path_us(endpoint.account);
+            findings.extend(endpoint.findings(&service.name));
+            findings.extend(endpoint.slowness(&service.name, path_us));
+        }
+        findings
+    }
+
+    /// What the box's own path to the target adds, by the middle one of the service's endpoints.
+    fn path_us(&self, account: usize) -> i64 {
+        let of_service = self.endpoints.iter().filter(|endpoint| endpoint.account == account);
+        let mut shifts: Vec<i64> = of_service.filter_map(|endpoint| endpoint.timing.shift_us()).collect();
+        shifts.sort_unstable();
+        shifts.get(shifts.len() / 2).copied().unwrap_or(0)
+    }
+
+    /// The times of all services and all endpoints.
+    pub fn times(&self) -> impl Iterator<Item = Times<'_>> {
+        let services = self.services.iter().map(|service| Times {
+            service: &service.name,
+            endpoint: None,
+            timing: &service.timing,
+        });
+        let live = self.endpoints.iter().filter(|endpoint| endpoint.merged_into.is_none());
+        let endpoints = live.map(|endpoint| Times {
+            service: &self.services[endpoint.account].name,
+            endpoint: Some(&endpoint.label),
+            timing: &endpoint.timing,
+        });
+        services.chain(endpoints)
+    }
+}

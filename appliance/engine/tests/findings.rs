@@ -1,0 +1,208 @@
+//! What the findings make of the answers of two servers: nothing of noise, and everything that only the target does.
+
+use tapcopy_engine::Time;
+use tapcopy_engine::compare::{Comparison, Message, Rules, Scope, compare};
+use tapcopy_engine::findings::{Findings, Hash, Observation, Place};
+
+/// Numbers that look random, the same on every run.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        self.0 >> 33
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound
+    }
+
+    fn token(&mut self) -> String {
+        format!("{:08x}{:08x}", self.next(), self.next())
+    }
+}
+
+struct Answer {
+    head: String,
+    body: String,
+}
+
+/// A server's answer with what no two answers have in common, to a request for `item` at `millis`.
+fn answer(random: &mut Random, item: u64, millis: u64) -> Answer {
+    let seconds = 1_700_000_000 + millis / 1_000;
+    let head = format!(
+        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nDate: {millis}\r\nX-Version: 7\r\nX-Trace: {}\r\n\r\n",
+        random.token()
+    );
+    let body = format!(
+        r#"{{"id":{item},"price":{},"token":"{}","at":{seconds},"tags":["a","{}"],"took":{},"flag":{}}}"#,
+        item * 37 % 1_000,
+        random.token(),
+        random.token(),
+        random.below(50),
+        random.below(2) == 1,
+    );
+    Answer { head, body }
+}
+
+struct World {
+    findings: Findings,
+    random: Random,
+    number: u64,
+}
+
+impl World {
+    fn new() -> Self {
+        let mut findings = Findings::default();
+        findings.open(0, "shop");
+        Self { findings, random: Random(42), number: 0 }
+    }
+
+    /// An exchange, in which the target's answer is changed.
+    fn exchange(&mut self, path: &str, item: u64, change: impl FnOnce(&mut Answer)) {
+        self.number += 1;
+        let millis = self.number * 3;
+        let origin = answer(&mut self.random, item, millis);
+        let late = 1 + self.random.below(20);
+        let mut target = answer(&mut self.random, item, millis + late);
+        change(&mut target);
+        self.observe(path, &origin, &target);
+    }
+
+    fn observe(&mut self, path: &str, origin: &Answer, target: &Answer) {
+        let message = |answer: &'static str, head: &'static str| Message {
+            head: head.as_bytes(),
+            body: answer.as_bytes(),
+            body_len: answer.len() as u64,
+            rest: None,
+        };
+        let leak = |text: &str| &*text.to_owned().leak();
+        let (origin, target) =
+            (message(leak(&origin.body), leak(&origin.head)), message(leak(&target.body), leak(&target.head)));
+        let rules = Rules::default();
+        let differences = match compare(&origin, &target, &rules, Scope::default()) {
+            Comparison::Unequal(differences) => differences,
+            _ => Vec::new(),
+        };
+        let endpoint = self.findings.endpoint(0, b"GET", path.as_bytes());
+        self.findings.observe(&Observation {
+            endpoint,
+            request: Hash::new(0).with(path.as_bytes()).value(),
+            differences: &differences,
+            origin,
+            rules: &rules,
+            scope: Scope::default(),
+            place: Place { session: 1, exchange: self.number, captured_at: Time::from_micros(self.number) },
+        });
+    }
+
+    fn found(&self) -> Vec<String> {
+        let line = |finding: &tapcopy_engine::findings::Finding| {
+            format!("{} {} {}", finding.endpoint, finding.field, finding.fault)
+        };
+        self.findings.findings().iter().map(line).collect()
+    }
+}
+
+fn repeated(world: &mut World) -> (String, u64) {
+    let item = world.random.below(50);
+    (format!("/items/{item}"), item)
+}
+
+fn unique(world: &mut World) -> (String, u64) {
+    let item = world.number;
+    (format!("/items/{item}"), item)
+}
+
+#[test]
+fn identical_servers_have_no_findings() {
+    for request in [repeated, unique] {
+        let mut world = World::new();
+        for _ in 0..20_000 {
+            let (path, item) = request(&mut world);
+            world.exchange(&path, item, |_| {});
+        }
+        assert_eq!(world.found(), [""; 0]);
+    }
+}
+
+#[test]
+fn what_only_the_target_does_is_found_and_nothing_else() {
+    for request in [repeated, unique] {
+        let mut world = World::new();
+        for number in 0..10_000 {
+            let (path, item) = request(&mut world);
+            let fault = world.random.below(200);
+            world.exchange(&path, item, |target| match (number % 4, fault) {
+                (0 | 2, 0 | 1) => target.body = target.body.replacen("\"price\":", "\"price\":1", 1),
+                (1, 2 | 3) => target.head = target.head.replacen("200 OK", "500 Oops", 1),
+                (1, 4 | 5) => target.body.truncate(target.body.len() / 2),
+                _ => {}
+            });
+            let path = format!("/other{path}");
+            world.exchange(&path, item, |target| target.head = target.head.replacen("X-Version: 7\r\n", "", 1));
+        }
+        let mut found = world.found();
+        found.sort();
+        assert_eq!(
+            found,
+            [
+                "GET /items/{number} body length",
+                "GET /items/{number} body:$.price value",
+                "GET /items/{number} status value",
+                "GET /other/items/{number} header:x-version missing",
+            ]
+        );
+    }
+}
+
+#[test]
+fn a_change_that_the_target_sees_later_is_no_fault() {
+    let mut world = World::new();
+    for number in 0..20_000_u64 {
+        let at = |late: u64| Answer {
+            head: "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n".to_owned(),
+            body: format!("{{\"online\":{}}}", (number * 3 + late) / 1_000 * 7),
+        };
+        let late = world.random.below(30);
+        world.number += 1;
+        world.observe("/state", &at(0), &at(late));
+    }
+    assert_eq!(world.found(), [""; 0]);
+}
+
+#[test]
+fn rates_are_told_with_an_example() {
+    let mut world = World::new();
+    for number in 0..1_000_u64 {
+        let (path, item) = repeated(&mut world);
+        world.exchange(&path, item, |target| {
+            if number % 50 == 7 {
+                target.body = target.body.replacen("\"id\":", "\"id\":9", 1);
+            }
+        });
+    }
+    let findings = world.findings.findings();
+    let [finding] = &findings[..] else { panic!("{findings:?}") };
+    assert_eq!(
+        (finding.target_rate, finding.origin_rate, finding.exchanges, finding.differing),
+        (0.02, 0.0, 1_000, 20)
+    );
+    assert_eq!((finding.service.as_str(), finding.first.exchange, finding.last.exchange), ("shop", 8, 958));
+    assert_eq!(finding.example[1], format!("9{}", finding.example[0]));
+}
+
+#[test]
+fn endpoints_that_turn_out_to_be_one_are_counted_as_one() {
+    let mut world = World::new();
+    let name = |number: u64| {
+        format!("/users/{}{}", (b'a' + (number / 26) as u8) as char, (b'a' + (number % 26) as u8) as char)
+    };
+    for number in 0..600 {
+        let path = name(number);
+        world.exchange(&path, number, |target| target.head = target.head.replacen("X-Version: 7", "X-Version: 8", 1));
+    }
+    let findings = world.findings.findings();
+    let of_all: Vec<_> = findings.iter().map(|finding| (finding.endpoint.as_str(), finding.exchanges)).collect();
+    assert_eq!(of_all, [("GET /users/{value}", 600)]);
+}
