@@ -30,7 +30,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "reassembly": VOCABULARY | {"flow", "frame"},
     "session": VOCABULARY | {"config", "flow", "frame", "reassembly"},
     "books": VOCABULARY | {"config", "findings"},
-    "exchange": VOCABULARY | {"books", "compare", "config", "findings", "flow", "frame", "protocol", "reassembly", "selection"},
+    "exchange": VOCABULARY
+    | {"books", "compare", "config", "findings", "flow", "frame", "protocol", "reassembly", "selection"},
     "stack": VOCABULARY | {"flow", "frame", "timers"},
     "local": VOCABULARY | {"config", "flow", "frame"},
     "link": VOCABULARY | {"config", "local", "timers"},

@@ -1,6 +1,7 @@
 """What is found where two servers differ in what no two answers have in common, and where one of them is at fault.
 
-The servers are one small program; the faults are those of the target alone.
+The servers are one small program; the faults are those of the target alone: of the answers of one path 1 % have another
+price and 0.5 % are 500, another path lacks a header, 2 % of the pages are cut, and one path takes 20 ms longer.
 """
 
 import json

@@ -1,32 +1,39 @@
 """A small shop over HTTP/1.1, and its clients.
 
-`ADDRESS PORT sound|faulty` serves; `ask HOST:PORT ROUNDS CONNECTIONS PATH...` asks each path in turn and prints how many
-requests were answered. Every answer has a date, a request id and tokens of its own; some are compressed. A faulty shop has
-wrong prices, leaves out a header, fails now and then, cuts pages short, and is slow on one path.
+`ADDRESS PORT sound|faulty` serves; `ask HOST:PORT ROUNDS CONNECTIONS PATH...` asks each path in turn and prints how
+many requests were answered. Every answer has a date, a request id and tokens of its own; some are compressed. A faulty
+shop has wrong prices, leaves out a header, fails now and then, cuts pages short, and is slow on one path.
 """
 
 import asyncio
 import gzip
+import itertools
 import json
 import random
 import secrets
 import sys
 import time
+from collections import defaultdict
+from collections.abc import Iterator
 
 SLOW_SECONDS = 0.02
+
+ASKED: dict[str, Iterator[int]] = defaultdict(itertools.count)
+"""How often each kind was asked for: faults come in exactly their share."""
 
 
 def content(path: str, faulty: bool) -> tuple[int, str, bytes]:
     """Status, type and body of the answer."""
     kind, number = path.split("/")[1], int(path.split("/")[2])
-    if faulty and kind == "items" and random.random() < 0.01:
+    asked = next(ASKED[kind])
+    if faulty and kind == "items" and asked % 200 == 50:
         return 500, "text/plain", b"out of order"
-    price = 7 * number + (1 if faulty and kind == "items" and random.random() < 0.02 else 0)
+    price = 7 * number + (1 if faulty and kind == "items" and asked % 100 == 7 else 0)
     if kind == "pages":
         lines = [f"<p>line {line} of {number}</p>" for line in range(40)]
         lines[3] = f"<input name=csrf value={secrets.token_hex(16)}>"
         text = "\n".join(lines)
-        return 200, "text/html", (text[: len(text) // 2] if faulty and random.random() < 0.05 else text).encode()
+        return 200, "text/html", (text[: len(text) // 2] if faulty and asked % 50 == 9 else text).encode()
     body = {
         "id": number,
         "price": price,

@@ -9,7 +9,7 @@ use crate::clock::Clock;
 use crate::shard::Snapshot;
 use std::fmt::Write as _;
 use tapcopy_engine::Ledger;
-use tapcopy_engine::ledger::{Reason, Tally};
+use tapcopy_engine::ledger::{Account, Reason, Services, Tally};
 
 /// `GET /metrics`
 pub(super) fn metrics(state: &State, _: &Call) -> Answer {
@@ -23,6 +23,7 @@ fn text(snapshot: &Snapshot, archived: &Figures, clock: &Clock) -> String {
     box_itself(snapshot, clock, &mut text);
     frames_and_sessions(&snapshot.ledger, &mut text);
     requests(&snapshot.ledger, &mut text);
+    services(&snapshot.ledger.services, &mut text);
     target(snapshot, &mut text);
     backlog(&snapshot.ledger, &mut text);
     recording(&snapshot.ledger, &mut text);
@@ -80,6 +81,38 @@ fn requests(ledger: &Ledger, text: &mut Text) {
     text.counter("verdicts_differ_total", "Answers that differ.", verdicts.differ);
     text.reasons("verdicts_incomparable_total", "Answers that cannot be compared.", &verdicts.incomparable);
     text.gauge("findings", "Endpoints and fields that differ beyond noise.", ledger.findings);
+}
+
+/// The same by service, under names of their own: a sum over all labels must count nothing twice.
+fn services(services: &Services, text: &mut Text) {
+    type Count = fn(&Account) -> u64;
+    let counters: [(&str, &str, Count); 5] = [
+        ("requests_captured", "Requests whose first byte was seen.", |account| account.requests.captured),
+        ("requests_replayed", "Requests whose first byte was sent.", |account| account.requests.replayed),
+        ("requests_answered", "Requests with a verdict.", |account| account.requests.answered),
+        ("verdicts_match", "Answers that agree.", |account| account.verdicts.matched),
+        ("verdicts_differ", "Answers that differ.", |account| account.verdicts.differ),
+    ];
+    for (name, help, of) in counters {
+        text.head(&format!("service_{name}_total"), "counter", help);
+        for (service, account) in services.iter() {
+            let _ = writeln!(text.0, "tapcopy_service_{name}_total{{service=\"{}\"}} {}", label(service), of(account));
+        }
+    }
+    text.by_service("service_requests_not_replayed_total", "Requests never sent.", services, |account| {
+        &account.requests.not_replayed
+    });
+    text.by_service("service_requests_not_answered_total", "Requests sent without an answer.", services, |account| {
+        &account.requests.not_answered
+    });
+    text.by_service("service_verdicts_incomparable_total", "Answers that cannot be compared.", services, |account| {
+        &account.verdicts.incomparable
+    });
+}
+
+/// A label's value, in which a name may hold anything.
+fn label(name: &str) -> String {
+    name.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 fn target(snapshot: &Snapshot, text: &mut Text) {
@@ -174,6 +207,18 @@ impl Text {
             let _ = writeln!(self.0, "tapcopy_{name}{{reason=\"{}\"}} {count}", reason.word());
         }
     }
+
+    /// Reasons that occurred in each service: all of them for each of many would be more than anybody reads.
+    fn by_service<R: Reason>(&mut self, name: &str, help: &str, services: &Services, of: fn(&Account) -> &Tally<R>) {
+        self.head(name, "counter", help);
+        for (service, account) in services.iter() {
+            let service = label(service);
+            for (reason, count) in of(account).iter().filter(|(_, count)| *count > 0) {
+                let reason = reason.word();
+                let _ = writeln!(self.0, "tapcopy_{name}{{service=\"{service}\",reason=\"{reason}\"}} {count}");
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -195,7 +240,11 @@ mod tests {
 
     #[test]
     fn every_sample_has_its_help_and_type_once() {
-        let text = text(&Snapshot::default(), &Figures::default(), &Clock::start());
+        let mut snapshot = Snapshot::default();
+        let account = snapshot.ledger.services.open("a\"b");
+        snapshot.ledger.count(account, |requests, _| requests.captured += 2);
+        let text = text(&snapshot, &Figures::default(), &Clock::start());
+        assert!(text.contains("tapcopy_service_requests_captured_total{service=\"a\\\"b\"} 2\n"), "{text}");
         let mut described = BTreeSet::new();
         for line in text.lines() {
             if let Some(rest) = line.strip_prefix("# TYPE ") {

@@ -251,7 +251,7 @@ impl Endpoint {
     }
 
     /// Whether the target is clearly slower.
-    pub(super) fn slowness(&self, service: &str, path_us: i64) -> Option<Finding> {
+    pub(super) fn slowness(&self, service: &str, path_us: Option<i64>) -> Option<Finding> {
         let slow = self.timing.slowness(path_us)?;
         let millis = |us: u64| format!("{}.{:03} ms", us / 1_000, us % 1_000);
         Some(Finding {
