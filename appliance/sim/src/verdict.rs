@@ -8,7 +8,7 @@ use crate::turn::{Turn, alteration, is_answered_by_another};
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
-use tapcopy_engine::ledger::NotReplayed;
+use tapcopy_engine::ledger::{Incomparable, NotReplayed};
 use tapcopy_engine::message::{Difference, Outcome, Verdict};
 use tapcopy_engine::{Ledger, Record, Time};
 
@@ -289,6 +289,8 @@ fn check_answer(plan: &Plan, truth: &mut Truth, request: usize, record: &Record,
         (Verdict::Differ(found), Some(alteration)) => {
             found.iter().all(|found| alteration.accepts(found) || alteration.accepts_hash(found, extent.kept))
         }
+        // What a session before left unsaid on the same addresses may be taken for this one's.
+        (Verdict::Incomparable(Incomparable::Unproven), _) if follows_another(plan, planned.session) => true,
         (Verdict::Incomparable(_), _) => raw && (!extent.clean_path || after_unaligned(plan, request)),
         (Verdict::Match, Some(_)) | (Verdict::Differ(_), None) => raw && after_unaligned(plan, request),
     };
@@ -297,6 +299,12 @@ fn check_answer(plan: &Plan, truth: &mut Truth, request: usize, record: &Record,
         let details = format!("request {request}: {record:?}; planned: {planned:?}");
         truth.violate("with everything seen, the verdict is what the target was told to answer", details);
     }
+}
+
+/// Whether another session has the same addresses before this one.
+fn follows_another(plan: &Plan, session: usize) -> bool {
+    let SessionPlan { client, origin, .. } = plan.sessions[session];
+    plan.sessions[..session].iter().any(|earlier| (earlier.client, earlier.origin) == (client, origin))
 }
 
 /// Without a framer, an answer of another length may shift what later turns are held against.
