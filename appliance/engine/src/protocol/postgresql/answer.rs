@@ -219,7 +219,8 @@ impl Answers {
     }
 
     fn read_code(&mut self, bytes: &[u8]) -> usize {
-        let at = u32::from_be_bytes([0, self.header[2], self.header[3], self.header[4]]) - 4 - self.left;
+        let [_, len @ ..] = self.header;
+        let at = u32::from_be_bytes(len) - 4 - self.left;
         let rest = bytes.iter().take(4_usize.saturating_sub(at as usize));
         self.code = rest.fold(self.code, |code, byte| code << 8 | u32::from(*byte));
         bytes.len()
