@@ -89,10 +89,13 @@ pub enum CaptureFault {
     },
 }
 
+/// Where the number of a link type is in the field of a capture: the bits above tell the length of a frame check sequence, which
+/// the decoder does not need.
+const LINKTYPE: i32 = 0xffff;
+
 /// The framing of a LINKTYPE number (<https://www.tcpdump.org/linktypes.html>), if the engine knows it.
 pub fn link_type(number: i32) -> Option<LinkType> {
-    // The upper bits tell the length of a frame check sequence, which the decoder does not need.
-    match number & 0xffff {
+    match number & LINKTYPE {
         1 => Some(LinkType::Ethernet),
         12 | 14 | 101 | 228 | 229 => Some(LinkType::RawIp),
         0 | 108 => Some(LinkType::BsdLoopback),

@@ -275,7 +275,7 @@ impl Reading<'_> {
     fn interface(&mut self, linktype: i32, units_per_second: u64, offset_seconds: i64, snaplen: usize) -> Step {
         let link = link_type(linktype);
         if link.is_none() {
-            *self.unknown = Some(linktype);
+            *self.unknown = Some(linktype & super::LINKTYPE);
         }
         self.interfaces.push(Interface { link, units_per_second, offset_seconds, snaplen });
         Step::Other

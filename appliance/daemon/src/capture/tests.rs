@@ -191,7 +191,10 @@ fn what_is_not_a_capture_is_told() {
     check_fault(b"#!/bin/sh\necho no capture at all, but longer than a header\n", "neither a pcap nor a pcapng");
     check_fault(b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03", "is compressed");
     check_fault(&Writer::new(false).pcap(MICROS, 1).raw(b"123").bytes, "ends before its first frame");
-    check_fault(&Writer::new(false).pcap(MICROS, 105).record(0, 1, 1, b"a").bytes, "has link type 105");
+    for with_check_sequence in [105, 0x2400_0069] {
+        let capture = Writer::new(false).pcap(MICROS, with_check_sequence).record(0, 1, 1, b"a");
+        check_fault(&capture.bytes, "has link type 105");
+    }
     let missing = Captures::open(&["/nonexistent.pcap".into()]).err().unwrap().to_string();
     assert!(missing.contains("/nonexistent.pcap: No such file"), "{missing}");
     assert!(Captures::open(&["/".into()]).is_err());
