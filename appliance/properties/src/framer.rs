@@ -261,8 +261,8 @@ fn feed(
     }
 }
 
-/// Calls in any order, as many as the input has, but none to a stream that is garbled or out of step, until it begins anew: so
-/// the engine calls a framer.
+/// Calls in any order, as many as the input has. A stream that is garbled or out of step stays so until it begins anew; one of
+/// interleaved answers never does, and is not asked.
 fn calls(framer: &mut dyn Framer, input: &mut Unstructured<'_>) -> Result<()> {
     let (mut expect, mut requests_lost, mut answers_lost, mut is_within) = (Expect::default(), false, false, false);
     while !input.is_empty() {
@@ -292,6 +292,9 @@ fn calls(framer: &mut dyn Framer, input: &mut Unstructured<'_>) -> Result<()> {
                 });
                 answers_lost = fed.is_err();
             }
+            0..5 if framer.is_interleaved() => {}
+            0..3 => assert_eq!(framer.request(bytes), Err(Garbled), "a garbled stream stays so"),
+            3..5 => assert_eq!(framer.answer(expect, bytes), Err(Garbled), "a garbled stream stays so"),
             5 if !requests_lost => {
                 requests_lost = !framer.request_gap(gap(bytes));
                 assert!(requests_lost || framer.request(b"").is_ok(), "garbled behind a gap that is none");

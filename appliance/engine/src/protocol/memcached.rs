@@ -41,6 +41,9 @@ pub struct Memcached {
     line_bytes_limit: usize,
     requests: Requests,
     answers: Answers,
+    /// Whether what comes makes no sense any more.
+    requests_garbled: bool,
+    answers_garbled: bool,
 }
 
 #[derive(Debug)]
@@ -60,7 +63,13 @@ enum Answers {
 impl Memcached {
     /// At the start of a connection; a line of more than `line_bytes_limit` bytes is [`Garbled`].
     pub fn new(line_bytes_limit: usize) -> Self {
-        Self { line_bytes_limit, requests: Requests::Unknown, answers: Answers::Unknown }
+        Self {
+            line_bytes_limit,
+            requests: Requests::Unknown,
+            answers: Answers::Unknown,
+            requests_garbled: false,
+            answers_garbled: false,
+        }
     }
 }
 
@@ -72,11 +81,14 @@ impl Framer for Memcached {
                 _ => Requests::Text(TextRequests::new(self.line_bytes_limit)),
             };
         }
-        match &mut self.requests {
+        let step = match &mut self.requests {
+            _ if self.requests_garbled => Err(Garbled),
             Requests::Unknown => Ok(idle()),
             Requests::Text(requests) => requests.step(bytes),
             Requests::Binary(requests) => requests.step(bytes),
-        }
+        };
+        self.requests_garbled = step.is_err();
+        step
     }
 
     fn expect(&self) -> Expect {
@@ -94,11 +106,14 @@ impl Framer for Memcached {
                 _ => Answers::Binary(BinaryAnswers::new()),
             };
         }
-        match &mut self.answers {
+        let step = match &mut self.answers {
+            _ if self.answers_garbled => Err(Garbled),
             Answers::Unknown => Err(Garbled),
             Answers::Text(answers) => answers.step(expect.kind, bytes),
             Answers::Binary(answers) => answers.step(expect.kind, bytes),
-        }
+        };
+        self.answers_garbled = step.is_err();
+        step
     }
 
     fn unasked<'a>(&'a mut self, bytes: &'a [u8]) -> Result<Step<'a>, Garbled> {
@@ -117,6 +132,7 @@ impl Framer for Memcached {
 
     fn restart_answers(&mut self) {
         self.answers = Answers::Unknown;
+        self.answers_garbled = false;
     }
 
     fn request_at_close(&self) -> AtClose {
@@ -138,19 +154,23 @@ impl Framer for Memcached {
     }
 
     fn request_gap(&mut self, len: u64) -> bool {
-        match &mut self.requests {
+        let in_step = match &mut self.requests {
             Requests::Unknown => false,
             Requests::Text(requests) => requests.skip(len),
             Requests::Binary(requests) => requests.skip(len),
-        }
+        };
+        self.requests_garbled |= !in_step;
+        !self.requests_garbled
     }
 
     fn answer_gap(&mut self, _expect: Expect, len: u64) -> bool {
-        match &mut self.answers {
+        let in_step = match &mut self.answers {
             Answers::Unknown => false,
             Answers::Text(answers) => answers.skip(len),
             Answers::Binary(answers) => answers.skip(len),
-        }
+        };
+        self.answers_garbled |= !in_step;
+        !self.answers_garbled
     }
 
     /// A segment that begins with a whole command line, or with a binary header that makes sense.
@@ -159,6 +179,7 @@ impl Framer for Memcached {
             return None;
         }
         self.requests = Requests::Unknown;
+        self.requests_garbled = false;
         self.restart_answers();
         Some(0)
     }

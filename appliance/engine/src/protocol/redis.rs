@@ -37,6 +37,9 @@ pub struct Redis {
     ground: Ground,
     expect: Expect,
     answers: Answers,
+    /// Whether what comes makes no sense any more.
+    requests_garbled: bool,
+    answers_garbled: bool,
 }
 
 impl Redis {
@@ -47,6 +50,8 @@ impl Redis {
             ground: Ground::default(),
             expect: Expect::default(),
             answers: Answers::new(),
+            requests_garbled: false,
+            answers_garbled: false,
         }
     }
 }
@@ -59,11 +64,16 @@ impl Default for Redis {
 
 impl Framer for Redis {
     fn request<'a>(&'a mut self, bytes: &'a [u8]) -> Result<Step<'a>, Garbled> {
+        if self.requests_garbled {
+            return Err(Garbled);
+        }
         if self.requests.at_boundary() {
             self.expect = self.ground.expect_any();
         }
         let was_named = self.requests.is_named();
-        let (consumed, boundary) = self.requests.scan(bytes)?;
+        let scanned = self.requests.scan(bytes);
+        self.requests_garbled = scanned.is_err();
+        let (consumed, boundary) = scanned?;
         if boundary == Boundary::End {
             self.expect = self.ground.take(&self.requests.command);
         } else if !was_named && self.requests.is_named() {
@@ -78,7 +88,12 @@ impl Framer for Redis {
     }
 
     fn answer<'a>(&'a mut self, expect: Expect, bytes: &'a [u8]) -> Result<Step<'a>, Garbled> {
-        self.answers.step(expect.kind, bytes)
+        if self.answers_garbled {
+            return Err(Garbled);
+        }
+        let step = self.answers.step(expect.kind, bytes);
+        self.answers_garbled = step.is_err();
+        step
     }
 
     fn unasked<'a>(&'a mut self, bytes: &'a [u8]) -> Result<Step<'a>, Garbled> {
@@ -87,6 +102,7 @@ impl Framer for Redis {
 
     fn restart_answers(&mut self) {
         self.answers = Answers::new();
+        self.answers_garbled = false;
     }
 
     fn request_at_close(&self) -> AtClose {
@@ -98,11 +114,13 @@ impl Framer for Redis {
     }
 
     fn request_gap(&mut self, len: u64) -> bool {
-        self.requests.skip(len)
+        self.requests_garbled |= !self.requests.skip(len);
+        !self.requests_garbled
     }
 
     fn answer_gap(&mut self, _expect: Expect, len: u64) -> bool {
-        self.answers.skip(len)
+        self.answers_garbled |= !self.answers.skip(len);
+        !self.answers_garbled
     }
 
     /// Only a segment that begins with a command as an array: anything may stand in a string.
@@ -111,6 +129,7 @@ impl Framer for Redis {
             return None;
         }
         self.requests = Requests::new();
+        self.requests_garbled = false;
         self.restart_answers();
         Some(0)
     }
