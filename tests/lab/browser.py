@@ -73,10 +73,9 @@ class Visitor:
         found = self.page.evaluate("rules => axe.run({ runOnly: rules })", rules or RULES)
         return [f"{rule['id']}: {node['html'][:160]}" for rule in found["violations"] for node in rule["nodes"]]
 
-    def overflow(self) -> int:
-        """By how many pixels the page is wider than the window."""
-        width: int = self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-        return width
+    def fits(self) -> None:
+        """Waits until the page is no wider than the window."""
+        self.page.wait_for_function("document.documentElement.scrollWidth <= window.innerWidth")
 
     def picture(self, path: Path) -> None:
         self.page.screenshot(path=path, full_page=True)
