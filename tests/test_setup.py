@@ -60,6 +60,28 @@ def test_a_target_is_tried_before_there_are_settings() -> None:
         box.stop()
 
 
+def test_the_mirror_is_silent_while_it_is_read_and_as_before_afterwards() -> None:
+    def state(lab: Lab) -> tuple[set[str], str]:
+        (shown,) = json.loads(lab.box_host.ip("-j", "link", "show", "mirror0"))
+        return set(shown["flags"]) & {"NOARP", "MULTICAST"}, lab.box_host.run("ethtool", "-k", "mirror0")
+
+    with Lab() as lab:
+        lab.box_host.run("ethtool", "-K", "mirror0", "gro", "on")
+        before = state(lab)
+        assert before[0] == {"MULTICAST"}
+        box = lab.start_box(empty=True)
+        assert state(lab) == before
+        # The second settings open the mirror anew while the first still hold it.
+        for queue in (8, 16):
+            answer = box.change(settings(["mirror0"]).replace("[nics]", f"[nics]\nbuffer_mib = {queue}"))
+            assert "error" not in answer, answer
+            flags, features = state(lab)
+            assert flags == {"NOARP"}
+            assert "generic-receive-offload: off" in features
+        box.stop()
+        assert state(lab) == before
+
+
 def test_stored_settings_that_cannot_be_used_yet() -> None:
     with Lab() as lab:
         box = lab.start_box(empty=True)

@@ -52,7 +52,10 @@ impl Quiet {
             change_flags(name, quiet.flags.0, quiet.flags.1)?;
         }
         quiet.turn_off(&control)?;
-        quiet.enlarge(&control);
+        if !has_address {
+            // Another ring interrupts the link for a moment.
+            quiet.enlarge(&control);
+        }
         Ok(quiet)
     }
 

@@ -24,6 +24,13 @@ pub struct Interface {
     pub addresses: Vec<IpAddr>,
 }
 
+impl Interface {
+    /// Whether somebody has given it an address; a link-local one of IPv6 the kernel makes by itself.
+    pub fn has_given_address(&self) -> bool {
+        self.addresses.iter().any(|address| !matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local()))
+    }
+}
+
 /// All interfaces, by name.
 ///
 /// # Errors
@@ -111,6 +118,16 @@ pub fn refuse_kernel_addresses(addressing: &Addressing) -> Result<(), NicFault> 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_kernels_own_address_is_none_that_was_given() {
+        let with = |addresses: &[&str]| Interface {
+            addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
+            ..Interface::default()
+        };
+        assert!(!with(&[]).has_given_address() && !with(&["fe80::1"]).has_given_address());
+        assert!(with(&["fe80::1", "fd00::1"]).has_given_address() && with(&["10.0.0.1"]).has_given_address());
+    }
 
     #[test]
     fn sent_frames_are_found_in_the_table_of_the_kernel() {

@@ -4,6 +4,9 @@
 //! full or 1 ms old; the loop waits for that with poll(2) on the ring's descriptor, never in libpcap, whose own waiting
 //! has no end on a silent interface. [`MirrorNic`] has no way to send: the capture within, which has one, is private.
 //!
+//! While it is captured from, the interface keeps silent and changes no frame, as far as this process may see to that
+//! (`tapcopy_machine::quiet`); afterwards it is as it was.
+//!
 //! An interface that goes away or down is not the end: production cannot wait for a person. It is told once, and opened
 //! again each second; what passes in between is lost and shows as gaps.
 
@@ -11,11 +14,14 @@ use super::{NicFault, filter, interface, packet_socket};
 use crate::capture::link_type;
 use crate::record::Interface;
 use pcap::{Active, Capture, Linktype, Precision, Stat};
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tapcopy_engine::config::Service;
 use tapcopy_engine::message::LinkType;
 use tapcopy_engine::{MirrorFrame, Time};
+use tapcopy_machine::quiet::Quiet;
 
 /// Bytes of a frame that are captured: all of them, also of a super frame.
 const SNAPLEN: i32 = 65_535;
@@ -51,6 +57,8 @@ struct Open {
     /// The counters as they were read last; they wrap at 32 bits.
     stat: Stat,
     lost: Losses,
+    /// Undone once there is no capture any more.
+    _quiet: Option<Arc<Quiet>>,
 }
 
 impl MirrorNic {
@@ -132,8 +140,9 @@ impl MirrorNic {
 
     fn activate(&self) -> Result<Open, NicFault> {
         let fault = |fault: pcap::Error| NicFault::Capture { name: self.name.clone(), message: fault.to_string() };
-        interface::named(&self.name)?;
+        let interface = interface::named(&self.name)?;
         packet_socket::probe(&self.name)?;
+        let quiet = quiet(&interface);
         let inactive = Capture::from_device(self.name.as_str()).map_err(fault)?;
         let inactive = inactive.promisc(true).immediate_mode(false).timeout(RETIRE_MS).snaplen(SNAPLEN);
         let buffer = i32::try_from(self.buffer_bytes).unwrap_or(i32::MAX);
@@ -150,7 +159,7 @@ impl MirrorNic {
             source,
         })?;
         let stat = capture.stats().map_err(fault)?;
-        Ok(Open { capture, link, stat, lost: Losses::default() })
+        Ok(Open { capture, link, stat, lost: Losses::default(), _quiet: quiet })
     }
 
     fn set_filter(&self, capture: &mut Capture<Active>, link: LinkType) -> Result<(), NicFault> {
@@ -181,6 +190,30 @@ impl MirrorNic {
                 self.open = Some(open);
             }
             Err(fault) => log::debug!("{fault}"),
+        }
+    }
+}
+
+/// Interfaces that are silent at present: new settings open an interface before the old ones let it go, and it stays silent
+/// in between.
+static SILENT: Mutex<BTreeMap<String, Weak<Quiet>>> = Mutex::new(BTreeMap::new());
+
+/// Silences an interface. Where this may not be, it is as it is, and the mirror is read all the same.
+fn quiet(interface: &interface::Interface) -> Option<Arc<Quiet>> {
+    let name = &interface.name;
+    let mut silent = SILENT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(quiet) = silent.get(name).and_then(Weak::upgrade) {
+        return Some(quiet);
+    }
+    match Quiet::make(name, interface.has_given_address()) {
+        Ok(quiet) => {
+            let quiet = Arc::new(quiet);
+            silent.insert(name.clone(), Arc::downgrade(&quiet));
+            Some(quiet)
+        }
+        Err(fault) => {
+            log::info!("{name}: it is not silenced, and its offloads stay on: {fault}");
+            None
         }
     }
 }
