@@ -3,9 +3,12 @@ box's interfaces, so that everything which watches the box watches the machine.
 """
 
 import contextlib
+import hashlib
+import http.client
 import json
 import select
 import socket
+import ssl
 import struct
 import subprocess
 import threading
@@ -23,6 +26,7 @@ SENT_BY_US = 4
 FRAME_BYTES = 65_536
 BURST = 64
 ROOM_BYTES = 16 << 20
+PAGE = ("127.0.0.1", 8443)
 PATIENCE_S = 2
 """How long a card that takes nothing is waited for."""
 
@@ -76,14 +80,23 @@ class Cable:
 
 class Machine:
     """A PC with a card for the mirror and one for the target, in this order on its bus; what it says on its serial
-    console is its log. With `reboots` it starts again where it otherwise goes off.
+    console is its log. With `reboots` it starts again where it otherwise goes off. Without a target, QEMU's own network
+    is at the second card, which gives the page an address and lets the lab reach it.
     """
 
     def __init__(
-        self, host: Namespace, folder: Path, *words: str, card: str = "virtio-net-pci", reboots: bool = False
+        self,
+        host: Namespace,
+        folder: Path,
+        *words: str,
+        card: str = "virtio-net-pci",
+        reboots: bool = False,
+        has_target: bool = True,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.cables = {name: Cable(host, name, folder) for name in ("mirror0", "target0")}
+        names = ("mirror0", "target0") if has_target else ("mirror0",)
+        self.cables = {name: Cable(host, name, folder) for name in names}
+        self._host = host
         self._control = folder / "control"
         command = [
             "qemu-system-x86_64", "-machine", "q35", "-accel", "tcg", "-cpu", "max", "-m", "512", "-display", "none",
@@ -93,11 +106,29 @@ class Machine:
             ends = f"local.type=unix,local.path={cable.far},remote.type=unix,remote.path={cable.near}"
             command += ["-netdev", f"dgram,id={name},{ends}"]
             command += ["-device", f"{card},netdev={name},mac={cable.mac},addr={slot},romfile="]
+        if not has_target:
+            address, port = PAGE
+            command += ["-netdev", f"user,id=page,restrict=on,hostfwd=tcp:{address}:{port}-:443"]
+            command += ["-device", f"{card},netdev=page,addr=4,romfile="]
         self.process = Process(host, command + ([] if reboots else ["-no-reboot"]), folder / "console.log")
 
     def console(self) -> str:
         """All that it has said."""
         return self.process.log.read_text(errors="replace")
+
+    def page(self, path: str) -> bytes:
+        """What its page answers to a GET, with the certificate whose fingerprint its console told."""
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with contextlib.closing(http.client.HTTPSConnection(*PAGE, context=context)) as connection:
+            connection.sock = context.wrap_socket(self._host.connect(PAGE, timeout=20.0))
+            certificate = connection.sock.getpeercert(binary_form=True)
+            assert certificate
+            assert f"certificate: SHA-256 {hashlib.sha256(certificate).hexdigest()}" in self.console()
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            assert answer.status == 200, f"{path}: {answer.status}"
+            return answer.read()
 
     def press(self, *keys: str) -> None:
         """Presses keys together."""
