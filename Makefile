@@ -10,6 +10,8 @@ VENV := target/venv
 PYTHON := $(VENV)/bin/python
 PYTEST := $(PYTHON) -m pytest -c tests/pyproject.toml --rootdir tests
 PROGRAM := dist/tapcopy
+BENCH := dist/tapcopy-bench
+STATIC := -C target-feature=+crt-static
 PAGE := webui/dist/index.html
 NPM := npm --prefix webui --no-fund --no-audit
 PORT ?= 8080
@@ -23,7 +25,7 @@ demo: build
 	@exec $(AS_ROOT) env PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 python3 -m lab.demo \
 	    $(if $(SECONDS),--seconds $(SECONDS)) --rate $(RATE) --port $(PORT)
 
-test: build $(VENV)/ready
+test: build bench-program $(VENV)/ready
 	@images/packages
 	cargo test --workspace --locked -j2
 	$(PYTEST) tests
@@ -38,7 +40,7 @@ test-image: build $(VENV)/ready
 build: setup $(PAGE)
 	@libraries=$$(dpkg -L libpcap0.8-dev | sed -n 's|/libpcap\.a$$||p'); \
 	version=$$(dpkg-query -W -f '$${Version}' libpcap0.8-dev | sed 's/-.*//'); \
-	LIBPCAP_LIBDIR=$$libraries LIBPCAP_VER=$$version RUSTFLAGS="-C target-feature=+crt-static" \
+	LIBPCAP_LIBDIR=$$libraries LIBPCAP_VER=$$version RUSTFLAGS="$(STATIC)" \
 	    cargo build --release --locked -j2 --target $(TRIPLE) -p tapcopy-daemon
 	@install -D -m 755 "$${CARGO_TARGET_DIR:-target}/$(TRIPLE)/release/tapcopy" $(PROGRAM)
 	@ldd $(PROGRAM) 2>&1 | grep -qE 'statically linked|not a dynamic executable' || \
@@ -47,6 +49,15 @@ build: setup $(PAGE)
 	@mkdir -p dist/completions
 	@for shell in bash zsh fish elvish powershell; do \
 	    $(PROGRAM) generate $$shell > dist/completions/tapcopy.$$shell; done
+
+.PHONY: bench bench-program
+# With UPDATE=1 the ratios in the tree become those of this run; with LARGE=1 a million connections are held, too.
+bench: bench-program
+	@$(BENCH) $(if $(LARGE),--large)
+
+bench-program: setup
+	@RUSTFLAGS="$(STATIC)" cargo build --release --locked -j2 --target $(TRIPLE) -p tapcopy-bench
+	@install -D -m 755 "$${CARGO_TARGET_DIR:-target}/$(TRIPLE)/release/tapcopy-bench" $(BENCH)
 
 lint: setup $(VENV)/ready webui/node_modules/.package-lock.json
 	cargo fmt --all --check

@@ -21,7 +21,7 @@ mod rehearsal;
 mod replay;
 pub mod selection;
 mod session;
-mod stack;
+pub mod stack;
 pub mod time;
 mod timers;
 
