@@ -50,8 +50,11 @@ impl Engine {
         sessions.live += 1;
         sessions.midstream += u64::from(is_midstream);
         let beginning = Beginning { frame, place, is_midstream, barred };
-        let replays = (0..copies).flat_map(|copy| targets.clone().map(move |target| (target, copy)));
-        let works: Vec<Work> = replays.map(|(target, copy)| self.work_for(&beginning, target, copy)).collect();
+        // A session has one replay as a rule, and what it is given room for, it keeps as long as it lasts.
+        let mut works = Vec::with_capacity(replays);
+        for copy in 0..copies {
+            works.extend(targets.clone().map(|target| self.work_for(&beginning, target, copy)));
+        }
         self.replays_beyond += works.len() - 1;
         let id = self.slots.insert(Slot::new(place.key, session, works, frame.captured_at, is_midstream));
         self.flows.insert(place.key, id);

@@ -17,6 +17,10 @@ impl Exchanges {
     pub(super) fn find_place(&mut self, mut exchange: Exchange, books: &Books) -> bool {
         let all_others_have_one = self.begun == self.next_id() + 1;
         if all_others_have_one && self.queue.len() < books.limits.exchanges {
+            if self.queue.is_empty() {
+                // Most sessions never have two at a time.
+                self.queue.reserve_exact(1);
+            }
             self.queue.push_back(exchange);
             return true;
         }

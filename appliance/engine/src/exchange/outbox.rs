@@ -102,6 +102,10 @@ impl Outbox {
 
     /// Begins a unit; an aside has no exchange.
     pub fn begin(&mut self, exchange: Option<u64>, gate: Gate, streamed: bool) {
+        if self.units.is_empty() {
+            // Most sessions never have two at a time.
+            self.units.reserve_exact(1);
+        }
         self.units.push_back(Unit {
             exchange,
             cancels: None,
