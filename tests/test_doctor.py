@@ -256,7 +256,7 @@ def test_the_page_of_a_run_looks_too() -> None:
     with Lab() as lab:
         box = lab.start_box()
         clients = lab.start_loads(Load("page", 100, 4, connections=10))
-        report = json.loads(box.get("/api/v1/doctor?seconds=1"))
+        report = json.loads(box.download("/api/v1/doctor?seconds=1"))
         assert {service["protocol"] for service in report["services"]} == {"http"}
         assert CRITICAL not in findings(report).values()
         lab.finish_loads(clients)

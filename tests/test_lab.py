@@ -15,9 +15,15 @@ from lab.world import Lab
 
 pytestmark = pytest.mark.lab
 
-HOLD_A_LAB = (
-    "import time\nfrom lab.world import Lab\nwith Lab() as lab:\n    print(lab.name, flush=True)\n    time.sleep(60)"
-)
+HOLD_A_LAB = """
+import signal, time
+from lab.world import Lab
+# A shell's background job is started with the signal ignored, and so is all that it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+with Lab() as lab:
+    print(lab.name, flush=True)
+    time.sleep(60)
+"""
 
 
 def left_of(lab: str) -> list[str]:

@@ -16,8 +16,9 @@ use tapcopy_engine::ledger::NotReplayed;
 use tapcopy_engine::message::LinkType;
 use tapcopy_engine::{Command, Engine, Input, MirrorFrame, Output};
 
-/// The longest try: claiming the address takes a second, and a lost SYN is sent again after another.
-const PATIENCE: Duration = Duration::from_millis(3_500);
+/// The longest try: claiming the address takes a second, and so long a station that is asked for three times may be silent; a
+/// lost SYN is sent again well before.
+const PATIENCE: Duration = Duration::from_millis(4_200);
 /// The longest wait for the connection's end.
 const FAREWELL: Duration = Duration::from_millis(300);
 const WAIT_MS: u16 = 20;
