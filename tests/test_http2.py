@@ -182,8 +182,8 @@ def test_h2load_with_little_credit() -> None:
         check_all_match(lab, box, 60)
 
 
-def uploads_with_curl() -> bool:
-    """Whether the lab's own client and origin got along: now and then this nginx refuses an upload of this curl."""
+def test_curl_and_nghttp() -> None:
+    """Downloads with one client and uploads with the other: under back-pressure curl 7.88 sends more than it declared."""
     with ServerLab(nginx) as lab:
         box = lab.start_box()
         curl = ["curl", "-sS", "--http2-prior-knowledge"]
@@ -192,16 +192,9 @@ def uploads_with_curl() -> bool:
         for path in ("/mib.bin", "/nowhere"):
             lab.client(*curl, "-o", "/dev/null", url(lab, path))
         lab.client(*curl, "-I", url(lab, "/page.bin"))
-        said = [lab.client(*curl, "--data-binary", f"@{upload}", url(lab, f"/post/{number}")) for number in range(3)]
-        if said == ["stored\n"] * 3:
-            check_all_match(lab, box, 2 + 1 + 3)
-            return True
-        box.stop()
-        return False
-
-
-def test_curl() -> None:
-    assert any(uploads_with_curl() for _ in range(4))
+        for number in range(3):
+            assert lab.client("nghttp", "-d", str(upload), url(lab, f"/post/{number}")) == "stored\n"
+        check_all_match(lab, box, 2 + 1 + 3)
 
 
 def test_grpc() -> None:
