@@ -106,6 +106,7 @@ export function dismiss(id: number): void {
 
 /** The sentence of whatever went wrong. */
 export function sentence(fault: unknown): string {
+  if (fault instanceof ApiError && fault.code === "changed") return t("settings.others.quicker");
   if (fault instanceof ApiError) return fault.isMissing ? t("missing.title") : fault.message;
   if (fault instanceof Unreachable) return t("link.lost");
   return String(fault);

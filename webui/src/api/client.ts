@@ -106,8 +106,13 @@ export async function getNewer<T>(path: string, etag: string): Promise<{ value: 
 }
 
 /** A call that changes something; its answer, if it has one. */
-export async function send<T = undefined>(method: string, path: string, body?: unknown, type?: string): Promise<T> {
-  const response = await checked(await call(method, path, body, type ? { type } : {}));
+export async function send<T = undefined>(
+  method: string,
+  path: string,
+  body?: unknown,
+  options: Options = {},
+): Promise<T> {
+  const response = await checked(await call(method, path, body, options));
   const text = await response.text();
   return (text ? JSON.parse(text) : undefined) as T;
 }

@@ -38,7 +38,7 @@ export async function follow<T>(
   periodMs: number,
   stop: AbortSignal,
   waker: { wake: () => void },
-  take: (value: T | undefined, fault: ApiError | undefined) => void,
+  take: (value: T | undefined, fault: ApiError | undefined, etag: string) => void,
 ): Promise<void> {
   let etag = "";
   while (!stop.aborted) {
@@ -48,7 +48,7 @@ export async function follow<T>(
       if (stop.aborted) return;
       if (newer) {
         etag = newer.etag;
-        take(newer.value, undefined);
+        take(newer.value, undefined, etag);
       }
     } catch (fault) {
       if (stop.aborted) return;
@@ -56,7 +56,7 @@ export async function follow<T>(
       // Without an answer the last one is still shown; the frame says that the box cannot be reached.
       if (fault instanceof ApiError) {
         etag = "";
-        take(undefined, fault);
+        take(undefined, fault, etag);
       }
     }
     await pause(wait, stop, waker);

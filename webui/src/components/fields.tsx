@@ -39,6 +39,7 @@ export function Field({ label, hint, fault, children, hiddenLabel }: FrameProps)
 
 interface TextProps {
   label: string;
+  name?: string;
   value: string;
   onChange: (value: string) => void;
   hint?: string | undefined;
@@ -90,6 +91,7 @@ export function TextField(props: TextProps): JSX.Element {
 
 interface SelectProps {
   label: string;
+  name?: string;
   value: string;
   options: [value: string, text: string][];
   onChange: (value: string) => void;
@@ -99,13 +101,15 @@ interface SelectProps {
   hiddenLabel?: boolean;
 }
 
-export function SelectField({ label, value, options, onChange, hint, fault, disabled, hiddenLabel }: SelectProps) {
+export function SelectField(props: SelectProps): JSX.Element {
+  const { label, name, value, options, onChange, hint, fault, disabled, hiddenLabel } = props;
   const all = options.some(([option]) => option === value) ? options : [[value, value] as [string, string], ...options];
   return (
     <Field label={label} hint={hint} fault={fault} hiddenLabel={hiddenLabel}>
       {ids => (
         <select
           {...ids}
+          {...(name ? { name } : {})}
           class="input"
           value={value}
           disabled={disabled}
@@ -127,15 +131,16 @@ interface CheckProps {
   checked: boolean;
   onChange: (checked: boolean) => void;
   disabled?: boolean;
+  name?: string;
   radio?: string;
 }
 
-export function Check({ label, checked, onChange, disabled, radio }: CheckProps): JSX.Element {
+export function Check({ label, checked, onChange, disabled, name, radio }: CheckProps): JSX.Element {
   return (
     <label class="choice">
       <input
         type={radio ? "radio" : "checkbox"}
-        {...(radio ? { name: radio } : {})}
+        {...(radio || name ? { name: radio ?? name } : {})}
         checked={checked}
         disabled={disabled}
         onChange={event => onChange(event.currentTarget.checked)}

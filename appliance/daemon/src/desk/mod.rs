@@ -102,6 +102,8 @@ pub enum Refusal {
     Faults(Vec<FieldFault>),
     /// It is not the time for it.
     Conflict(&'static str),
+    /// They are no longer those that the change was made from.
+    Changed,
     /// There is no such version.
     Unknown,
     /// They cannot be applied: the plant does not start.
@@ -238,6 +240,14 @@ impl Desk {
         Some(Waiting { author, document, difference, effect, left: None })
     }
 
+    /// What a change is made from: another text whenever the settings in force, or those that are staged, are others.
+    pub fn tag(&self) -> String {
+        let state = self.state();
+        let staged = state.staged.as_ref().map(|staged| &staged.document);
+        let text = serde_json::to_vec(&(&state.current, staged)).expect("a document has only string keys");
+        format!("\"{:08x}\"", crc32fast::hash(&text))
+    }
+
     fn effect(&self, document: &Document) -> Effect {
         if self.plant.can_take(document) { Effect::Now } else { Effect::Restart }
     }
@@ -247,16 +257,26 @@ impl Desk {
         parse(text, format).err().unwrap_or_default()
     }
 
-    /// Checks and stages settings.
+    /// Checks and stages settings; with the tag that they were made from, only while it is still that.
     ///
     /// # Errors
     /// They have faults, or may not be changed now.
-    pub fn stage(&self, text: &str, format: Format, who: &str, why: &str) -> Result<(), Refusal> {
+    pub fn stage(
+        &self,
+        text: &str,
+        format: Format,
+        who: &str,
+        why: &str,
+        made_from: Option<&str>,
+    ) -> Result<(), Refusal> {
         let store = self.store()?;
         let settings = parse(text, format).map_err(Refusal::Faults)?;
         let _changing = self.changing();
         if self.state().applied.is_some() {
             return Err(Refusal::Conflict("settings wait to be confirmed; confirm or revert them first"));
+        }
+        if made_from.is_some_and(|tag| tag != self.tag()) {
+            return Err(Refusal::Changed);
         }
         let author = Author { who: who.to_owned(), why: why.to_owned(), at: clock::wall() };
         let staged = Staged { author, document: value_of(Some(&settings.document)) };
@@ -429,7 +449,7 @@ impl Desk {
         let versions = self.versions();
         let version = versions.iter().find(|version| version.number == number).ok_or(Refusal::Unknown)?;
         let why = format!("back to version {number}");
-        self.stage(&version.document.to_string(), Format::Json, who, &why)?;
+        self.stage(&version.document.to_string(), Format::Json, who, &why, None)?;
         self.apply()
     }
 

@@ -19,7 +19,7 @@ fn origin(desk: &Desk) -> String {
 }
 
 fn set(desk: &Desk, port: u16) -> Result<(), Refusal> {
-    desk.stage(&SETTINGS.replace("*:80", &format!("*:{port}")), Format::Toml, "me", "because")?;
+    desk.stage(&SETTINGS.replace("*:80", &format!("*:{port}")), Format::Toml, "me", "because", None)?;
     desk.apply()
 }
 
@@ -30,12 +30,12 @@ fn settings_are_staged_applied_and_confirmed() {
     assert!(matches!(desk.apply(), Err(Refusal::Conflict(_))));
     assert!(matches!(desk.confirm("me"), Err(Refusal::Conflict(_))));
     assert!(matches!(desk.revert(), Err(Refusal::Conflict(_))));
-    desk.stage(SETTINGS, Format::Toml, "me", "because").unwrap();
+    desk.stage(SETTINGS, Format::Toml, "me", "because", None).unwrap();
     assert_eq!((desk.document(), desk.waiting().unwrap().left), (None, None));
     desk.apply().unwrap();
     assert_eq!(origin(&desk), "*:80");
     assert!(desk.waiting().unwrap().left.is_some());
-    assert!(matches!(desk.stage(SETTINGS, Format::Toml, "me", ""), Err(Refusal::Conflict(_))));
+    assert!(matches!(desk.stage(SETTINGS, Format::Toml, "me", "", None), Err(Refusal::Conflict(_))));
     let version = desk.confirm("you").unwrap();
     assert_eq!((version.number, version.author.who.as_str(), version.author.why.as_str()), (1, "you", "because"));
     assert!(desk.waiting().is_none());
@@ -46,6 +46,21 @@ fn settings_are_staged_applied_and_confirmed() {
     desk.revert_to(1, "me").unwrap();
     assert_eq!(origin(&desk), "*:80");
     assert!(matches!(desk.revert_to(9, "me"), Err(Refusal::Unknown)));
+}
+
+#[test]
+fn a_change_made_from_settings_that_have_changed_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let (desk, _) = desk(folder.path(), LONG);
+    let stage = |tag: &str| desk.stage(SETTINGS, Format::Toml, "me", "", Some(tag));
+    let empty = desk.tag();
+    stage(&empty).unwrap();
+    assert!(matches!(stage(&empty), Err(Refusal::Changed)), "somebody else has staged something");
+    stage(&desk.tag()).unwrap();
+    desk.apply().unwrap();
+    desk.confirm("you").unwrap();
+    assert!(matches!(stage(&empty), Err(Refusal::Changed)), "somebody else's settings are in force");
+    stage(&desk.tag()).unwrap();
 }
 
 #[test]
@@ -75,7 +90,7 @@ fn a_restart_takes_back_what_was_merely_applied_and_keeps_what_was_staged() {
     assert!(second.waiting().is_none() && second.plant.is_stopped());
     assert_eq!(audit.entries(None, 9)[0].what, "settings_reverted");
     second.replay(true).unwrap();
-    second.stage(SETTINGS, Format::Toml, "me", "").unwrap();
+    second.stage(SETTINGS, Format::Toml, "me", "", None).unwrap();
     drop((second, audit));
     let (third, audit) = desk(folder.path(), LONG);
     third.recall(&audit);
@@ -88,7 +103,7 @@ fn what_cannot_be_started_is_not_in_force() {
     let (desk, _) = desk(folder.path(), LONG);
     set(&desk, 80).unwrap();
     desk.confirm("me").unwrap();
-    desk.stage(&SETTINGS.replace("'m'", "'other'"), Format::Toml, "me", "").unwrap();
+    desk.stage(&SETTINGS.replace("'m'", "'other'"), Format::Toml, "me", "", None).unwrap();
     assert_eq!(desk.waiting().unwrap().effect, Effect::Restart);
     assert!(matches!(desk.apply(), Err(Refusal::NotStarted(message)) if message.contains("no interface")));
     assert_eq!(origin(&desk), "*:80");

@@ -1,7 +1,7 @@
 //! The settings: staged, applied, confirmed; their versions.
 
 use super::State;
-use super::call::{Answer, Call, error, not_found};
+use super::call::{Answer, Call, JSON, error, not_found};
 use crate::desk::{Refusal, Version, difference};
 use crate::settings::{FieldFault, Format};
 use serde_json::{Value, json};
@@ -10,8 +10,12 @@ use serde_json::{Value, json};
 const WHY_CHARS: usize = 500;
 
 /// `GET /settings`
-pub(super) fn document(state: &State, _: &Call) -> Answer {
-    Answer::json(200, &state.desk.document().unwrap_or_default())
+pub(super) fn document(state: &State, call: &Call) -> Answer {
+    let tag = state.desk.tag();
+    if call.header("if-none-match") == Some(tag.as_str()) {
+        return Answer::new(304, JSON, "").with("ETag", tag);
+    }
+    Answer::json(200, &state.desk.document().unwrap_or_default()).with("ETag", tag)
 }
 
 /// `GET /settings/export`
@@ -45,7 +49,7 @@ pub(super) fn stage(state: &State, call: &Call) -> Answer {
         Err(answer) => return answer,
     };
     let why: String = call.query("why").unwrap_or_default().chars().take(WHY_CHARS).collect();
-    match state.desk.stage(text, format, call.who(), &why) {
+    match state.desk.stage(text, format, call.who(), &why, call.header("if-match")) {
         Ok(()) => {
             state.note(call, "settings_staged", &why);
             pending(state, call)
@@ -170,6 +174,10 @@ pub(super) fn refused(refusal: Refusal) -> Answer {
             error(409, "read_only", message)
         }
         Refusal::Conflict(message) => error(409, "conflict", message),
+        Refusal::Changed => {
+            let message = "the settings have been changed since they were read; read them again, and send yours anew";
+            error(412, "changed", message)
+        }
         Refusal::Unknown => not_found("version of this number"),
         Refusal::NotStarted(message) => error(409, "not_started", &message),
         Refusal::Store(message) => error(500, "store", &message),

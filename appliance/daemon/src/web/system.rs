@@ -90,7 +90,8 @@ pub(super) fn restore(state: &State, call: &Call) -> Answer {
     };
     // First what can be refused, so that all or nothing is restored.
     if !content.settings.is_null()
-        && let Err(refusal) = state.desk.stage(&content.settings.to_string(), Format::Json, call.who(), "from a backup")
+        && let Err(refusal) =
+            state.desk.stage(&content.settings.to_string(), Format::Json, call.who(), "from a backup", None)
     {
         return settings::refused(refusal);
     }

@@ -1,14 +1,14 @@
 /** "Ignore this field": a rule of the service, staged and applied as any other change of the settings. */
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { get, send } from "../../api/client";
-import type { Pending } from "../../api/types";
+import { getNewer } from "../../api/client";
 import { Button } from "../../components/basics";
 import { t } from "../../i18n";
 import { type Document, difference } from "../../lib/document";
 import { withRule } from "../../lib/rules";
-import { attempt, may, refreshSnapshot } from "../../state";
+import { attempt, may, say } from "../../state";
 import { ApplyDialog } from "../settings/changes";
+import { apply } from "../settings/draft";
 
 interface Props {
   service: string;
@@ -17,21 +17,20 @@ interface Props {
 }
 
 export function IgnoreButton({ service, endpoint, field }: Props): JSX.Element | null {
-  const [proposal, setProposal] = useState<{ from: Document; to: Document }>();
+  const [proposal, setProposal] = useState<{ from: Document; to: Document; etag: string }>();
   if (!may("operator") || field === "latency") return null;
   const propose = () =>
     attempt(async () => {
-      const from = await get<Document>("/api/v1/settings");
-      const to = withRule(from, service, endpoint, field);
-      if (to) setProposal({ from, to });
+      const found = await getNewer<Document>("/api/v1/settings", "");
+      const to = found && withRule(found.value, service, endpoint, field);
+      if (to) setProposal({ from: found.value, to, etag: found.etag });
     });
-  const apply = (why: string) =>
-    attempt(async () => {
-      const reason = why || t("differences.why", { field, endpoint });
-      await send<Pending>("PUT", `/api/v1/settings?why=${encodeURIComponent(reason)}`, proposal?.to);
-      await send<Pending>("POST", "/api/v1/settings/apply");
-      refreshSnapshot();
-    }, t("differences.rule_made"));
+  const applyIt = async (why: string) => {
+    if (!proposal) return false;
+    const isDone = await apply(proposal.to, why || t("differences.why", { field, endpoint }), proposal.etag);
+    if (isDone) say(t("differences.rule_made"));
+    return isDone;
+  };
   return (
     <>
       <Button onPress={propose}>{t("differences.ignore")}</Button>
@@ -39,7 +38,7 @@ export function IgnoreButton({ service, endpoint, field }: Props): JSX.Element |
         <ApplyDialog
           changes={difference(proposal.from, proposal.to)}
           seconds={90}
-          onApply={apply}
+          onApply={applyIt}
           onClose={() => setProposal(undefined)}
         />
       ) : null}

@@ -1,10 +1,10 @@
 /** Fields bound to a path of the draft; each shows what the box says of just that path. */
 import { createContext, type JSX } from "preact";
-import { useContext, useEffect } from "preact/hooks";
+import { useContext, useEffect, useState } from "preact/hooks";
 import { Button } from "../../components/basics";
 import { Check, SelectField, TextField } from "../../components/fields";
 import { t } from "../../i18n";
-import { at } from "../../lib/document";
+import { at, type Json } from "../../lib/document";
 import { draft, edit, faultAt } from "./draft";
 
 export const Locked = createContext(false);
@@ -31,6 +31,7 @@ export function BoundText({ path, label, hint, mono }: Props & { mono?: boolean 
   const value = at(draft.value, path);
   return (
     <TextField
+      name={path}
       label={label}
       hint={hint}
       mono={mono ?? false}
@@ -46,6 +47,7 @@ export function BoundNumber({ path, label, hint }: Props): JSX.Element {
   const value = at(draft.value, path);
   return (
     <TextField
+      name={path}
       label={label}
       hint={hint}
       type="number"
@@ -62,6 +64,7 @@ export function BoundSelect({ path, label, hint, options }: Props & { options: [
   const value = at(draft.value, path);
   return (
     <SelectField
+      name={path}
       label={label}
       hint={hint}
       options={options}
@@ -80,7 +83,7 @@ export function BoundList({ path, label, hint, options }: Props & { options?: st
   const values = Array.isArray(found) ? found.map(String) : [];
   const whole = useFault(path);
   return (
-    <fieldset class="field list">
+    <fieldset class="field list" name={path}>
       <legend>{label}</legend>
       {values.map((value, index) => (
         <div class="list-entry" key={index}>
@@ -120,6 +123,7 @@ interface EntryProps {
 function Entry({ path, label, value, options }: EntryProps): JSX.Element {
   return (
     <TextField
+      name={path}
       label={label}
       hiddenLabel
       mono
@@ -132,9 +136,88 @@ function Entry({ path, label, value, options }: EntryProps): JSX.Element {
   );
 }
 
+type Pairs = [name: string, value: string][];
+
+function pairsOf(found: Json | undefined): Pairs {
+  const isObject = found !== null && typeof found === "object" && !Array.isArray(found);
+  return isObject ? Object.entries(found).map(([name, value]) => [name, String(value)]) : [];
+}
+
+/** A table of names and values. Its rows are kept here, since two names may be the same while they are written. */
+export function BoundPairs({ path, label, hint }: Props): JSX.Element {
+  const locked = useContext(Locked);
+  const written = pairsOf(at(draft.value, path));
+  const [rows, setRows] = useState(written);
+  const isSame = (one: Pairs) => JSON.stringify(pairsOf(Object.fromEntries(one))) === JSON.stringify(written);
+  // Whoever else changes the draft, as by discarding it, is followed.
+  const shown = isSame(rows.filter(([name]) => name)) ? rows : written;
+  const put = (next: Pairs) => {
+    setRows(next);
+    const named = next.filter(([name]) => name);
+    edit(path, named.length > 0 ? Object.fromEntries(named) : undefined);
+  };
+  const whole = useFault(path);
+  return (
+    <fieldset class="field list" name={path}>
+      <legend>{label}</legend>
+      {shown.map(([name, value], index) => {
+        const row = `${label} ${index + 1}`;
+        const becomes = (pair: [string, string]) => put(shown.map((old, place) => (place === index ? pair : old)));
+        return (
+          <div class="list-entry" key={index}>
+            <TextField
+              label={t("pairs.name", { name: row })}
+              placeholder={t("pairs.name_short")}
+              hiddenLabel
+              mono
+              value={name}
+              disabled={locked}
+              onChange={text => becomes([text, value])}
+            />
+            <TextField
+              label={t("pairs.value", { name: row })}
+              placeholder={t("pairs.value_short")}
+              hiddenLabel
+              mono
+              value={value}
+              disabled={locked}
+              onChange={text => becomes([name, text])}
+            />
+            {locked ? null : (
+              <Button
+                kind="plain"
+                icon="remove"
+                iconOnly
+                onPress={() => put(shown.filter((_, place) => place !== index))}
+              >
+                {t("list.remove", { name: row })}
+              </Button>
+            )}
+          </div>
+        );
+      })}
+      {whole ? <span class="fault">{whole}</span> : null}
+      {hint ? <span class="hint">{hint}</span> : null}
+      {locked ? null : (
+        <span>
+          <Button
+            kind="plain"
+            icon="plus"
+            name={t("list.add", { name: label })}
+            onPress={() => setRows([...shown, ["", ""]])}
+          >
+            {t("add")}
+          </Button>
+        </span>
+      )}
+    </fieldset>
+  );
+}
+
 export function BoundCheck({ path, label }: Props): JSX.Element {
   return (
     <Check
+      name={path}
       label={label}
       checked={at(draft.value, path) === true}
       disabled={useContext(Locked)}

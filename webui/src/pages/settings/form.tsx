@@ -1,21 +1,11 @@
-/** The settings as a form. What has no field here is kept as it is, and is written on the page with the whole text. */
+/** The settings as a form: every key has a field here. */
 import type { JSX } from "preact";
 import { Button, Empty, Panel } from "../../components/basics";
 import { t } from "../../i18n";
-import { at, type Json } from "../../lib/document";
+import { at } from "../../lib/document";
 import { draft, edit, faults } from "./draft";
 import { BoundCheck, BoundList, BoundNumber, BoundSelect, BoundText, Locked } from "./fields";
-
-export const PROTOCOLS: [string, string][] = [
-  "auto",
-  "http",
-  "http2",
-  "redis",
-  "memcached",
-  "mysql",
-  "postgresql",
-  "raw",
-].map(name => [name, name]);
+import { Service } from "./service";
 
 export function Form({ locked, nics }: { locked: boolean; nics: string[] }): JSX.Element {
   return (
@@ -23,6 +13,7 @@ export function Form({ locked, nics }: { locked: boolean; nics: string[] }): JSX
       <Nics nics={nics} />
       <Addressing />
       <Services locked={locked} />
+      <Comparison locked={locked} />
       <Records />
       <Recording locked={locked} />
     </Locked.Provider>
@@ -103,118 +94,36 @@ function Services({ locked }: { locked: boolean }): JSX.Element {
   );
 }
 
-function Service({ path, locked }: { path: string; locked: boolean }): JSX.Element {
-  const name = at(draft.value, `${path}.name`);
-  const title = t("settings.service", { name: typeof name === "string" && name ? name : t("settings.unnamed") });
-  const remove = (
-    <Button kind="plain" icon="remove" onPress={() => edit(path, undefined)}>
-      {t("remove")}
+/** Header fields that are not compared unless the settings name others; as the engine has them. */
+export const VOLATILE_HEADERS = [
+  "age",
+  "date",
+  "etag",
+  "expires",
+  "last-modified",
+  "server",
+  "via",
+  "x-request-id",
+  "x-runtime",
+];
+
+/** What no service's answers are compared by. */
+function Comparison({ locked }: { locked: boolean }): JSX.Element {
+  const isOwn = at(draft.value, "comparison") !== undefined;
+  const switchIt = () => edit("comparison", isOwn ? undefined : { volatile_headers: VOLATILE_HEADERS });
+  const aside = locked ? null : (
+    <Button kind="plain" onPress={switchIt}>
+      {t(isOwn ? "settings.comparison.usual" : "settings.comparison.own")}
     </Button>
   );
   return (
-    <Panel title={title} aside={locked ? null : remove}>
-      <div class="fields">
-        <BoundText path={`${path}.name`} label={t("settings.name")} />
-        <BoundSelect path={`${path}.protocol`} label={t("settings.protocol")} options={PROTOCOLS} />
-        <BoundList path={`${path}.origins`} label={t("settings.origins")} hint={t("settings.origins_hint")} />
-        <BoundList path={`${path}.targets`} label={t("settings.targets")} hint={t("settings.targets_hint")} />
-        <BoundSelect
-          path={`${path}.pacing`}
-          label={t("settings.pacing")}
-          options={[
-            ["turns", t("settings.pacing.turns")],
-            ["immediate", t("settings.pacing.immediate")],
-          ]}
-        />
-        <BoundNumber path={`${path}.sample_percent`} label={t("settings.sample")} hint={t("settings.sample_hint")} />
-        <BoundNumber path={`${path}.copies`} label={t("settings.copies")} hint={t("settings.copies_hint")} />
-        <BoundSelect
-          path={`${path}.mirror_to`}
-          label={t("settings.mirror_to")}
-          options={[
-            ["one", t("settings.mirror_to.one")],
-            ["all", t("settings.mirror_to.all")],
-          ]}
-        />
-      </div>
-      <details class="more">
-        <summary>{t("settings.selection")}</summary>
-        <div class="stack loose">
-          <div class="fields">
-            <BoundNumber
-              path={`${path}.max_sessions_per_second`}
-              label={t("settings.cap")}
-              hint={t("settings.cap_hint")}
-            />
-            <BoundText path={`${path}.rewrite.host`} label={t("settings.rewrite.host")} mono />
-            <BoundText path={`${path}.rewrite.path_prefix.from`} label={t("settings.rewrite.from")} mono />
-            <BoundText path={`${path}.rewrite.path_prefix.to`} label={t("settings.rewrite.to")} mono />
-            <BoundList path={`${path}.rewrite.remove_headers`} label={t("settings.rewrite.remove")} />
-          </div>
-          <Filters path={`${path}.filter`} locked={locked} />
-        </div>
-      </details>
-      <Rules path={path} />
-    </Panel>
-  );
-}
-
-/** Requests that are left out, or let through: the first that fits decides. */
-function Filters({ path, locked }: { path: string; locked: boolean }): JSX.Element {
-  const filters = at(draft.value, path);
-  const count = Array.isArray(filters) ? filters.length : 0;
-  return (
-    <div class="stack">
-      <h3>{t("settings.filters")}</h3>
-      <p class="small quiet">{t("settings.filters_hint")}</p>
-      {Array.from({ length: count }, (_, index) => (
-        <div class="fields" key={`${path}[${index}]`}>
-          <BoundSelect
-            path={`${path}[${index}].action`}
-            label={t("settings.filter.action")}
-            options={[
-              ["deny", t("settings.filter.deny")],
-              ["allow", t("settings.filter.allow")],
-            ]}
-          />
-          <BoundText path={`${path}[${index}].path`} label={t("settings.filter.path")} mono />
-          <BoundText path={`${path}[${index}].header`} label={t("settings.filter.header")} mono />
-          <BoundList path={`${path}[${index}].method`} label={t("settings.filter.method")} />
-          {locked ? null : (
-            <span>
-              <Button kind="plain" icon="remove" onPress={() => edit(`${path}[${index}]`, undefined)}>
-                {t("settings.filter.remove")}
-              </Button>
-            </span>
-          )}
-        </div>
-      ))}
-      {locked ? null : (
-        <span>
-          <Button icon="plus" onPress={() => edit(`${path}[${count}]`, { action: "deny", path: "/" })}>
-            {t("settings.filter.add")}
-          </Button>
-        </span>
+    <Panel title={t("settings.comparison")} aside={aside}>
+      {isOwn ? (
+        <BoundList path="comparison.volatile_headers" label={t("settings.comparison.headers")} />
+      ) : (
+        <p class="second small">{t("settings.comparison.none", { names: VOLATILE_HEADERS.join(", ") })}</p>
       )}
-    </div>
-  );
-}
-
-/** What the comparison ignores, by path of the requests; rules come from the differences, by one press. */
-function Rules({ path }: { path: string }): JSX.Element | null {
-  const rules = at(draft.value, `${path}.rule`);
-  if (!Array.isArray(rules) || rules.length === 0) return null;
-  return (
-    <div class="stack rules">
-      <h3>{t("settings.rules")}</h3>
-      {rules.map((rule: Json, index) => (
-        <div class="fields" key={index}>
-          <BoundText path={`${path}.rule[${index}].path`} label={t("settings.rule.path")} mono />
-          <BoundList path={`${path}.rule[${index}].ignore`} label={t("settings.rule.ignore")} />
-          <span class="small quiet">{Object.keys(Object(rule)).length > 2 ? t("settings.rule.more") : ""}</span>
-        </div>
-      ))}
-    </div>
+    </Panel>
   );
 }
 

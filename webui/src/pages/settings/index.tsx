@@ -2,16 +2,28 @@
 import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { ApiError, send } from "../../api/client";
-import { type Resource, useResource } from "../../api/poll";
+import { follow, type Resource, useResource } from "../../api/poll";
 import type { Nic, Pending } from "../../api/types";
 import { Button, Empty, Notice, PageHead } from "../../components/basics";
 import { t } from "../../i18n";
-import { difference } from "../../lib/document";
+import { type Document, difference } from "../../lib/document";
 import { moment } from "../../lib/format";
 import { href, route } from "../../lib/router";
 import { attempt, refreshSnapshot, sentence, snapshot } from "../../state";
 import { ApplyDialog, Changes } from "./changes";
-import { apply, discard, draft, faults, inForce, isChanged, load, mayEdit } from "./draft";
+import {
+  applyDraft,
+  discard,
+  draft,
+  faults,
+  inForce,
+  isChanged,
+  mayEdit,
+  others,
+  take,
+  takenBack,
+  takeUp,
+} from "./draft";
 import { bound } from "./fields";
 import { Form } from "./form";
 import { FaultList, Text } from "./text";
@@ -25,12 +37,14 @@ export function Settings(): JSX.Element {
   const [fault, setFault] = useState<unknown>();
   const tab = TABS.find(name => name === route.value.id) ?? "form";
   const pendingState = snapshot.value?.pending_state;
-  // Settings change when something pending is settled.
+  // Others may change them too.
   useEffect(() => {
-    load().then(
-      () => setFault(undefined),
-      caught => setFault(caught),
-    );
+    const stop = new AbortController();
+    void follow<Document>("/api/v1/settings", 3_000, stop.signal, { wake: () => {} }, (next, caught, etag) => {
+      if (next) take(next, etag);
+      setFault(caught);
+    });
+    return () => stop.abort();
   }, [pendingState]);
   const locked = !mayEdit(pending.value);
   return (
@@ -50,6 +64,8 @@ export function Settings(): JSX.Element {
       {tab === "form" ? (
         draft.value ? (
           <>
+            <TakenBack />
+            <Others />
             <Elsewhere />
             <Form locked={locked} nics={nics.value?.nics.map(nic => nic.name) ?? []} />
             <DraftBar seconds={pending.value?.confirm_seconds ?? 90} onApplied={pending.reload} />
@@ -114,6 +130,54 @@ function Staged({ pending }: { pending: Resource<Pending> }): JSX.Element | null
   );
 }
 
+/** What others have changed meanwhile: told, and never undone without being seen. */
+function Others(): JSX.Element | null {
+  const found = others.value;
+  if (!found) return null;
+  return (
+    <Notice
+      tone="warn"
+      role="alert"
+      actions={
+        <span class="line">
+          {found.clash ? <Button onPress={discard}>{t("settings.others.theirs")}</Button> : null}
+          <Button kind="plain" onPress={() => (others.value = undefined)}>
+            {t("settings.others.seen")}
+          </Button>
+        </span>
+      }
+    >
+      <strong>{t("settings.others")}</strong> {t(found.clash ? "settings.others.clash" : "settings.others.merged")}
+      <Changes changes={found.changes} />
+    </Notice>
+  );
+}
+
+/** What nobody confirmed in time need not be written again. */
+function TakenBack(): JSX.Element | null {
+  const found = takenBack.value;
+  if (!found) return null;
+  return (
+    <Notice
+      tone="warn"
+      role="status"
+      actions={
+        <span class="line">
+          <Button kind="primary" onPress={takeUp}>
+            {t("settings.taken_back.again")}
+          </Button>
+          <Button kind="plain" onPress={() => (takenBack.value = undefined)}>
+            {t("settings.taken_back.forget")}
+          </Button>
+        </span>
+      }
+    >
+      <strong>{t("settings.taken_back")}</strong> {t("settings.taken_back.text")}
+      <Changes changes={difference(inForce.value, found)} />
+    </Notice>
+  );
+}
+
 /** Faults of what the form has no field for. */
 function Elsewhere(): JSX.Element | null {
   return <FaultList faults={faults.value.filter(fault => !bound.has(fault.field ?? "") && isChanged())} />;
@@ -124,8 +188,8 @@ function DraftBar({ seconds, onApplied }: { seconds: number; onApplied: () => vo
   if (!isChanged() || !draft.value) return null;
   const changes = difference(inForce.value, draft.value);
   const document = draft.value;
-  const applyDraft = async (why: string) => {
-    const isDone = await apply(document, why);
+  const applyIt = async (why: string) => {
+    const isDone = await applyDraft(document, why);
     onApplied();
     return isDone;
   };
@@ -144,7 +208,7 @@ function DraftBar({ seconds, onApplied }: { seconds: number; onApplied: () => vo
         </Button>
       </span>
       {isOpen ? (
-        <ApplyDialog changes={changes} seconds={seconds} onApply={applyDraft} onClose={() => setOpen(false)} />
+        <ApplyDialog changes={changes} seconds={seconds} onApply={applyIt} onClose={() => setOpen(false)} />
       ) : null}
     </div>
   );

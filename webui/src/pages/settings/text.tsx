@@ -18,7 +18,7 @@ export function Text({ locked, onStaged }: { locked: boolean; onStaged: () => vo
   }, []);
   const stage = async () => {
     try {
-      await send<Pending>("POST", "/api/v1/settings/import", text ?? "", TOML);
+      await send<Pending>("POST", "/api/v1/settings/import", text ?? "", { type: TOML });
       setFaults([]);
       onStaged();
     } catch (fault) {

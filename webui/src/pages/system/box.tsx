@@ -128,7 +128,7 @@ function Upkeep({ isFirmware }: { isFirmware: boolean }): JSX.Element {
   const restart = () => attempt(() => send("POST", "/api/v1/system/restart"), t("system.restarting"));
   const restore = (file: File) =>
     attempt(async () => {
-      await send<Pending>("POST", "/api/v1/restore", await file.text(), "application/json");
+      await send<Pending>("POST", "/api/v1/restore", await file.text(), { type: "application/json" });
       location.hash = href("settings");
     }, t("system.restored"));
   const update = () => attempt(() => send("POST", "/api/v1/system/update"), t("system.updating"));
