@@ -463,7 +463,7 @@ impl Desk {
         let mut changes = Changes::default();
         self.versions().iter().for_each(|version| changes.remove(&version_key(version.number)));
         versions.iter().for_each(|version| changes.put(&version_key(version.number), version));
-        Ok(store.write(changes)?)
+        Ok(store.put_versions(changes)?)
     }
 
     /// Starts or stops the replay, also of later runs.

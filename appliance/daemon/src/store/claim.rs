@@ -11,7 +11,7 @@ use std::path::Path;
 /// # Errors
 /// The folder cannot be used.
 pub fn claim_token(folder: &Path) -> Result<(String, bool), StoreFault> {
-    std::fs::create_dir_all(folder).map_err(io(folder))?;
+    super::make_folder(folder)?;
     let path = folder.join("claim-token");
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
         Ok(mut file) => {

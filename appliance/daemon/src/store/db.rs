@@ -33,10 +33,11 @@ impl Changes {
 }
 
 impl Db {
-    /// Opens or makes a map in a folder. sled 0.34 panics on some kinds of damage.
+    /// Opens or makes a map in a folder, and reads all of it: sled 0.34 sees some kinds of damage only then, and panics on some.
     pub fn open(folder: &Path) -> Result<Self, String> {
         let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).flush_every_ms(None);
-        match catch_unwind(AssertUnwindSafe(|| config.open())) {
+        let open = || config.open().and_then(|sled| sled.iter().try_for_each(|pair| pair.map(drop)).map(|()| sled));
+        match catch_unwind(AssertUnwindSafe(open)) {
             Ok(Ok(sled)) => Ok(Self { sled, folder: folder.to_owned() }),
             Ok(Err(fault)) => Err(fault.to_string()),
             Err(_) => Err("its files are damaged".to_owned()),

@@ -2,8 +2,9 @@
 //!
 //! A truncated snapshot keeps sled from opening, and a deleted one opens silently empty (measured). So a copy of the
 //! settings with a checksum is replaced atomically beside it after each change, as `settings.toml`, which a person can also
-//! read and give to `--settings`. When sled does not open, its folder is moved aside; then, and when it opens without its
-//! schema key though there is a copy, the box starts from the copy, and says so.
+//! read and give to `--settings`. When sled does not open, its folder is moved aside; then, and when it opens without what
+//! the copy has (a flipped bit at the end of its log is to sled a write that was cut short), the box starts from the copy, and
+//! says so.
 
 mod claim;
 mod db;
@@ -16,8 +17,9 @@ use crate::clock;
 use crate::settings::{Document, Format};
 use db::Db;
 use serde::de::DeserializeOwned;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{Error, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use thiserror::Error;
 
@@ -27,10 +29,33 @@ const SETTINGS_KEY: &str = "settings";
 const STORE: &str = "store";
 const COPY: &str = "settings.toml";
 const COPY_HEAD: &str = "# The settings as they were stored last, crc32 ";
+const COPY_VERSION: &str = "# version ";
+const VERSIONS: &str = "version/";
 
 /// The key of a version of the settings: keys are in the order of the numbers.
 pub fn version_key(number: u64) -> String {
-    format!("version/{number:010}")
+    format!("{VERSIONS}{number:010}")
+}
+
+/// Makes a data folder, for its owner alone: it holds what was said in exchanges, hashes of passwords, a private key.
+///
+/// # Errors
+/// It cannot be made.
+pub fn make_folder(folder: &Path) -> Result<(), StoreFault> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(io(folder))?;
+    let mode = std::fs::metadata(folder).map_err(io(folder))?.permissions().mode();
+    if mode & 0o077 != 0 {
+        let folder = folder.display();
+        log::warn!("{folder}: other users of this machine may look into the data; `chmod 700 {folder}`");
+    }
+    Ok(())
+}
+
+/// The settings of a data folder as their copy has them, without opening the store.
+pub fn copied_document(folder: &Path) -> Option<Document> {
+    let text = std::fs::read_to_string(folder.join(COPY)).ok()?;
+    let (document, faults) = Document::read(copy_body(&text)?.1, Format::Toml);
+    faults.is_empty().then_some(document)
 }
 
 /// Why the data folder cannot be used.
@@ -86,7 +111,7 @@ impl Store {
     /// The folder cannot be used, or another process uses it, or the store is of a newer version. One that is damaged is
     /// moved aside.
     pub fn open(folder: &Path) -> Result<Self, StoreFault> {
-        std::fs::create_dir_all(folder).map_err(io(folder))?;
+        make_folder(folder)?;
         let lock_path = folder.join("lock");
         let lock = OpenOptions::new().create(true).truncate(false).write(true).open(&lock_path);
         let lock = lock.map_err(io(&lock_path))?;
@@ -100,26 +125,48 @@ impl Store {
         let db = Db::open(&path).or_else(|message| set_aside(&path, &message)).map_err(sled)?;
         let store = Self { folder: folder.to_owned(), db, _lock: lock };
         match schema::version(&store.db) {
-            Some(version) => schema::migrate(&store.db, version).map_err(sled)?,
-            None => store.begin()?,
+            Some(version) => {
+                schema::migrate(&store.db, version).map_err(sled)?;
+                // While the store is whole, nothing depends on its copy.
+                let copied = store.copied().unwrap_or_else(|fault| {
+                    log::error!("{fault}");
+                    None
+                });
+                store.catch_up(copied, Changes::default())?;
+            }
+            None => {
+                let mut changes = Changes::default();
+                changes.put(schema::KEY, &schema::VERSION);
+                store.catch_up(store.copied()?, changes)?;
+            }
         }
         Ok(store)
     }
 
-    /// A store without a schema key is new, or has lost its contents; the copy tells which.
-    fn begin(&self) -> Result<(), StoreFault> {
-        let mut changes = Changes::default();
-        if let Some(document) = self.copied()? {
-            let why = format!("the store was lost; taken from its copy {COPY}");
-            log::error!("{}: the store has no settings; starting from their copy in {COPY}", self.folder.display());
+    /// Takes the settings from their copy where the store has lost them, or the last of them. A copy is made after what it is
+    /// of was stored, so that a store which has not so many versions is not what it was.
+    fn catch_up(&self, copied: Option<(u64, Document)>, mut changes: Changes) -> Result<(), StoreFault> {
+        let newest = self.newest_version();
+        let stored = self.db.get(SETTINGS_KEY);
+        let is_lost = |copied: &(u64, Document)| {
+            copied.0 > newest && stored.as_deref() != Some(&serde_json::to_vec(&copied.1).unwrap_or_default())
+        };
+        if let Some((number, document)) = copied.filter(is_lost) {
+            let folder = self.folder.display();
+            log::error!("{folder}: the store has lost settings; starting from their copy in {COPY}");
+            let why = format!("the store had lost them; taken from their copy {COPY}");
             let version = serde_json::json!({
-                "number": 1, "at": clock::wall(), "who": "", "why": why, "document": document,
+                "number": number, "at": clock::wall(), "who": "", "why": why, "document": document,
             });
             changes.put(SETTINGS_KEY, &document);
-            changes.put(&version_key(1), &version);
+            changes.put(&version_key(number), &version);
         }
-        changes.put(schema::KEY, &schema::VERSION);
         self.write(changes)
+    }
+
+    fn newest_version(&self) -> u64 {
+        let newest = self.db.list(VERSIONS).pop();
+        newest.and_then(|(key, _)| key[VERSIONS.len()..].parse().ok()).unwrap_or_default()
     }
 
     /// The folder.
@@ -164,22 +211,32 @@ impl Store {
     pub fn put_settings(&self, document: &Document, mut changes: Changes) -> Result<(), StoreFault> {
         changes.put(SETTINGS_KEY, document);
         self.write(changes)?;
-        let copy = self.folder.join(COPY);
-        self.write_copy(document).map_err(io(&copy))
+        self.write_copy(document).map_err(io(&self.folder.join(COPY)))
     }
 
-    fn copied(&self) -> Result<Option<Document>, StoreFault> {
+    /// Stores other versions of the settings, which stay as they are, and renews their copy, which tells how many there are.
+    ///
+    /// # Errors
+    /// As [`Store::write`].
+    pub fn put_versions(&self, changes: Changes) -> Result<(), StoreFault> {
+        self.write(changes)?;
+        let settings = self.settings()?;
+        settings.map_or(Ok(()), |document| self.write_copy(&document).map_err(io(&self.folder.join(COPY))))
+    }
+
+    /// The settings of the copy, with the number of their version.
+    fn copied(&self) -> Result<Option<(u64, Document)>, StoreFault> {
         let path = self.folder.join(COPY);
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
             Err(fault) if fault.kind() == ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(io(&path)(source)),
         };
-        let body = copy_body(&text).ok_or_else(|| StoreFault::Damaged {
+        let (number, body) = copy_body(&text).ok_or_else(|| StoreFault::Damaged {
             path: self.folder.clone(),
             message: format!("the checksum of {COPY} does not hold"),
         })?;
-        self.parse(body, Format::Toml).map(Some)
+        self.parse(body, Format::Toml).map(|document| Some((number, document)))
     }
 
     fn parse(&self, text: &str, format: Format) -> Result<Document, StoreFault> {
@@ -189,7 +246,8 @@ impl Store {
     }
 
     fn write_copy(&self, document: &Document) -> std::io::Result<()> {
-        let body = toml::to_string(document).map_err(Error::other)?;
+        let number = self.newest_version().max(1);
+        let body = format!("{COPY_VERSION}{number}\n{}", toml::to_string(document).map_err(Error::other)?);
         let text = format!("{COPY_HEAD}{:08x}\n{body}", crc32fast::hash(body.as_bytes()));
         let temporary = self.folder.join(format!("{COPY}.new"));
         let mut file = File::create(&temporary)?;
@@ -208,10 +266,13 @@ fn set_aside(path: &Path, message: &str) -> Result<Db, String> {
     Db::open(path)
 }
 
-fn copy_body(text: &str) -> Option<&str> {
+/// The number of the version and the settings, where the checksum holds. An earlier program wrote no number: what it wrote is
+/// the only version of a store that has none.
+fn copy_body(text: &str) -> Option<(u64, &str)> {
     let (head, body) = text.split_once('\n')?;
     let checksum = u32::from_str_radix(head.strip_prefix(COPY_HEAD)?, 16).ok()?;
-    (crc32fast::hash(body.as_bytes()) == checksum).then_some(body)
+    let number = body.lines().next()?.strip_prefix(COPY_VERSION).and_then(|number| number.parse().ok());
+    (crc32fast::hash(body.as_bytes()) == checksum).then_some((number.unwrap_or(1), body))
 }
 
 fn io(path: &Path) -> impl FnOnce(Error) -> StoreFault {

@@ -1,6 +1,9 @@
 use super::*;
 use std::os::unix::fs::PermissionsExt;
 
+/// How often each file of a store is damaged.
+const DAMAGES: usize = 20;
+
 fn document() -> Document {
     let maps = ["80-10.0.0.1:80".parse().unwrap()];
     Document { service: crate::map::services(&maps), ..Document::default() }
@@ -34,6 +37,77 @@ fn the_copy_steps_in_when_the_store_is_gone_or_damaged() {
         std::fs::remove_file(folder.path().join(COPY)).unwrap();
         assert_eq!(stored(folder.path()), Some(document()));
     }
+}
+
+/// Settings of version 1, and of version 2 in force.
+fn two_versions(folder: &Path) -> Document {
+    let (store, first) = (Store::open(folder).unwrap(), document());
+    let mut second = document();
+    second.service[0].targets = vec!["10.0.0.2:80".to_owned()];
+    for (number, document) in [(1, &first), (2, &second)] {
+        let mut changes = Changes::default();
+        changes.put(&version_key(number), &serde_json::json!({ "number": number, "document": document }));
+        store.put_settings(document, changes).unwrap();
+    }
+    second
+}
+
+fn files_below(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let (folders, mut files): (Vec<PathBuf>, Vec<PathBuf>) = entries.partition(|path| path.is_dir());
+    files.extend(folders.iter().flat_map(|folder| files_below(folder)));
+    files.sort();
+    files
+}
+
+/// A bit flipped or the rest cut off, anywhere in what sled has written: the settings are the last ones, whether sled
+/// notices or takes the damage for a write that was cut short.
+#[test]
+fn no_damage_of_the_store_loses_the_last_settings() {
+    let original = tempfile::tempdir().unwrap();
+    let expected = two_versions(original.path());
+    let files = files_below(&original.path().join(STORE));
+    let mut recovered = 0;
+    for (number, file) in files
+        .iter()
+        .enumerate()
+        .flat_map(|file| std::iter::repeat_n(file, DAMAGES))
+        .enumerate()
+        .map(|(number, (_, file))| (number, file))
+    {
+        let folder = tempfile::tempdir().unwrap();
+        for file in files.iter().chain([&original.path().join(COPY)]) {
+            let copy = folder.path().join(file.strip_prefix(original.path()).unwrap());
+            std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
+            std::fs::copy(file, copy).unwrap();
+        }
+        let damaged = folder.path().join(file.strip_prefix(original.path()).unwrap());
+        let mut bytes = std::fs::read(&damaged).unwrap();
+        // Where sled's log is written, not in the zeros behind it.
+        let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        let at = number * 7_919 % used.max(1);
+        match bytes.get_mut(at).filter(|_| number % 3 != 0) {
+            Some(byte) => *byte ^= 1 << (number % 8),
+            None => bytes.truncate(at),
+        }
+        std::fs::write(&damaged, bytes).unwrap();
+        assert_eq!(stored(folder.path()), Some(expected.clone()), "{number}: {} at {at}", file.display());
+        recovered += usize::from(std::fs::read_dir(folder.path()).unwrap().count() > 3);
+    }
+    assert!(recovered > 0, "no damage was noticed");
+}
+
+#[test]
+fn versions_of_a_backup_are_no_loss() {
+    let folder = tempfile::tempdir().unwrap();
+    let expected = two_versions(folder.path());
+    let store = Store::open(folder.path()).unwrap();
+    let mut changes = Changes::default();
+    changes.remove(&version_key(2));
+    store.put_versions(changes).unwrap();
+    store.put_settings(&document(), Changes::default()).unwrap();
+    drop(store);
+    assert_ne!(stored(folder.path()), Some(expected));
 }
 
 #[test]
