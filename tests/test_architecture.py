@@ -45,6 +45,9 @@ AT_HOME = {
     r"\bpcap_parser\b": {"daemon/src/capture/reader.rs"},
     r"\bsled::": {"daemon/src/store/db.rs"},
     r"\btiny_http\b": {"daemon/src/web/server.rs"},
+    r"\bcaps::": {"daemon/src/confine/capabilities.rs"},
+    r"\blandlock::": {"daemon/src/confine/files.rs"},
+    r"\bseccompiler::": {"daemon/src/confine/calls.rs"},
     r"\brustls::": {"daemon/src/web/tls.rs", "daemon/src/web/front/mod.rs", "daemon/src/web/front/connection.rs"},
     r"\bunsafe\b": {
         "daemon/src/nic/packet_socket.rs",

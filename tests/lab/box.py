@@ -38,6 +38,7 @@ class Box:
         folder: Path,
         settings: Path | None = None,
         mirror_nics: Iterable[str] = ("mirror0",),
+        words: Iterable[str] = (),
     ) -> None:
         self.namespace = namespace
         self.summary_file = folder / "summary.json"
@@ -48,6 +49,7 @@ class Box:
         self.command = [
             str(binary()), "run", *(flags if settings is None else ["--settings", str(settings)]),
             "--summary", str(self.summary_file), "--listen", f"{PAGE[0]}:{PAGE[1]}", "--data", str(self.data),
+            *words,
         ]  # fmt: skip
         self.process = Process(namespace, self.command, folder / "box.log")
 

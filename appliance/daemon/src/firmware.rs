@@ -6,6 +6,7 @@
 //! When page and shards are well, the boot loader is told that this slot is good.
 
 use crate::cli::{Cli, Command, RunArgs};
+use crate::confine::{self, Confinement};
 use crate::fault::Fault;
 use crate::nic::interface;
 use crate::run::{self, Vitals};
@@ -33,9 +34,11 @@ pub fn run() -> ! {
     let blocked = Signals::collect();
     let machine = Arc::new(init::start());
     log::info!("TapCopy {} on a machine with {} interfaces", env!("CARGO_PKG_VERSION"), machine.nics.len());
+    // What is done from here on is done with less; modules are loaded and sealed by now.
+    let confinement = confine::in_firmware();
     let silent = prepare_interfaces(&machine);
     drop(blocked);
-    let end = match serve(&machine) {
+    let end = match serve(&machine, confinement) {
         Ok(()) => End::Off,
         Err(fault) => {
             log::error!("{fault}");
@@ -49,11 +52,11 @@ pub fn run() -> ! {
     power::end(end)
 }
 
-fn serve(machine: &Arc<Machine>) -> Result<(), Fault> {
+fn serve(machine: &Arc<Machine>, confinement: Confinement) -> Result<(), Fault> {
     let words = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
     let args = arguments(&machine.data(), parameter(&words, "tapcopy.listen").unwrap_or(LISTEN));
     let machine = machine.clone();
-    run::run_watched(&args, move |vitals| {
+    run::run_watched(&args, Some(confinement), move |vitals| {
         let fed = vitals.clone();
         watchdog::start(move || fed.are_well()).map_err(|fault| Fault::system("start a thread", fault))?;
         let judge = std::thread::Builder::new().name("slot".to_owned());

@@ -12,6 +12,7 @@ pub mod archive;
 pub mod capture;
 pub mod cli;
 pub mod clock;
+pub mod confine;
 pub mod desk;
 pub mod doctor;
 pub mod fault;

@@ -3,6 +3,7 @@
 use crate::accounts::Accounts;
 use crate::cli::{Origin, ReplayArgs, RunArgs};
 use crate::clock::Clock;
+use crate::confine::{self, Confinement};
 use crate::desk::Desk;
 use crate::fault::Fault;
 use crate::plant::{GRACE, Plant, open_target};
@@ -17,7 +18,7 @@ use crate::web;
 use nix::poll::PollTimeout;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tapcopy_engine::config::Speed;
@@ -62,7 +63,7 @@ fn read(path: &Path, purpose: Purpose) -> Result<Settings, Fault> {
 /// # Errors
 /// It cannot start, a shard died, or the summary cannot be written.
 pub fn run(args: &RunArgs) -> Result<(), Fault> {
-    run_watched(args, |_| Ok(()))
+    run_watched(args, None, |_| Ok(()))
 }
 
 /// How the box is, for whoever watches over it.
@@ -87,11 +88,15 @@ impl Vitals {
     }
 }
 
-/// The same; `watch` is called once all is up.
+/// The same; `watch` is called once all is up. A process that is not confined yet is now, before it has a second thread.
 ///
 /// # Errors
 /// As [`run`]; and what `watch` says.
-pub fn run_watched(args: &RunArgs, watch: impl FnOnce(Vitals) -> Result<(), Fault>) -> Result<(), Fault> {
+pub fn run_watched(
+    args: &RunArgs,
+    confined: Option<Confinement>,
+    watch: impl FnOnce(Vitals) -> Result<(), Fault>,
+) -> Result<(), Fault> {
     // Before sled or anything else starts a thread.
     let signals = Signals::collect().map_err(|source| Fault::system("collect signals", source))?;
     let summary = args.summary.summary.as_ref();
@@ -104,7 +109,10 @@ pub fn run_watched(args: &RunArgs, watch: impl FnOnce(Vitals) -> Result<(), Faul
     let given = if matches!(origin, Origin::None) { None } else { Some(load(&origin, Purpose::Run)?) };
     let prepared = given.as_ref().map(|settings| plant.prepare(settings)).transpose()?;
     // Only a box that can start leaves anything in a data folder.
-    let store = open_store(args, given.is_some())?;
+    let folder = data_folder(args, given.is_some());
+    folder.map_or(Ok(()), store::make_folder)?;
+    let confinement = confined.unwrap_or_else(|| confine::on_host(&written(folder, given.as_ref(), summary)));
+    let store = folder.map(Store::open).transpose()?.map(Arc::new);
     let token = store.as_ref().map(|store| claim(store.folder())).transpose()?;
     store.iter().for_each(|store| plant.archive_in(store.folder().to_owned()));
     let accounts = Arc::new(Accounts::new(store.clone(), token, clock));
@@ -123,7 +131,7 @@ pub fn run_watched(args: &RunArgs, watch: impl FnOnce(Vitals) -> Result<(), Faul
         // The page is there whatever becomes of stored settings.
         _ => desk.retry(),
     }
-    web::start(listener, plant.clone(), desk.clone(), accounts, clock)?;
+    web::start(listener, plant.clone(), desk.clone(), accounts, clock, confinement)?;
     let beginning = beginning(&plant, &desk.document().unwrap_or_default());
     log::info!("{beginning}; the page is on {}://{}", scheme(args.listen), args.listen);
     watch(Vitals { plant: plant.clone(), clock, page: args.listen })?;
@@ -139,14 +147,21 @@ fn raise_file_limit() {
     }
 }
 
-/// The data folder's store. A run on a settings file or on the short flags makes none where nobody has named a folder.
-fn open_store(args: &RunArgs, is_given: bool) -> Result<Option<Arc<Store>>, Fault> {
-    let folder = match &args.data {
-        Some(folder) => folder,
-        None if is_given => return Ok(None),
-        None => Path::new(DEFAULT_DATA),
-    };
-    Ok(Some(Arc::new(Store::open(folder)?)))
+/// The data folder. A run on a settings file or on the short flags has none where nobody has named one.
+fn data_folder(args: &RunArgs, is_given: bool) -> Option<&Path> {
+    args.data.as_deref().or((!is_given).then_some(Path::new(DEFAULT_DATA)))
+}
+
+/// The folders that a run writes to: its data, its summary, and its recordings, for which it makes a folder as long as it may.
+fn written(data: Option<&Path>, given: Option<&Settings>, summary: Option<&Destination>) -> Vec<PathBuf> {
+    let stored = || data.and_then(store::copied_document);
+    let document = given.map(|settings| settings.document.clone()).or_else(stored);
+    let recorded = document.and_then(|document| document.record).map(|record| PathBuf::from(record.directory));
+    // Where it cannot be made, the start of the recording says so.
+    recorded.iter().for_each(|folder| drop(std::fs::create_dir_all(folder)));
+    let mut folders: Vec<PathBuf> = data.map(Path::to_owned).into_iter().chain(recorded).collect();
+    folders.extend(summary.map(Destination::places).unwrap_or_default());
+    folders
 }
 
 /// Stored settings are good, unless this program is stricter than the one that stored them.

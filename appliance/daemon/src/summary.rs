@@ -64,6 +64,12 @@ impl Destination {
         if folder(path).is_dir() { Ok(()) } else { Err(SummaryFault::NoFolder(path.clone())) }
     }
 
+    /// What is written to: the file, which may be one of another kind, and its folder.
+    pub fn places(&self) -> Vec<PathBuf> {
+        let Self::File(path) = self else { return Vec::new() };
+        vec![path.clone(), folder(path).to_owned()]
+    }
+
     fn write(&self, json: &str) -> Result<(), SummaryFault> {
         match self {
             Self::StandardOutput => {

@@ -54,7 +54,9 @@ pub struct Recording {
 #[derive(Debug, Error)]
 pub enum RecordFault {
     /// The folder cannot be used.
-    #[error("record.directory: {path}: {source}; name a folder that the box may write to")]
+    #[error(
+        "record.directory: {path}: {source}; name a folder that the box may write to, such as one in its data folder or below /srv, /mnt or /media"
+    )]
     Directory {
         /// As in the settings.
         path: PathBuf,

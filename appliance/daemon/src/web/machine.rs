@@ -110,7 +110,7 @@ pub(super) fn system(state: &State, _: &Call) -> Answer {
         "uptime_seconds": uptime.as_secs(), "started_at": now - uptime.as_secs_f64(), "now": now,
         "cpu": { "cores": std::thread::available_parallelism().map_or(1, std::num::NonZero::get), "threads": threads },
         "memory": { "total_bytes": total, "available_bytes": available, "process_bytes": process },
-        "disk": disk,
+        "disk": disk, "confinement": state.confinement.shown(),
     });
     put(&mut shown, "kernel", host::line_of("/proc/sys/kernel/osrelease"));
     Answer::json(200, &shown)

@@ -25,6 +25,7 @@ mod tls;
 
 use crate::accounts::Accounts;
 use crate::clock::{self, Clock};
+use crate::confine::Confinement;
 use crate::desk::Desk;
 use crate::fault::Fault;
 use crate::history::History;
@@ -91,6 +92,8 @@ struct State {
     desk: Arc<Desk>,
     accounts: Arc<Accounts>,
     clock: Clock,
+    /// What this process has given up.
+    confinement: Confinement,
     /// Where the page is.
     address: SocketAddr,
     /// The box's own name.
@@ -150,6 +153,7 @@ pub fn start(
     desk: Arc<Desk>,
     accounts: Arc<Accounts>,
     clock: Clock,
+    confinement: Confinement,
 ) -> Result<(), Fault> {
     let address = listener.local_addr().map_err(|source| Fault::system("look at a socket", source))?;
     let certificate = certificate(address, accounts.folder())?;
@@ -162,6 +166,7 @@ pub fn start(
         desk,
         accounts,
         clock,
+        confinement,
         address,
         name: Mutex::new(name.unwrap_or_else(|| "tapcopy".to_owned())),
         history: Mutex::default(),

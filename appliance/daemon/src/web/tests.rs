@@ -19,7 +19,7 @@ fn serve(folder: Option<&Path>) -> SocketAddr {
     let desk = Desk::new(store, plant.clone(), Some(settings.document), clock, confirm);
     let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
-    start(listener, plant, Arc::new(desk), Arc::new(accounts), clock).unwrap();
+    start(listener, plant, Arc::new(desk), Arc::new(accounts), clock, Confinement::default()).unwrap();
     address
 }
 
