@@ -183,7 +183,7 @@ def test_h2load_with_little_credit() -> None:
 
 
 def test_curl_and_nghttp() -> None:
-    """Downloads with one client and uploads with the other: under back-pressure curl 7.88 sends more than it declared."""
+    """Downloads with one client, uploads with the other: under back-pressure curl 7.88 sends more than it declared."""
     with ServerLab(nginx) as lab:
         box = lab.start_box()
         curl = ["curl", "-sS", "--http2-prior-knowledge"]
