@@ -131,7 +131,9 @@ export function stateOf(shown: Snapshot): [Tone, Key] {
   if (!shown.replaying || shown.state === "stopped") return ["warn", "state.stopped"];
   const stages = Object.values(shown.stages);
   if (stages.some(stage => stage.state === "fault")) return ["bad", "state.fault"];
-  if (stages.some(stage => stage.state === "warning")) return ["warn", "state.warning"];
+  const warnings = stages.filter(stage => stage.state === "warning");
+  if (warnings.some(stage => stage !== shown.stages.comparison)) return ["warn", "state.warning"];
+  if (warnings.length > 0) return ["warn", "state.differs"];
   return ["ok", "state.running"];
 }
 

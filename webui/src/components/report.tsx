@@ -8,13 +8,21 @@ type Finding = DoctorReport["findings"][number];
 
 const TONES: Record<Finding["severity"], Tone> = { critical: "bad", warning: "warn", notice: "info" };
 
+/** The verdict, with the findings by the names that they have below. */
+function named({ verdict, findings }: DoctorReport): string {
+  return findings.reduce(
+    (text, { finding }) => text.replaceAll(finding, word("finding", finding).toLowerCase()),
+    verdict,
+  );
+}
+
 export function Report({ report }: { report: DoctorReport }): JSX.Element {
   const worst = report.findings.map(finding => TONES[finding.severity]);
   const tone = worst.includes("bad") ? "bad" : worst.includes("warn") ? "warn" : "ok";
   return (
     <div class="stack">
       <Notice tone={tone} role="status">
-        <strong>{report.verdict}</strong>
+        <strong>{named(report)}</strong>
       </Notice>
       {report.findings.length > 0 ? (
         <ul class="findings">

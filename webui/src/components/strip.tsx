@@ -13,16 +13,27 @@ export interface Span {
 const SPANS = 60;
 const WIDTH = 4;
 
-/** The colour of a span: what differs must be seen, however little it is. */
-export function toneOf({ match, differ, other }: Span): "none" | "match" | "mixed" | "differ" {
+interface Shown {
+  name: string;
+  findings: number;
+  strip: Span[];
+}
+
+/** The colour of a span: what differs must be seen, however little it is, unless it is production's own noise. */
+export function toneOf(
+  { match, differ, other }: Span,
+  findings: number,
+): "none" | "match" | "noise" | "mixed" | "differ" {
   const answers = match + differ;
   if (answers + other === 0) return "none";
+  if (findings === 0 && differ > 0 && other <= answers / 10) return "noise";
   if (differ > 0 && differ >= answers / 10) return "differ";
   return differ > 0 || other > match / 10 ? "mixed" : "match";
 }
 
-export function Strip({ spans, name }: { spans: Span[]; name: string }): JSX.Element {
-  const shown = spans.slice(-SPANS);
+export function Strip({ service }: { service: Shown }): JSX.Element {
+  const { name, findings, strip } = service;
+  const shown = strip.slice(-SPANS);
   const match = shown.reduce((sum, span) => sum + span.match, 0);
   const differ = shown.reduce((sum, span) => sum + span.differ, 0);
   const share = match + differ > 0 ? percent(match / (match + differ)) : "–";
@@ -40,7 +51,7 @@ export function Strip({ spans, name }: { spans: Span[]; name: string }): JSX.Ele
           y="0"
           width={WIDTH - 1}
           height="20"
-          fill={`var(--strip-${toneOf(span)})`}
+          fill={`var(--strip-${toneOf(span, findings)})`}
         />
       ))}
     </svg>

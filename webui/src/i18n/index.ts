@@ -16,10 +16,10 @@ export function t(key: Key, values: Record<string, string | number> = {}): strin
   return catalogue.value[key].replace(/\{(\w+)\}/g, (whole, name: string) => String(values[name] ?? whole));
 }
 
-/** The text of a key that is made from the box's words, or those words where the catalogue has none. */
-export function word(prefix: string, code: string): string {
+/** The text of a key that is made from the box's words, or what else it says where the catalogue has none. */
+export function word(prefix: string, code: string, otherwise = code.replaceAll("_", " ")): string {
   const key = `${prefix}.${code}`;
-  return key in catalogue.value ? catalogue.value[key as Key] : code.replaceAll("_", " ");
+  return key in catalogue.value ? catalogue.value[key as Key] : otherwise;
 }
 
 export async function setLanguage(chosen: Language): Promise<void> {

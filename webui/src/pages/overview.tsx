@@ -56,8 +56,8 @@ function Headline({ shown }: { shown: Snapshot }): JSX.Element {
   const share = match + differ > 0 ? percent(match / (match + differ)) : undefined;
   const parts = [
     t("overview.rate", { rate: rate(shown.stages.replay.rate) }),
-    share ? t("overview.match", { share }) : t("overview.no_answers"),
     findings > 0 ? t("overview.findings", { count: number(findings) }) : t("overview.no_findings"),
+    share ? t("overview.match", { share }) : t("overview.no_answers"),
     t("overview.uptime", { time: duration(shown.uptime_seconds) }),
   ];
   return (
@@ -96,12 +96,11 @@ interface StageProps {
 
 function StageCard({ name, page, stage, values, shown }: StageProps): JSX.Element {
   const tone = TONES[stage.state];
-  const losses = Object.entries(stage.losses ?? {}).sort((a, b) => b[1] - a[1]);
   return (
     <a class="stage" data-tone={tone} href={href(page)}>
       <span class="stage-head">
         <span class="stage-name">{t(`stage.${name}`)}</span>
-        <State tone={tone}>{t(`stage.state.${stage.state}`)}</State>
+        <State tone={tone}>{word("stage.short", stage.code ?? "", t(`stage.state.${stage.state}`))}</State>
       </span>
       <span class="stage-rate">
         {rate(stage.rate)} <small>{t(`unit.${stage.unit}`)}</small>
@@ -116,11 +115,7 @@ function StageCard({ name, page, stage, values, shown }: StageProps): JSX.Elemen
           <span class="quiet">{t(SECOND_WORDS[name][0])}</span> {SECOND_WORDS[name][1](shown)}
         </span>
       </span>
-      {stage.state === "ok" || stage.state === "idle" ? null : (
-        <span class="stage-sentence">
-          {stage.sentence || losses.map(([reason, count]) => `${word("reason", reason)} ${number(count)}`).join(", ")}
-        </span>
-      )}
+      {stage.code ? <span class="stage-sentence">{word("stage.code", stage.code, stage.sentence)}</span> : null}
     </a>
   );
 }
@@ -136,7 +131,7 @@ const SECOND_WORDS: Record<StageName, [Key, (shown: Snapshot) => string]> = {
   mirror: ["total.frames", ({ totals }) => number(totals.frames)],
   sessions: ["total.live", ({ totals }) => number(totals.sessions_live)],
   replay: ["total.answered", ({ totals }) => number(totals.answered)],
-  comparison: ["total.incomparable", ({ totals }) => number(totals.incomparable)],
+  comparison: ["verdict.differ", ({ totals }) => number(totals.differ)],
 };
 
 function ServiceStrips({ shown }: { shown: Snapshot }): JSX.Element {
@@ -144,6 +139,9 @@ function ServiceStrips({ shown }: { shown: Snapshot }): JSX.Element {
     <>
       <span class="key strip-key" data-strip="match">
         {t("verdict.match")}
+      </span>
+      <span class="key strip-key" data-strip="noise">
+        {t("strip.noise")}
       </span>
       <span class="key strip-key" data-strip="mixed">
         {t("strip.mixed")}
@@ -167,7 +165,7 @@ function ServiceStrips({ shown }: { shown: Snapshot }): JSX.Element {
             isHead: true,
             cell: service => <a href={href("services", service.name)}>{service.name}</a>,
           },
-          { head: t("column.agreement"), cell: service => <Strip spans={service.strip} name={service.name} /> },
+          { head: t("column.agreement"), cell: service => <Strip service={service} /> },
           {
             head: t("verdict.match"),
             number: true,
@@ -176,8 +174,9 @@ function ServiceStrips({ shown }: { shown: Snapshot }): JSX.Element {
           {
             head: t("verdict.differ"),
             number: true,
-            cell: service => <Bad count={service.differ} />,
+            cell: service => number(service.differ),
           },
+          { head: t("differences.findings"), number: true, cell: service => <Bad count={service.findings} /> },
           { head: t("verdict.incomparable"), number: true, cell: service => number(service.incomparable) },
           { head: t("outcome.not_answered"), number: true, cell: service => <Bad count={service.not_answered} /> },
           { head: t("outcome.not_replayed"), number: true, cell: service => number(service.not_replayed) },

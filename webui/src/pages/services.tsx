@@ -46,11 +46,11 @@ export function Services(): JSX.Element {
   );
 }
 
-function verdictOf({ match, differ, not_answered, not_replayed }: Service): [Tone, Key] {
+function verdictOf({ match, differ, findings, not_answered, not_replayed }: Service): [Tone, Key] {
   if (match + differ + not_answered + not_replayed === 0) return ["idle", "service.quiet"];
   if (not_answered > match + differ) return ["bad", "service.unanswered"];
-  if (differ > 0) return ["warn", "service.differs"];
-  return ["ok", "service.agrees"];
+  if (findings > 0) return ["warn", "service.differs"];
+  return ["ok", differ > 0 ? "service.noise" : "service.agrees"];
 }
 
 function ServicePanel({ service, written }: { service: Service; written: unknown }): JSX.Element {
@@ -64,6 +64,7 @@ function ServicePanel({ service, written }: { service: Service; written: unknown
   const figures: [Key, string][] = [
     ["verdict.match", number(match)],
     ["verdict.differ", number(differ)],
+    ["differences.findings", number(service.findings)],
     ["verdict.incomparable", number(service.incomparable)],
     ["outcome.not_answered", number(service.not_answered)],
     ["outcome.not_replayed", number(service.not_replayed)],
@@ -76,7 +77,7 @@ function ServicePanel({ service, written }: { service: Service; written: unknown
             <strong class="big-figure">{match + differ > 0 ? percent(match / (match + differ)) : "–"}</strong>
             <span class="second small">{t("service.share")}</span>
           </div>
-          <Strip spans={service.strip} name={service.name} />
+          <Strip service={service} />
         </div>
         <dl class="tiles compact">
           {figures.map(([label, value]) => (

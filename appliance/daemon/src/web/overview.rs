@@ -4,10 +4,21 @@ use super::State;
 use super::call::{Answer, Call, JSON, put};
 use crate::clock;
 use crate::history::History;
+use crate::host::has_link;
 use crate::shard::Snapshot;
 use serde_json::{Map, Value, json};
 use tapcopy_engine::Ledger;
 use tapcopy_engine::ledger::{NotReplayed, Reason, Tally};
+
+/// What the stages are judged by.
+struct Sight<'a> {
+    total: &'a Snapshot,
+    history: &'a History,
+    /// A mirror NIC is without a carrier.
+    is_mirror_cut: bool,
+    /// The target NIC is.
+    is_target_cut: bool,
+}
 
 /// What a stage is said to be.
 struct Judged {
@@ -55,11 +66,15 @@ fn overview(state: &State, history: &History, seconds: usize) -> Value {
     };
     let waiting = state.desk.waiting();
     let left = waiting.as_ref().and_then(|waiting| waiting.left);
+    let nics = state.desk.document().unwrap_or_default().nics;
+    let is_mirror_cut = !nics.mirror.iter().all(|nic| has_link(nic));
+    let is_target_cut = nics.target.is_some_and(|nic| !has_link(&nic));
+    let sight = Sight { total: &total, history, is_mirror_cut, is_target_cut };
     let mut shown = json!({
         "at": clock::wall().floor(), "name": state.name(), "state": word, "replaying": is_replaying,
         "loop_alarm": total.loop_alarm, "uptime_seconds": state.clock.uptime().as_secs(),
         "pending_state": waiting.map_or("none", |_| if left.is_some() { "applied" } else { "staged" }),
-        "stages": stages(word, &total, history), "totals": totals(&total.ledger), "services": services(&total, history),
+        "stages": stages(word, &sight), "totals": totals(&total.ledger), "services": services(&total, history),
         "series": history.series(seconds),
     });
     put(&mut shown, "message", fault);
@@ -83,17 +98,19 @@ fn services(total: &Snapshot, history: &History) -> Value {
         let mut service = json!(outcomes);
         service["name"] = Value::from(name.as_str());
         service["strip"] = history.strip(name);
+        let findings = total.learned.findings.iter().filter(|finding| finding.service == *name);
+        service["findings"] = Value::from(findings.count());
         service
     });
     shown.collect()
 }
 
-fn stages(word: &str, total: &Snapshot, history: &History) -> Value {
-    let ledger = &total.ledger;
-    let judged = |judge: fn(&Snapshot, &History) -> Judged| match word {
+fn stages(word: &str, sight: &Sight<'_>) -> Value {
+    let (ledger, history) = (&sight.total.ledger, sight.history);
+    let judged = |judge: fn(&Sight<'_>) -> Judged| match word {
         "failed" => judged("fault", "failed", "the settings cannot be used at present"),
         "idle" => NO_PLANT,
-        _ => judge(total, history),
+        _ => judge(sight),
     };
     let dropped = [("dropped_kernel", ledger.frames.dropped_kernel), ("dropped_nic", ledger.frames.dropped_nic)];
     let gaps = [("gaps", ledger.sessions.gaps)];
@@ -139,8 +156,12 @@ fn counted<R: Reason>(tally: &Tally<R>) -> Map<String, Value> {
     counted.map(|(reason, count)| (reason.word().to_owned(), Value::from(count))).collect()
 }
 
-fn mirror(total: &Snapshot, history: &History) -> Judged {
+fn mirror(sight: &Sight<'_>) -> Judged {
+    let Sight { total, history, .. } = sight;
     match () {
+        () if sight.is_mirror_cut => {
+            judged("fault", "mirror_cut", "a mirror NIC has no link; look at its cable, and at the switch's port")
+        }
         () if total.loop_alarm => {
             judged("fault", "loop_alarm", "the mirror shows the box's own frames; take the target's port out of it")
         }
@@ -154,7 +175,8 @@ fn mirror(total: &Snapshot, history: &History) -> Judged {
     }
 }
 
-fn sessions(total: &Snapshot, history: &History) -> Judged {
+fn sessions(sight: &Sight<'_>) -> Judged {
+    let Sight { total, history, .. } = sight;
     match () {
         () if history.rate("gaps") > 0.0 => {
             judged("warning", "gaps", "the mirror does not show all bytes of the sessions; ask the doctor")
@@ -166,11 +188,15 @@ fn sessions(total: &Snapshot, history: &History) -> Judged {
     }
 }
 
-fn replay(total: &Snapshot, history: &History) -> Judged {
+fn replay(sight: &Sight<'_>) -> Judged {
+    let Sight { total, history, .. } = sight;
     let lost = history.rate("not_replayed") - history.rate("left_out") + history.rate("not_answered");
     match () {
+        () if sight.is_target_cut => {
+            judged("fault", "target_cut", "the target NIC has no link; look at its cable, and at the switch's port")
+        }
         () if total.loop_alarm => {
-            judged("fault", "loop_alarm", "replay has stopped; mend the mirror, then start it again")
+            judged("fault", "loop_alarm_replay", "replay has stopped; mend the mirror, then start it again")
         }
         () if history.rate("left_out") > 0.0 && history.rate("replayed") == 0.0 => {
             judged("idle", "left_out", "nothing is replayed: by the kill switch, the sample or the rules")
@@ -191,10 +217,17 @@ fn replay(total: &Snapshot, history: &History) -> Judged {
     }
 }
 
-fn comparison(_: &Snapshot, history: &History) -> Judged {
+/// Production differs from itself; only what is beyond that is worth a colour.
+fn comparison(sight: &Sight<'_>) -> Judged {
+    let Sight { total, history, .. } = sight;
     match () {
-        () if history.rate("differ") > 0.0 => judged("warning", "differing", "answers differ; look at the differences"),
         () if history.rate("answered") == 0.0 => judged("idle", "no_answers", "no answer came in the last seconds"),
+        () if total.ledger.findings > 0 => {
+            judged("warning", "differing", "the target differs beyond production's own noise; look at the differences")
+        }
+        () if history.rate("differ") > 0.0 => {
+            judged("ok", "noise", "answers differ, but not beyond production's own noise so far")
+        }
         () => WELL,
     }
 }

@@ -65,7 +65,9 @@ export function Findings(): JSX.Element {
                         {t("differences.exchanges")}
                       </a>
                     )}
-                    <IgnoreButton service={row.service} endpoint={row.endpoint} field={row.field} />
+                    {row.kind === "latency" ? null : (
+                      <IgnoreButton service={row.service} endpoint={row.endpoint} field={row.field} />
+                    )}
                   </span>
                 ),
               },

@@ -101,6 +101,10 @@ function missing(step: Step, faults: Fault[]): Key | undefined {
 function Ends({ step, faults }: { step: Step; faults: Fault[] }): JSX.Element {
   const index = STEPS.indexOf(step);
   const need = missing(step, faults);
+  const next = async () => {
+    if (step === "box" && !(await named())) return;
+    tell({ step: index + 1 });
+  };
   const start = async () => {
     if (await apply(documentOf(answers.value), t("wizard.why"))) tell({ applied: true });
   };
@@ -119,7 +123,7 @@ function Ends({ step, faults }: { step: Step; faults: Fault[] }): JSX.Element {
           {t("wizard.start")}
         </Button>
       ) : (
-        <Button kind="primary" disabled={need !== undefined} onPress={() => tell({ step: index + 1 })}>
+        <Button kind="primary" disabled={need !== undefined} onPress={next}>
           {t("wizard.next")}
         </Button>
       )}
@@ -127,27 +131,29 @@ function Ends({ step, faults }: { step: Step; faults: Fault[] }): JSX.Element {
   );
 }
 
+/** Gives the box the name that was written, if one was; whether it has it. */
+async function named(): Promise<boolean> {
+  const name = answers.value.name?.trim();
+  if (!name || name === snapshot.value?.name) return true;
+  const isDone = await attempt(() => send("PATCH", "/api/v1/system", { name }));
+  refreshSnapshot();
+  return isDone;
+}
+
 function Box(): JSX.Element {
   const system = useResource<System>("/api/v1/system", 5_000);
-  const [name, setName] = useState<string>();
-  const save = () =>
-    attempt(async () => {
-      await send("PATCH", "/api/v1/system", { name });
-      refreshSnapshot();
-    }, t("system.named"));
   return (
     <Await of={system}>
       {box => (
         <Panel title={t("wizard.step.box")}>
           <div class="stack loose">
-            <div class="line">
+            <div class="fields">
               <TextField
                 label={t("system.name")}
-                value={name ?? box.name}
-                onChange={setName}
+                value={answers.value.name ?? box.name}
+                onChange={name => tell({ name })}
                 disabled={!may("admin")}
               />
-              {name !== undefined && name !== box.name ? <Button onPress={save}>{t("save")}</Button> : null}
             </div>
             <Facts
               rows={[
@@ -166,7 +172,7 @@ function Box(): JSX.Element {
 export function Clock({ box }: { box: System }): JSX.Element {
   const offset =
     box.clock_offset_ms === undefined ? "" : ` · ${t("system.offset", { ms: number(box.clock_offset_ms) })}`;
-  if (box.clock_synchronised === undefined) return <span>–</span>;
+  if (box.clock_synchronised === undefined) return <span>{t("system.clock_unknown")}</span>;
   return (
     <span>
       <State tone={box.clock_synchronised ? "ok" : "warn"}>

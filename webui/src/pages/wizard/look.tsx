@@ -1,14 +1,14 @@
 /** The steps that look at the network: NICs, the doctor's verdict, and what is spoken on the mirror. */
 import type { JSX } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useState } from "preact/hooks";
 import { useResource } from "../../api/poll";
 import type { Discovery, DoctorReport, Nic } from "../../api/types";
-import { Await, Button, Empty, Notice, State, Table } from "../../components/basics";
-import { Check } from "../../components/fields";
+import { Await, Button, Empty, Notice, Panel, State, Table } from "../../components/basics";
+import { Check, TextField } from "../../components/fields";
 import { Report } from "../../components/report";
 import { t } from "../../i18n";
 import { bits, number, rate } from "../../lib/format";
-import { answers, tell, toggled } from "./state";
+import { answers, isOrigin, tell, toggled } from "./state";
 
 const LOOK_SECONDS = 4;
 
@@ -136,47 +136,94 @@ function Looking<T>({ of, children }: LookingProps<T>): JSX.Element {
 
 export function Services(): JSX.Element {
   const discovery = useResource<Discovery>(lookPath("discovery"));
-  const { services } = answers.value;
-  const isOn = (origin: string) => services.some(service => service.origins.includes(origin));
   return (
-    <Looking of={discovery}>
-      {({ services: seen }) =>
-        seen.length === 0 ? (
-          <Notice tone="warn">{t("wizard.no_services")}</Notice>
-        ) : (
-          <Table
-            label={t("wizard.services")}
-            rows={seen}
-            keyOf={server => server.origin}
-            isChosen={server => isOn(server.origin)}
-            columns={[
-              {
-                head: t("column.server"),
-                isHead: true,
-                cell: server => (
-                  <Check
-                    label={<span class="mono">{server.origin}</span>}
-                    checked={isOn(server.origin)}
-                    onChange={checked =>
-                      tell({ services: toggled(services, server.origin, server.setting_protocol, checked) })
-                    }
-                  />
-                ),
-              },
-              { head: t("settings.protocol"), cell: server => server.protocol },
-              { head: t("column.turns"), number: true, cell: server => `${rate(server.turns_per_second)}/s` },
-              { head: t("column.bits"), number: true, cell: server => bits(server.bits_per_second) },
-              { head: t("column.sessions"), number: true, cell: server => number(server.sessions) },
-              { head: t("column.clients"), number: true, cell: server => number(server.clients) },
-              {
-                head: t("column.remark"),
-                cell: server =>
-                  server.one_way > 0 ? <State tone="warn">{t("wizard.one_way", { count: server.one_way })}</State> : "",
-              },
-            ]}
+    <div class="stack loose">
+      <Looking of={discovery}>
+        {({ services: seen }) =>
+          seen.length === 0 ? (
+            <Notice tone="warn">{t("wizard.no_services")}</Notice>
+          ) : (
+            <Panel title={t("wizard.services")} flush>
+              <Seen servers={seen} />
+            </Panel>
+          )
+        }
+      </Looking>
+      {discovery.value ? <ByHand seen={discovery.value.services.map(server => server.origin)} /> : null}
+    </div>
+  );
+}
+
+const isOn = (origin: string) => answers.value.services.some(service => service.origins.includes(origin));
+const pick = (origin: string, protocol: string, picked: boolean) =>
+  tell({ services: toggled(answers.value.services, origin, protocol, picked) });
+
+function Seen({ servers }: { servers: Discovery["services"] }): JSX.Element {
+  return (
+    <Table
+      label={t("wizard.services")}
+      rows={servers}
+      keyOf={server => server.origin}
+      isChosen={server => isOn(server.origin)}
+      columns={[
+        {
+          head: t("column.server"),
+          isHead: true,
+          cell: server => (
+            <Check
+              label={<span class="mono">{server.origin}</span>}
+              checked={isOn(server.origin)}
+              onChange={checked => pick(server.origin, server.setting_protocol, checked)}
+            />
+          ),
+        },
+        { head: t("settings.protocol"), cell: server => server.protocol },
+        { head: t("column.turns"), number: true, cell: server => `${rate(server.turns_per_second)}/s` },
+        { head: t("column.bits"), number: true, cell: server => bits(server.bits_per_second) },
+        { head: t("column.sessions"), number: true, cell: server => number(server.sessions) },
+        { head: t("column.clients"), number: true, cell: server => number(server.clients) },
+        {
+          head: t("column.remark"),
+          cell: server =>
+            server.one_way > 0 ? <State tone="warn">{t("wizard.one_way", { count: server.one_way })}</State> : "",
+        },
+      ]}
+    />
+  );
+}
+
+/** Servers that are quiet just now. */
+function ByHand({ seen }: { seen: string[] }): JSX.Element {
+  const [text, setText] = useState("");
+  const origin = text.trim();
+  const others = answers.value.services.flatMap(service => service.origins).filter(own => !seen.includes(own));
+  const add = (event: Event) => {
+    event.preventDefault();
+    if (!isOrigin(origin)) return;
+    pick(origin, "auto", true);
+    setText("");
+  };
+  return (
+    <div class="stack">
+      {others.map(own => (
+        <Check key={own} label={<span class="mono">{own}</span>} checked onChange={() => pick(own, "auto", false)} />
+      ))}
+      <details class="more" open={seen.length === 0}>
+        <summary>{t("wizard.by_hand")}</summary>
+        <form class="filters" onSubmit={add}>
+          <TextField
+            label={t("wizard.by_hand.server")}
+            hint={t("settings.origins_hint")}
+            value={text}
+            onChange={setText}
+            placeholder="192.0.2.10:8080"
+            mono
           />
-        )
-      }
-    </Looking>
+          <Button submit disabled={!isOrigin(origin)}>
+            {t("add")}
+          </Button>
+        </form>
+      </details>
+    </div>
   );
 }

@@ -13,6 +13,8 @@ export interface Chosen {
 
 export interface Answers {
   step: number;
+  /** The box's new name. */
+  name?: string;
   mirror: string[];
   target: string;
   services: Chosen[];
@@ -59,6 +61,9 @@ export function tell(change: Partial<Answers>): void {
 export function forget(): void {
   answers.value = EMPTY;
 }
+
+/** Whether a text is an address and a port, as an origin is written. */
+export const isOrigin = (text: string) => /^(\*|\d+(\.\d+){3}|\[[0-9a-f:.]+\]):\d+$/i.test(text);
 
 /** Adds an origin to the service of its port and protocol, or takes it out. */
 export function toggled(services: Chosen[], origin: string, protocol: string, isOn: boolean): Chosen[] {
