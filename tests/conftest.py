@@ -1,11 +1,13 @@
-"""What all tests share: the gate for tests that need root, a strict CI, and a clean end on SIGTERM."""
+"""What all tests share: the gate for what needs root, a strict CI, a clean end on SIGTERM, a machine with two NICs."""
 
 import os
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from types import FrameType
 
 import pytest
+
+from lab.netns import Namespace, lab_name, link, reap, remove
 
 IN_CI = os.environ.get("CI") == "true"
 
@@ -24,6 +26,20 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("lab") is not None and os.geteuid() != 0:
         pytest.skip("NOT RUN: it needs root for network namespaces; run `sudo make test`")
+
+
+@pytest.fixture
+def wired() -> Iterator[tuple[Namespace, Namespace]]:
+    """A machine with a mirror NIC and a target NIC, and who is at their other ends: nobody."""
+    reap()
+    name = lab_name()
+    try:
+        host, wall = Namespace(name, "box"), Namespace(name, "wall")
+        for nic in ("mirror0", "target0"):
+            link(host, nic, wall, nic, offloads=True)
+        yield host, wall
+    finally:
+        remove(name)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -3,13 +3,11 @@
 import contextlib
 import http.client
 import json
-import os
 import random
 import signal
 import socket
 import ssl
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +28,6 @@ from lab.box import binary
 
 DOCUMENT = Path(__file__).parents[1] / "webui" / "openapi.yaml"
 PASSWORD = "several plain words"
-KILLS = int(os.environ.get("KILLS", "12"))
 SLOW_CLIENTS = 1_000
 ROLES = ["viewer", "operator", "admin"]
 SETTINGS = """schema_version = 1
@@ -281,33 +278,3 @@ def test_settings_that_cannot_be_used_leave_what_was(page: Page) -> None:
     assert (status, answer["error"]["code"]) == (409, "not_started")
     assert page.ask("GET", "/api/v1/health")[1]["status"] == "idle"
     assert page.ask("GET", "/api/v1/settings/pending")[1]["state"] == "staged"
-
-
-def test_kills_during_changes_lose_nothing_that_was_answered(page: Page) -> None:
-    """What was answered is there after SIGKILL, whatever the box was doing; `KILLS` says how often."""
-    page.claim()
-    chance = random.Random(7)
-    staged = names = 0
-    for number in range(KILLS):
-        killer = threading.Timer(chance.uniform(0.0, 0.05), page.kill)
-        killer.start()
-        sent = staged
-        with contextlib.suppress(OSError, http.client.HTTPException):
-            while True:
-                sent += 1
-                status, answer, _ = page.ask("PUT", "/api/v1/settings", SETTINGS.format(port=1 + sent % 60_000))
-                assert status == 200, answer
-                staged = sent
-        killer.join()
-        page.start()
-        document = page.ask("GET", "/api/v1/settings/pending")[1].get("document")
-        if document is None:
-            assert staged == 0, f"kill {number} lost the change {staged}"
-            continue
-        port = int(document["service"][0]["origins"][0].removeprefix("*:"))
-        # One that was sent and not answered may be there or not.
-        assert port - 1 in (staged % 60_000, sent % 60_000), f"kill {number}: {port} after {staged}"
-        staged = port - 1
-        names += 1
-    assert names > KILLS // 2
-    assert "move" not in page.log.read_text()

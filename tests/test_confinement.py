@@ -4,37 +4,19 @@ import json
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from lab.box import POOL, Box
-from lab.netns import Namespace, lab_name, link, reap, remove
+from lab.box import Box, wired_settings
+from lab.netns import Namespace, lab_name, link
 
 pytestmark = pytest.mark.lab
 
 NETWORK = 1 << 12 | 1 << 13
 """CAP_NET_ADMIN and CAP_NET_RAW."""
-SETTINGS = """schema_version = 1
-[nics]\nmirror = ["mirror0"]\ntarget = "target0"
-[addressing]\npool = ["{pool}"]
-[[service]]\nname = "shop"\norigins = ["*:{port}"]\ntargets = ["10.100.20.31:80"]\n"""
-
-
-@pytest.fixture
-def hosts() -> Iterator[tuple[Namespace, Namespace]]:
-    """A machine with a mirror NIC and a target NIC, and who is at their other ends."""
-    reap()
-    name = lab_name()
-    try:
-        host, wall = Namespace(name, "box"), Namespace(name, "wall")
-        for nic in ("mirror0", "target0"):
-            link(host, nic, wall, nic, offloads=True)
-        yield host, wall
-    finally:
-        remove(name)
 
 
 def wait_for(what: Callable[[], Any], seconds: float = 10.0) -> None:
@@ -46,10 +28,8 @@ def wait_for(what: Callable[[], Any], seconds: float = 10.0) -> None:
 
 def statuses(box: Box) -> dict[str, dict[str, str]]:
     """What the kernel says of each thread."""
-    pids = box.namespace.run("pgrep", "-x", "tapcopy").split()
-    pid = next(pid for pid in pids if str(box.data) in Path(f"/proc/{pid}/cmdline").read_text())
     threads: dict[str, dict[str, str]] = {}
-    for task in Path(f"/proc/{pid}/task").iterdir():
+    for task in Path(f"/proc/{box.process.pid}/task").iterdir():
         fields = dict(re.findall(r"^(\w+):\s*(.*)$", (task / "status").read_text(), re.M))
         threads[f"{task.name} {fields['Name']}"] = fields
     return threads
@@ -72,13 +52,13 @@ def check_confined(box: Box) -> None:
     assert shown["files"] in ("whole", "partly") or shown["files_why"]
 
 
-def test_a_confined_box_does_all_that_it_is_there_for(hosts: tuple[Namespace, Namespace], tmp_path: Path) -> None:
-    host, wall = hosts
+def test_a_confined_box_does_all_that_it_is_there_for(wired: tuple[Namespace, Namespace], tmp_path: Path) -> None:
+    host, wall = wired
     box = Box(host, tmp_path / "box", mirror_nics=(), words=("--confirm-seconds", "1"))
     try:
         box.ready()
         # A box of a claimed page has more threads: shards, archive, workers.
-        assert box.change(SETTINGS.format(pool=POOL, port=80))["number"] == 1
+        assert box.change(wired_settings(80))["number"] == 1
         check_confined(box)
         # Interfaces go and come back, and are opened again.
         host.ip("link", "del", "mirror0")
@@ -86,7 +66,7 @@ def test_a_confined_box_does_all_that_it_is_there_for(hosts: tuple[Namespace, Na
         link(host, "mirror0", wall, "mirror0", offloads=True)
         box.process.wait_for("capture goes on")
         assert "message" in box.ask("POST", "/api/v1/system/restart")
-        assert box.change(SETTINGS.format(pool=POOL, port=81))["number"] == 2
+        assert box.change(wired_settings(81))["number"] == 2
         box.download("/api/v1/captures/start", "POST", '{"seconds": 60}')
         wait_for(lambda: box.ask("GET", "/api/v1/captures")["recording"])
         box.download("/api/v1/captures/stop", "POST")
@@ -94,13 +74,13 @@ def test_a_confined_box_does_all_that_it_is_there_for(hosts: tuple[Namespace, Na
         records = '[record]\ndirectory = "{}"\n'
         elsewhere = tmp_path / "elsewhere"
         elsewhere.mkdir()
-        refused: Any = box.change(SETTINGS.format(pool=POOL, port=82) + records.format(elsewhere))["error"]
+        refused: Any = box.change(wired_settings(82) + records.format(elsewhere))["error"]
         assert refused["code"] == "not_started", refused
         assert "/srv" in refused["message"], refused
         box.ask("POST", "/api/v1/settings/revert")
         disk = Path("/srv") / lab_name()
         try:
-            assert box.change(SETTINGS.format(pool=POOL, port=82) + records.format(disk))["number"] == 3
+            assert box.change(wired_settings(82) + records.format(disk))["number"] == 3
         finally:
             shutil.rmtree(disk, ignore_errors=True)
         assert b"origins" in box.download("/api/v1/settings/export")

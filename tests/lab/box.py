@@ -19,6 +19,13 @@ MAP = "11311-10.100.20.31:11511"
 POOL = "10.100.20.100-10.100.20.200/24"
 
 
+def wired_settings(port: int) -> str:
+    """Settings for a machine with a mirror NIC and a target NIC, whose service's port tells them apart."""
+    nics = '[nics]\nmirror = ["mirror0"]\ntarget = "target0"\n'
+    service = f'[[service]]\nname = "shop"\norigins = ["*:{port}"]\ntargets = ["10.100.20.31:80"]\n'
+    return f'schema_version = 1\n{nics}[addressing]\npool = ["{POOL}"]\n{service}'
+
+
 def binary() -> Path:
     """The program under test: `TAPCOPY` in the environment, or what `make build` makes."""
     program = Path(os.environ.get("TAPCOPY", REPOSITORY / "dist" / "tapcopy"))
