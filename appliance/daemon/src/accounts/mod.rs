@@ -231,6 +231,7 @@ impl Accounts {
         if !self.is_claim_token(token) {
             return self.refuse(from, "claim token", "claim_failed");
         }
+        self.accept(from, "claim token");
         check_password("password", password)?;
         let user = new_user(ADMIN, Role::Admin, password)?;
         {
@@ -240,7 +241,6 @@ impl Accounts {
             }
             self.write(|changes| changes.put("user/admin", &user))?;
             tables.users.insert(user.username.clone(), user);
-            tables.limiter.right(from, "claim token");
         }
         self.audit.note(ADMIN, from, "claimed", "");
         self.begin_session(ADMIN)
@@ -251,11 +251,15 @@ impl Accounts {
     }
 
     fn may_try(&self, from: Option<IpAddr>, account: &str) -> Result<(), Refusal> {
-        self.tables().limiter.wait(self.clock.now(), from, account).map_or(Ok(()), |wait| Err(Refusal::Wait(wait)))
+        self.tables().limiter.attempt(self.clock.now(), from, account).map_or(Ok(()), |wait| Err(Refusal::Wait(wait)))
+    }
+
+    /// The last try was right.
+    fn accept(&self, from: Option<IpAddr>, account: &str) {
+        self.tables().limiter.right(self.clock.now(), from, account);
     }
 
     fn refuse<T>(&self, from: Option<IpAddr>, account: &str, what: &str) -> Result<T, Refusal> {
-        self.tables().limiter.wrong(self.clock.now(), from, account);
         self.audit.note(account, from, what, "");
         Err(Refusal::Wrong)
     }
@@ -271,8 +275,8 @@ impl Accounts {
             return self.refuse(from, username, "login_failed");
         }
         {
+            self.accept(from, username);
             let mut tables = self.tables();
-            tables.limiter.right(from, username);
             // He may have been removed meanwhile.
             let user = tables.users.get_mut(username).ok_or(Refusal::Wrong)?;
             user.last_login_at = Some(clock::wall());
@@ -424,6 +428,7 @@ impl Accounts {
         if !secret::verify(old, hash.as_deref()) {
             return self.refuse(from, &identity.name, "password_failed");
         }
+        self.accept(from, &identity.name);
         self.change_user(&identity.name, Some(new), None, Some(identity)).map(drop)
     }
 

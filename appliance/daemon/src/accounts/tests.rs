@@ -41,6 +41,10 @@ fn logins_survive_a_restart_and_end_with_the_user() {
     accounts.log_out(&eve.identity).unwrap();
     assert_eq!(accounts.by_cookie(&eve.secret), None);
     let eve = accounts.log_in("eve", "other plain words", None).unwrap();
+    assert!(accounts.by_cookie(&eve.secret).is_some());
+    accounts.tables().sessions.values_mut().for_each(|session| session.expires_at = clock::wall() - 1.0);
+    assert_eq!(accounts.by_cookie(&eve.secret), None, "it ends with its time");
+    let eve = accounts.log_in("eve", "other plain words", None).unwrap();
     accounts.remove_user("eve").unwrap();
     assert_eq!(accounts.by_cookie(&eve.secret), None);
     assert!(matches!(accounts.remove_user(ADMIN), Err(Refusal::Conflict(_))));
