@@ -22,7 +22,10 @@ pub fn script(exchange: &Exchange, request: &Said) -> String {
     let is_decoded = |name: &str| !request.note.is_empty() && name.eq_ignore_ascii_case("content-encoding");
     for line in lines.filter(|line| !line.is_empty()) {
         let name = line.split(':').next().unwrap_or_default();
-        if line.contains('*') && line.trim_end_matches('*') != line {
+        if line.starts_with('@') {
+            // curl would read the headers from a file of this name.
+            let _ = writeln!(script, "# no header, and left out: {}", printable(name));
+        } else if line.contains('*') && line.trim_end_matches('*') != line {
             let _ = writeln!(script, "# masked, and left out: {}", printable(name));
         } else if !is_decoded(name) && !OWN.contains(&name.to_ascii_lowercase().as_str()) {
             let _ = write!(command, " \\\n  --header {}", quoted(line));

@@ -37,7 +37,7 @@ fn files(mut archive: &[u8]) -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn a_bundle_has_all_that_is_needed() {
-    let request = "GET /a?b='c HTTP/1.1\r\nHost: shop\r\nCookie: s=hush\r\nAccept: x\r\n\r\n";
+    let request = "GET /a?b='c HTTP/1.1\r\nHost: shop\r\nCookie: s=hush\r\n@/etc/passwd\r\nAccept: x\r\n\r\n";
     let (exchange, contents) = evidence(request, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", "ok");
     let files = files(&bundle(7, &exchange, &contents));
     let names: Vec<&str> = files.iter().map(|(name, _)| name.strip_prefix("exchange-7/").unwrap()).collect();
@@ -48,6 +48,7 @@ fn a_bundle_has_all_that_is_needed() {
     assert_eq!(files[5].1, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     let curl = String::from_utf8(files[8].1.clone()).unwrap();
     assert!(curl.contains("# masked, and left out: Cookie\n") && !curl.contains("hush"), "{curl}");
+    assert!(curl.contains("# no header, and left out: @/etc/passwd\n") && curl.matches('@').count() == 1, "{curl}");
     assert!(
         curl.ends_with("--header 'Host: shop' \\\n  --header 'Accept: x' \\\n  'http://10.1.0.2:8080/a?b='\\''c'\n"),
         "{curl}"
