@@ -81,6 +81,7 @@ fuzz: setup
 	    -max_total_time=$(or $(SECONDS),300) -max_len=8192 -rss_limit_mb=2048 -timeout=20
 
 # Debian's kernel is downloaded and unpacked, never installed; KERNEL=cloud-amd64 is smaller and knows virtual machines only.
+# UPDATE_PUBLIC_KEY and UPDATE_SECRET_KEY are files of minisign (docs/firmware.md); without them a key of this checkout signs.
 image: build
 	@images/packages
 	@version=$$(images/kernel target/image/kernel $(or $(KERNEL),amd64)); root=target/image/kernel/$$version/root; \

@@ -44,6 +44,7 @@ AT_HOME = {
     r"\buse pcap\b": {"daemon/src/nic/mirror.rs"},
     r"\bpcap_parser\b": {"daemon/src/capture/reader.rs"},
     r"\bsled::": {"daemon/src/store/db.rs"},
+    r"\bminisign_verify\b": {"machine/src/update.rs"},
     r"\btiny_http\b": {"daemon/src/web/server.rs"},
     r"\bcaps::": {"daemon/src/confine/capabilities.rs"},
     r"\blandlock::": {"daemon/src/confine/files.rs"},

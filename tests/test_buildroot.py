@@ -91,7 +91,10 @@ def test_the_kernel_has_what_the_box_needs() -> None:
 
 
 def test_scripts_are_sound() -> None:
-    scripts = [BOARD / "post-image.sh", *(IMAGES / name for name in ("initramfs", "kernel", "pack", "packages"))]
+    scripts = [
+        BOARD / "post-image.sh",
+        *(IMAGES / name for name in ("initramfs", "kernel", "key", "pack", "packages", "sign")),
+    ]
     for script in scripts:
         assert os.access(script, os.X_OK), script
     done = subprocess.run(["shellcheck", *map(str, scripts)], capture_output=True, text=True, check=False)

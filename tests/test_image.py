@@ -3,19 +3,22 @@ disk image becomes the lab's box. From power-on to power-off not one frame leave
 """
 
 import json
+import os
 import random
 import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lab.box import POOL
 from lab.check import differences
-from lab.firmware import Disk, pack, slot_that_fails
+from lab.firmware import Disk, pack, update_of, update_that_fails
 from lab.load import Load
 from lab.machine import Machine, wait_until
+from lab.unrest import Unrest
 from lab.world import Lab
 
 pytestmark = pytest.mark.lab
@@ -23,6 +26,10 @@ pytestmark = pytest.mark.lab
 UP_S = 90.0
 """Time to the page. Alone on the emulating machine it takes 5 s with a kernel given, and 8 s from the disk."""
 OFF_S = 40.0
+POWER_CUTS = int(os.environ.get("POWER_CUTS", "2"))
+SEED = int(os.environ.get("SEED", "1"))
+CUT_WITHIN_S = 20.0
+"""The latest moment of a power cut after the page is there: an update takes some 5 s, a change of the settings 1 s."""
 WELL = "page and shards are well"
 SETTINGS = f"""schema_version = 1
 [nics]
@@ -31,7 +38,7 @@ target = "enp0s4"
 [addressing]
 pool = ["{POOL}"]
 [[service]]
-name = "adserver"
+name = "adserver-{{number}}"
 origins = ["*:11311"]
 targets = ["10.100.20.31:11511"]
 """
@@ -65,16 +72,24 @@ def disk(images: Path, tmp_path: Path) -> Disk:
 def disk_with_settings(images: Path, folder: Path) -> Disk:
     """A disk of a box that has its settings."""
     made = Disk(images, folder / "disk.img")
-    made.store_settings(SETTINGS)
+    made.store_settings(SETTINGS.format(number=0))
     made.set_environment(ARGS="panic=1")
     return made
 
 
-def start(lab: Lab, folder: Path, disk: Disk, *words: str, bus: str = VIRTIO, card: str = "virtio-net-pci") -> Machine:
+def start(
+    lab: Lab,
+    folder: Path,
+    disk: Disk,
+    *words: str,
+    bus: str = VIRTIO,
+    card: str = "virtio-net-pci",
+    has_target: bool = True,
+) -> Machine:
     """A machine with this disk as its first, which starts again by itself."""
     drive = ["-drive", f"if=none,id=disk,format=raw,file={disk.file}"]
     bus = f"{bus},drive=disk,bootindex=0" + (",serial=1" if bus == "nvme" else "")
-    return Machine(lab.box_host, folder, *words, *drive, "-device", bus, card=card, reboots=True)
+    return Machine(lab.box_host, folder, *words, *drive, "-device", bus, card=card, reboots=True, has_target=has_target)
 
 
 def mirror_and_switch_off(lab: Lab, machine: Machine) -> None:
@@ -126,6 +141,80 @@ def test_the_disk_replays_by_bios(lab: Lab, disk: Disk, tmp_path: Path) -> None:
     assert len(disk.data("tapcopy/claim-token").strip()) == 32
 
 
+def wait_until_well(machine: Machine, starts: int) -> None:
+    """Waits for the end of so many starts."""
+    wait_until(lambda: machine.console().count(WELL) >= starts, f"the machine has come up {starts} times", UP_S)
+
+
+def system(machine: Machine) -> dict[str, Any]:
+    """What the page says of the box."""
+    return dict(json.loads(machine.page("/api/v1/system")))
+
+
+def order(machine: Machine, path: str, body: bytes = b"") -> dict[str, Any]:
+    """What the page says to an order to the machine, with its status."""
+    status, content = machine.call("POST", f"/api/v1/system/{path}", body)
+    return {"status": status, **json.loads(content)}
+
+
+def test_an_update_is_tried_and_kept(images: Path, lab: Lab, disk: Disk, tmp_path: Path) -> None:
+    update = update_of(images)
+    machine = start(lab, tmp_path / "machine", disk, has_target=False)
+    try:
+        wait_until_well(machine, 1)
+        assert machine.call("PATCH", "/api/v1/system", b'{"name": "kept"}')[0] == 200
+        flipped = bytearray(update)
+        flipped[len(flipped) // 2] ^= 1
+        refused = order(machine, "update", bytes(flipped))
+        assert (refused["status"], refused["error"]["code"]) == (422, "damaged")
+        installed = order(machine, "update", update)
+        assert installed["status"] == 202, installed
+        assert order(machine, "reboot")["status"] == 202
+        wait_until_well(machine, 2)
+        now = system(machine)
+        assert (now["slot"], now["name"], now["version"]) == ("B", "kept", installed["version"])
+        machine.press_power_button()
+        machine.wait_for_end(OFF_S)
+        assert machine.cables["mirror0"].sent_by_machine == 0
+        assert "cannot be frozen" not in machine.console()
+    finally:
+        machine.cut_power()
+    variables = disk.environment()
+    assert (variables["ORDER"], variables["B_OK"], variables["B_TRY"]) == ("B A", "1", "0")
+    assert 'name = "adserver-0"' in disk.data("tapcopy/settings.toml")
+
+
+@pytest.mark.long
+def test_a_reset_box_is_as_a_new_one(lab: Lab, disk: Disk, tmp_path: Path) -> None:
+    machine = start(lab, tmp_path / "machine", disk, has_target=False)
+    try:
+        wait_until_well(machine, 1)
+        token = machine.claim_token()
+        assert order(machine, "factory-reset")["status"] == 202
+        wait_until_well(machine, 2)
+        assert json.loads(machine.page("/api/v1/health"))["status"] == "idle"
+        assert machine.claim_token() != token
+        assert order(machine, "power-off")["status"] == 202
+        machine.wait_for_end(OFF_S)
+    finally:
+        machine.cut_power()
+
+
+@pytest.mark.long
+def test_a_box_that_is_not_well_is_reset_by_the_watchdog(full_images: Path, lab: Lab, tmp_path: Path) -> None:
+    disk = disk_with_settings(full_images, tmp_path)
+    # The page listens where nobody reaches it, so that the box never finds itself well.
+    disk.set_environment(ARGS="tapcopy.listen=224.0.0.1:443")
+    machine = start(lab, tmp_path / "machine", disk, "-device", "i6300esb", "-action", "watchdog=reset")
+    try:
+        wait_until(lambda: machine.console().count("the page is on") >= 2, "the watchdog starts it again", 2 * UP_S)
+        assert "Kernel panic" not in machine.console()
+        assert WELL not in machine.console()
+    finally:
+        machine.cut_power()
+    assert disk.environment()["A_TRY"] == "2"
+
+
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("uefi", "bus", "card"),
@@ -155,10 +244,19 @@ def test_machines_of_every_kind(full_images: Path, lab: Lab, tmp_path: Path, uef
 def test_a_bad_system_gives_way_to_the_one_before(
     images: Path, lab: Lab, disk: Disk, tmp_path: Path, fault: str
 ) -> None:
-    content = slot_that_fails(images, tmp_path)
-    # An update writes the first block last.
-    disk.write("slot-b", content if fault == "nothing to run" else bytes(4096) + content[4096:])
-    disk.set_environment(ORDER="B A", B_OK="1", B_TRY="0")
+    update = update_that_fails(images, tmp_path)
+    machine = start(lab, tmp_path / "first", disk, has_target=False)
+    try:
+        wait_until_well(machine, 1)
+        installed = order(machine, "update", update)
+        assert installed["status"] == 202
+        assert installed["version"].startswith("9")
+        machine.switch_off(OFF_S)
+    finally:
+        machine.cut_power()
+    if fault == "half written":
+        # An update writes the first block last.
+        disk.write("slot-b", bytes(4096))
     machine = start(lab, tmp_path / "machine", disk)
     try:
         mirror_and_switch_off(lab, machine)
@@ -176,16 +274,25 @@ def test_a_bad_system_gives_way_to_the_one_before(
 
 
 @pytest.mark.long
-def test_power_cuts(lab: Lab, disk: Disk, tmp_path: Path) -> None:
-    moments = random.Random(1)
-    for number in range(10):
-        machine = start(lab, tmp_path / f"machine{number}", disk)
-        time.sleep(moments.uniform(2, 20))
-        machine.cut_power()
-        assert "panicked" not in machine.console(), machine.console()
-    # That many starts without a good end are as many as three of a bad system: everything is tried anew.
-    machine = start(lab, tmp_path / "last", disk)
-    try:
-        mirror_and_switch_off(lab, machine)
-    finally:
-        machine.cut_power()
+def test_power_cuts(images: Path, lab: Lab, disk: Disk, tmp_path: Path) -> None:
+    moments = random.Random(SEED)
+    update = update_of(images)
+    token, unrest = "", None
+    for number in range(POWER_CUTS + 1):
+        machine = start(lab, tmp_path / f"machine{number}", disk, has_target=False)
+        machine.token = token
+        try:
+            wait_until_well(machine, 1)
+            token = machine.claim_token()
+            (service,) = json.loads(machine.page("/api/v1/settings"))["service"]
+            found = int(service["name"].removeprefix("adserver-"))
+            assert not unrest or unrest.number_taken <= found <= unrest.number_tried
+            if number == POWER_CUTS:
+                machine.switch_off(OFF_S)
+                break
+            unrest = Unrest(machine, SETTINGS, update, found)
+            time.sleep(moments.uniform(0, CUT_WITHIN_S))
+        finally:
+            machine.cut_power()
+        unrest.join()
+        print(f"cut {number}: {unrest.number_taken} changes, {unrest.updates_installed} updates")

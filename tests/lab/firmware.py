@@ -13,6 +13,7 @@ from lab.netns import run
 
 IMAGES = REPOSITORY / "images"
 KERNELS = REPOSITORY / "target" / "image" / "kernel"
+KEY = REPOSITORY / "target" / "image" / "key" / "development.key"
 ENVIRONMENT = "grubenv"
 
 
@@ -24,8 +25,14 @@ def pack(output: Path, flavour: str = "cloud-amd64") -> Path:
     return output
 
 
-def slot_that_fails(images: Path, folder: Path) -> bytes:
-    """A slot image with a kernel that starts, and nothing for it to run."""
+def update_of(images: Path) -> bytes:
+    """What is uploaded to a box to bring it to these images."""
+    (update,) = images.glob("*.update")
+    return update.read_bytes()
+
+
+def update_that_fails(images: Path, folder: Path) -> bytes:
+    """A signed update to a system with a kernel that starts, and nothing for it to run."""
     content = folder / "slot"
     content.mkdir()
     shutil.copy(images / "vmlinuz", content)
@@ -33,8 +40,12 @@ def slot_that_fails(images: Path, folder: Path) -> bytes:
         ["cpio", "--create", "--format=newc", "--quiet"], input=b"", capture_output=True, check=True
     )
     (content / "initramfs").write_bytes(archive.stdout)
-    run("mksquashfs", str(content), str(folder / "slot.squashfs"), "-noI", "-noD", "-noF", "-quiet", "-no-progress")
-    return (folder / "slot.squashfs").read_bytes()
+    (slot,) = images.glob("*.slot")
+    (content / "version").write_text(run("unsquashfs", "-cat", str(slot), "version").replace("version=", "version=9"))
+    failing = folder / "failing.slot"
+    run("mksquashfs", str(content), str(failing), "-noI", "-noD", "-noF", "-quiet", "-no-progress")
+    run(str(IMAGES / "sign"), str(failing), str(KEY))
+    return failing.with_suffix(".update").read_bytes()
 
 
 class Disk:

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import http.client
 import json
+import re
 import select
 import socket
 import ssl
@@ -15,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from lab.netns import Namespace
 from lab.process import Process, StartError
@@ -29,6 +31,8 @@ ROOM_BYTES = 16 << 20
 PAGE = ("127.0.0.1", 8443)
 PATIENCE_S = 2
 """How long a card that takes nothing is waited for."""
+ANSWER_S = 60.0
+"""An update is written to a disk, all of it emulated, before it is answered."""
 
 
 class Cable:
@@ -96,6 +100,7 @@ class Machine:
         folder.mkdir(parents=True, exist_ok=True)
         names = ("mirror0", "target0") if has_target else ("mirror0",)
         self.cables = {name: Cable(host, name, folder) for name in names}
+        self.token = ""
         self._host = host
         self._control = folder / "control"
         command = [
@@ -117,35 +122,61 @@ class Machine:
         return self.process.log.read_text(errors="replace")
 
     def page(self, path: str) -> bytes:
-        """What its page answers to a GET, with the certificate whose fingerprint its console told."""
+        """What its page answers to a GET."""
+        status, content = self.call("GET", path)
+        assert status == 200, f"{path}: {status}"
+        return content
+
+    def call(
+        self, method: str, path: str, body: bytes = b"", headers: dict[str, str] | None = None
+    ) -> tuple[int, bytes]:
+        """What its page, known by the fingerprint that its console told, answers to who knows the claim token."""
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         with contextlib.closing(http.client.HTTPSConnection(*PAGE, context=context)) as connection:
-            connection.sock = context.wrap_socket(self._host.connect(PAGE, timeout=20.0))
+            connection.sock = context.wrap_socket(self._host.connect(PAGE, timeout=ANSWER_S))
             certificate = connection.sock.getpeercert(binary_form=True)
             assert certificate
             assert f"certificate: SHA-256 {hashlib.sha256(certificate).hexdigest()}" in self.console()
-            connection.request("GET", path)
+            own = {"Authorization": f"Bearer {self.claim_token()}"}
+            connection.request(method, path, body, own | (headers or {}))
             answer = connection.getresponse()
-            assert answer.status == 200, f"{path}: {answer.status}"
-            return answer.read()
+            return answer.status, answer.read()
+
+    def claim_token(self) -> str:
+        """As the console told it at the first start with these data, or else as it is given in `token`."""
+        told = re.findall(r"claim token: (\w+)", self.console())
+        return str(told[-1]) if told else self.token
 
     def press(self, *keys: str) -> None:
         """Presses keys together."""
-        order = {"keys": [{"type": "qcode", "data": key} for key in keys]}
+        self._order("send-key", {"keys": [{"type": "qcode", "data": key} for key in keys]})
+
+    def press_power_button(self) -> None:
+        """Presses it, as a finger does."""
+        self._order("system_powerdown")
+
+    def _order(self, command: str, arguments: dict[str, Any] | None = None) -> None:
+        order = {"execute": command} | ({"arguments": arguments} if arguments else {})
         with contextlib.closing(socket.socket(socket.AF_UNIX)) as control:
             control.settimeout(PATIENCE_S * 5)
             control.connect(str(self._control))
             lines = control.makefile("rw")
             lines.readline()
-            for command in ({"execute": "qmp_capabilities"}, {"execute": "send-key", "arguments": order}):
-                lines.write(json.dumps(command) + "\n")
+            for line in ({"execute": "qmp_capabilities"}, order):
+                lines.write(json.dumps(line) + "\n")
                 lines.flush()
-                assert "return" in lines.readline()
+                # Events may come in between.
+                while "return" not in (answer := lines.readline()):
+                    assert '"event"' in answer, answer
 
     def switch_off(self, timeout: float) -> None:
         """Asks it to end, by the three keys, and waits until it is off."""
         self.press("ctrl", "alt", "delete")
+        self.wait_for_end(timeout)
+
+    def wait_for_end(self, timeout: float) -> None:
+        """Waits until it is off."""
         try:
             self.process.wait(timeout)
         except subprocess.TimeoutExpired:

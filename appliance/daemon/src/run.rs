@@ -3,9 +3,10 @@
 use crate::accounts::Accounts;
 use crate::cli::{Origin, ReplayArgs, RunArgs};
 use crate::clock::Clock;
-use crate::confine::{self, Confinement};
+use crate::confine;
 use crate::desk::Desk;
 use crate::fault::Fault;
+use crate::firmware::Firmware;
 use crate::plant::{GRACE, Plant, open_target};
 use crate::playback::Playback;
 use crate::progress::Bar;
@@ -63,7 +64,7 @@ fn read(path: &Path, purpose: Purpose) -> Result<Settings, Fault> {
 /// # Errors
 /// It cannot start, a shard died, or the summary cannot be written.
 pub fn run(args: &RunArgs) -> Result<(), Fault> {
-    run_watched(args, None, |_| Ok(()))
+    run_as(args, None, |_| Ok(()))
 }
 
 /// How the box is, for whoever watches over it.
@@ -88,13 +89,14 @@ impl Vitals {
     }
 }
 
-/// The same; `watch` is called once all is up. A process that is not confined yet is now, before it has a second thread.
+/// The same, as the firmware of a machine where it is that; `watch` is called once all is up. A process that is not confined
+/// yet is now, before it has a second thread.
 ///
 /// # Errors
 /// As [`run`]; and what `watch` says.
-pub fn run_watched(
+pub fn run_as(
     args: &RunArgs,
-    confined: Option<Confinement>,
+    firmware: Option<Arc<Firmware>>,
     watch: impl FnOnce(Vitals) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
     // Before sled or anything else starts a thread.
@@ -111,7 +113,8 @@ pub fn run_watched(
     // Only a box that can start leaves anything in a data folder.
     let folder = data_folder(args, given.is_some());
     folder.map_or(Ok(()), store::make_folder)?;
-    let confinement = confined.unwrap_or_else(|| confine::on_host(&written(folder, given.as_ref(), summary)));
+    let here = || confine::on_host(&written(folder, given.as_ref(), summary));
+    let confinement = firmware.as_ref().map_or_else(here, |firmware| firmware.confinement.clone());
     let store = folder.map(Store::open).transpose()?.map(Arc::new);
     let token = store.as_ref().map(|store| claim(store.folder())).transpose()?;
     store.iter().for_each(|store| plant.archive_in(store.folder().to_owned()));
@@ -131,7 +134,7 @@ pub fn run_watched(
         // The page is there whatever becomes of stored settings.
         _ => desk.retry(),
     }
-    web::start(listener, plant.clone(), desk.clone(), accounts, clock, confinement)?;
+    web::start(listener, plant.clone(), desk.clone(), accounts, firmware, clock, confinement)?;
     let beginning = beginning(&plant, &desk.document().unwrap_or_default());
     log::info!("{beginning}; the page is on {}://{}", scheme(args.listen), args.listen);
     watch(Vitals { plant: plant.clone(), clock, page: args.listen })?;

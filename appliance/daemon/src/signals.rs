@@ -3,8 +3,9 @@
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::EventFd;
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::unistd::getpid;
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// The signals that end a run.
@@ -60,6 +61,12 @@ impl Signals {
             }
         }
     }
+}
+
+/// Sends this process the signal that ends a run in order, as somebody else could.
+pub fn end_this_process() {
+    // It takes no permission to signal oneself.
+    let _ = kill(getpid(), Signal::SIGTERM);
 }
 
 /// Readable when a signal has come.

@@ -1,8 +1,10 @@
 //! Partitions, found by the names that the partition table gives them, on whichever disk the machine has.
 
+use crate::ioctl;
 use crate::mounts::attach;
 use nix::mount::{MntFlags, MsFlags, umount2};
 use std::io::{Error, ErrorKind, Result};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -70,10 +72,14 @@ impl Mounted {
 impl Drop for Mounted {
     fn drop(&mut self) {
         nix::unistd::sync();
-        if let Err(errno) = umount2(&self.at, MntFlags::empty()) {
-            log::warn!("{} is still used ({}) and is made read-only", self.at.display(), errno.desc());
-            let flags = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
-            let _ = nix::mount::mount(None::<&str>, &self.at, None::<&str>, flags, None::<&str>);
+        if umount2(&self.at, MntFlags::empty()).is_ok() {
+            return;
+        }
+        // Threads that end with the machine still have files open. Frozen, the file system is whole and has no journal to
+        // play back, and takes nothing more.
+        let frozen = std::fs::File::open(&self.at).and_then(|folder| ioctl::freeze(folder.as_fd()));
+        if let Err(fault) = frozen {
+            log::warn!("{} is still used and cannot be frozen: {fault}", self.at.display());
         }
     }
 }

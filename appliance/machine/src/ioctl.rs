@@ -1,5 +1,5 @@
 //! System calls that have no safe face: the interface controls of Linux (netdevice(7), ethtool's part of linux/ethtool.h), and
-//! two small ones. The only unsafe code of this crate.
+//! three small ones. The only unsafe code of this crate.
 #![allow(unsafe_code)]
 
 use std::ffi::c_char;
@@ -11,6 +11,8 @@ use std::ptr::from_mut;
 
 /// Sets the time after which a hardware watchdog resets the machine (linux/watchdog.h).
 const WDIOC_SETTIMEOUT: libc::Ioctl = 0xc004_5706_u32 as libc::Ioctl;
+/// Freezes the file system that a descriptor lies on (linux/fs.h).
+const FIFREEZE: libc::Ioctl = 0xc004_5877_u32 as libc::Ioctl;
 /// ethtool over a socket (linux/sockios.h).
 const SIOCETHTOOL: libc::Ioctl = 0x8946;
 /// Bytes of the name of a feature (`ETH_GSTRING_LEN`).
@@ -188,6 +190,12 @@ pub fn set_watchdog_timeout(device: BorrowedFd<'_>, seconds: i32) -> Result<()> 
     let mut seconds = seconds;
     // SAFETY: the kernel reads and writes this one integer, which outlives the call.
     check(unsafe { libc::ioctl(device.as_raw_fd(), WDIOC_SETTIMEOUT, from_mut(&mut seconds)) })
+}
+
+/// Brings a file system to rest: all is on the disk, and nothing more is written to it.
+pub fn freeze(inside: BorrowedFd<'_>) -> Result<()> {
+    // SAFETY: the kernel takes no argument.
+    check(unsafe { libc::ioctl(inside.as_raw_fd(), FIFREEZE, 0) })
 }
 
 /// Waits until the kernel's random numbers are good. This call, unlike a wait on /dev/random, makes the kernel gather what it

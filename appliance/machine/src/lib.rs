@@ -6,6 +6,7 @@
 #![deny(unsafe_code)]
 
 pub mod boot_env;
+pub mod button;
 pub mod dhcp;
 pub mod disk;
 pub mod init;
@@ -15,4 +16,6 @@ mod modules;
 mod mounts;
 pub mod power;
 pub mod quiet;
+mod reset;
+pub mod update;
 pub mod watchdog;

@@ -35,6 +35,8 @@ export function setCsrfToken(token: string): void {
 }
 
 const LONGEST_MS = 45_000;
+/** A file takes its time to the box. */
+const LONGEST_UPLOAD_MS = 900_000;
 
 interface Options {
   type?: string;
@@ -45,11 +47,14 @@ async function call(method: string, path: string, body?: unknown, options: Optio
   const headers: Record<string, string> = { Accept: "application/json", ...options.headers };
   if (method !== "GET") headers["X-CSRF-Token"] = csrfToken;
   const init: RequestInit = { method, headers, cache: "no-store", credentials: "same-origin" };
-  if (body !== undefined) {
+  if (body instanceof Blob) {
+    headers["Content-Type"] = "application/octet-stream";
+    init.body = body;
+  } else if (body !== undefined) {
     headers["Content-Type"] = options.type ?? "application/json";
     init.body = typeof body === "string" && options.type ? body : JSON.stringify(body);
   }
-  init.signal = AbortSignal.timeout(LONGEST_MS);
+  init.signal = AbortSignal.timeout(body instanceof Blob ? LONGEST_UPLOAD_MS : LONGEST_MS);
   try {
     const response = await fetch(path, init);
     reachable.value = true;

@@ -12,6 +12,7 @@ mod schema;
 
 pub use claim::claim_token;
 pub use db::Changes;
+pub use schema::VERSION as SCHEMA;
 
 use crate::clock;
 use crate::settings::{Document, Format};

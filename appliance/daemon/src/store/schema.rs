@@ -9,7 +9,7 @@ use crate::clock;
 use serde_json::{Value, json};
 
 /// The version that this program reads and writes.
-pub(super) const VERSION: u32 = 2;
+pub const VERSION: u32 = 2;
 pub(super) const KEY: &str = "schema_version";
 
 /// The version of a map, if it has one.

@@ -106,12 +106,13 @@ pub(super) fn system(state: &State, _: &Call) -> Answer {
         Some(json!({ "path": folder.display().to_string(), "total_bytes": total, "free_bytes": free }))
     });
     let mut shown = json!({
-        "name": state.name(), "version": env!("CARGO_PKG_VERSION"), "firmware": false,
+        "name": state.name(), "version": env!("CARGO_PKG_VERSION"), "firmware": state.firmware.is_some(),
         "uptime_seconds": uptime.as_secs(), "started_at": now - uptime.as_secs_f64(), "now": now,
         "cpu": { "cores": std::thread::available_parallelism().map_or(1, std::num::NonZero::get), "threads": threads },
         "memory": { "total_bytes": total, "available_bytes": available, "process_bytes": process },
         "disk": disk, "confinement": state.confinement.shown(),
     });
+    put(&mut shown, "slot", state.firmware.as_ref().and_then(|firmware| firmware.slot()));
     put(&mut shown, "kernel", host::line_of("/proc/sys/kernel/osrelease"));
     Answer::json(200, &shown)
 }

@@ -10,6 +10,7 @@ mod certificate;
 mod diagnostics;
 mod exchanges;
 mod figures;
+mod firmware;
 mod front;
 mod machine;
 mod metrics;
@@ -28,6 +29,7 @@ use crate::clock::{self, Clock};
 use crate::confine::Confinement;
 use crate::desk::Desk;
 use crate::fault::Fault;
+use crate::firmware::Firmware;
 use crate::history::History;
 use crate::host;
 use crate::nic::interface::{self, kernel_addresses};
@@ -116,6 +118,8 @@ struct State {
     forbidden: Forbidden,
     /// Whether only this machine reaches the page.
     is_loopback: bool,
+    /// The machine, where it is the box's own.
+    firmware: Option<Arc<Firmware>>,
     /// Held while somebody looks at the mirror: one at a time, for it takes a worker and a ring of its own.
     looking: Mutex<()>,
 }
@@ -152,6 +156,7 @@ pub fn start(
     plant: Arc<Plant>,
     desk: Arc<Desk>,
     accounts: Arc<Accounts>,
+    firmware: Option<Arc<Firmware>>,
     clock: Clock,
     confinement: Confinement,
 ) -> Result<(), Fault> {
@@ -178,6 +183,7 @@ pub fn start(
         tls: tls.clone(),
         forbidden: forbidden.clone(),
         is_loopback: address.ip().is_loopback(),
+        firmware,
         looking: Mutex::new(()),
     });
     let ticking = state.clone();

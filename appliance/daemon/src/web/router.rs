@@ -2,10 +2,11 @@
 
 use super::call::{Answer, Call, Method, error};
 use super::{
-    State, access, captures, certificate, decode, diagnostics, exchanges, figures, machine, metrics, mirror, overview,
-    page, sessions, settings, system,
+    State, access, captures, certificate, decode, diagnostics, exchanges, figures, firmware, machine, metrics, mirror,
+    overview, page, sessions, settings, system,
 };
 use crate::accounts::{By, Role};
+use std::io::Read;
 
 /// Who may make a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +25,16 @@ pub(super) struct Route {
     /// `{}` stands for any one segment.
     path: &'static str,
     least: Least,
-    handle: fn(&State, &Call) -> Answer,
+    handle: Handle,
+}
+
+/// Who answers a call.
+#[derive(Clone, Copy)]
+enum Handle {
+    /// With its body in memory.
+    Whole(fn(&State, &Call) -> Answer),
+    /// With a body that it reads itself.
+    Streamed(fn(&State, &Call, &mut dyn Read) -> Answer),
 }
 
 const OPEN: Least = Least::Open;
@@ -34,23 +44,27 @@ const OPERATOR: Least = Least::Role(Role::Operator);
 const ADMIN: Least = Least::Role(Role::Admin);
 
 const fn get(path: &'static str, least: Least, handle: fn(&State, &Call) -> Answer) -> Route {
-    Route { method: Method::Get, path, least, handle }
+    Route { method: Method::Get, path, least, handle: Handle::Whole(handle) }
 }
 
 const fn post(path: &'static str, least: Least, handle: fn(&State, &Call) -> Answer) -> Route {
-    Route { method: Method::Post, path, least, handle }
+    Route { method: Method::Post, path, least, handle: Handle::Whole(handle) }
 }
 
 const fn put(path: &'static str, least: Least, handle: fn(&State, &Call) -> Answer) -> Route {
-    Route { method: Method::Put, path, least, handle }
+    Route { method: Method::Put, path, least, handle: Handle::Whole(handle) }
 }
 
 const fn patch(path: &'static str, least: Least, handle: fn(&State, &Call) -> Answer) -> Route {
-    Route { method: Method::Patch, path, least, handle }
+    Route { method: Method::Patch, path, least, handle: Handle::Whole(handle) }
 }
 
 const fn delete(path: &'static str, least: Least, handle: fn(&State, &Call) -> Answer) -> Route {
-    Route { method: Method::Delete, path, least, handle }
+    Route { method: Method::Delete, path, least, handle: Handle::Whole(handle) }
+}
+
+const fn upload(path: &'static str, least: Least, handle: fn(&State, &Call, &mut dyn Read) -> Answer) -> Route {
+    Route { method: Method::Post, path, least, handle: Handle::Streamed(handle) }
 }
 
 const ROUTES: &[Route] = &[
@@ -107,7 +121,10 @@ const ROUTES: &[Route] = &[
     get("/api/v1/system", VIEWER, machine::system),
     patch("/api/v1/system", ADMIN, machine::change),
     post("/api/v1/system/restart", ADMIN, system::restart),
-    post("/api/v1/system/update", ADMIN, system::update),
+    upload("/api/v1/system/update", ADMIN, firmware::update),
+    post("/api/v1/system/reboot", ADMIN, firmware::reboot),
+    post("/api/v1/system/power-off", ADMIN, firmware::power_off),
+    post("/api/v1/system/factory-reset", ADMIN, firmware::factory_reset),
     get("/api/v1/certificate", VIEWER, certificate::certificate),
     put("/api/v1/certificate", ADMIN, certificate::replace),
     get("/api/v1/audit", ADMIN, system::audit),
@@ -124,9 +141,15 @@ pub(super) enum Found {
 }
 
 impl Route {
-    /// Makes the call.
-    pub fn answer(&self, state: &State, call: &Call) -> Answer {
-        (self.handle)(state, call)
+    /// Makes the call. The front has bounded its body.
+    pub fn answer(&self, state: &State, call: &mut Call, body: &mut dyn Read) -> Answer {
+        match self.handle {
+            Handle::Streamed(handle) => handle(state, call, body),
+            Handle::Whole(handle) => match body.read_to_end(&mut call.body) {
+                Ok(_) => handle(state, call),
+                Err(_) => error(400, "bad_body", "the body did not arrive whole; send it again"),
+            },
+        }
     }
 
     fn variables(&self, path: &str) -> Option<Vec<String>> {

@@ -86,13 +86,7 @@ fn answer(state: &State, behind: &Behind, request: &mut Request) -> Answer {
     call.is_tls = call.header(TLS_HEADER) == Some("1");
     match router::find(state, &mut call) {
         Found::Answer(answer) => answer,
-        Found::Route(route) => match read_body(request) {
-            Ok(body) => {
-                call.body = body;
-                route.answer(state, &call)
-            }
-            Err(answer) => answer,
-        },
+        Found::Route(route) => route.answer(state, &mut call, request.as_reader()),
     }
 }
 
@@ -111,13 +105,6 @@ fn call(request: &Request, method: Method) -> Call {
         identity: None,
         variables: Vec::new(),
     }
-}
-
-/// The front has bounded it.
-fn read_body(request: &mut Request) -> Result<Vec<u8>, Answer> {
-    let mut body = Vec::new();
-    let read = request.as_reader().read_to_end(&mut body);
-    read.map(|_| body).map_err(|_| error(400, "bad_body", "the body did not arrive whole; send it again"))
 }
 
 fn respond(request: Request, answer: Answer) {

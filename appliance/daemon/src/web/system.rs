@@ -2,7 +2,7 @@
 
 use super::State;
 use super::access;
-use super::call::{Answer, Call, error, invalid};
+use super::call::{Answer, Call, invalid};
 use super::settings;
 use crate::accounts::{Token, User};
 use crate::clock;
@@ -114,11 +114,4 @@ pub(super) fn restart(state: &State, call: &Call) -> Answer {
         }
         Err(refusal) => settings::refused(refusal),
     }
-}
-
-/// `POST /system/update`
-pub(super) fn update(_: &State, _: &Call) -> Answer {
-    let message =
-        "this is an ordinary host: its program is updated as it was installed, only a box of its own has slots";
-    error(409, "not_firmware", message)
 }

@@ -19,7 +19,7 @@ fn serve(folder: Option<&Path>) -> SocketAddr {
     let desk = Desk::new(store, plant.clone(), Some(settings.document), clock, confirm);
     let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
-    start(listener, plant, Arc::new(desk), Arc::new(accounts), clock, Confinement::default()).unwrap();
+    start(listener, plant, Arc::new(desk), Arc::new(accounts), None, clock, Confinement::default()).unwrap();
     address
 }
 
@@ -263,6 +263,43 @@ fn slow_clients_are_nobodys_trouble() {
     check(&ask(address, "GET /api/v1/health", "", ""), 200, "status");
     assert!(clock.uptime() < Duration::from_secs(1), "{:?}", clock.uptime());
     drop(slow);
+}
+
+/// What a box answers to the head of a request and a part of its body.
+fn ask_with_part(address: SocketAddr, line: &str, headers: &str, length: usize, part: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.write_all(format!("{line} HTTP/1.1\r\nContent-Length: {length}\r\n{headers}\r\n").as_bytes()).unwrap();
+    stream.write_all(part).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn an_update_is_read_while_it_comes_and_from_those_who_may_send_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = serve(Some(folder.path()));
+    let (mine, forged) = claim(address);
+    let (line, whole) = ("POST /api/v1/system/update", vec![b'x'; 300_000]);
+    // The rest is not waited for where the answer does not depend on it.
+    check(&ask_with_part(address, line, "", 50_000_000, &whole), 401, "unauthorized");
+    check(&ask_with_part(address, line, &forged, 50_000_000, b""), 403, "csrf");
+    check(&ask_with_part(address, line, &mine, whole.len(), &whole), 409, "not_firmware");
+    let asked = ask_with_part(address, line, &format!("Expect: 100-continue\r\n{mine}"), 9, b"and a few");
+    check(asked.trim_start_matches("HTTP/1.1 100 Continue\r\n\r\n"), 409, "not_firmware");
+    check(&ask_with_part(address, line, &mine, 99_000_000, b""), 413, "64 MiB");
+}
+
+#[test]
+fn an_ordinary_host_is_not_the_boxs_to_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let address = serve(Some(folder.path()));
+    let (mine, _) = claim(address);
+    for order in ["reboot", "power-off", "factory-reset"] {
+        check(&ask(address, &format!("POST /api/v1/system/{order}"), &mine, ""), 409, "not_firmware");
+        check(&ask(address, &format!("POST /api/v1/system/{order}"), "", ""), 401, "unauthorized");
+    }
 }
 
 #[test]

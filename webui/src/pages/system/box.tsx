@@ -13,6 +13,7 @@ import { href } from "../../lib/router";
 import { attempt, may, refreshSnapshot } from "../../state";
 import { Nics } from "../mirror";
 import { Clock } from "../wizard";
+import { Machine } from "./machine";
 
 export function Box(): JSX.Element {
   const system = useResource<System>("/api/v1/system", 2_000);
@@ -28,7 +29,8 @@ export function Box(): JSX.Element {
       </Await>
       <Nics />
       <div class="columns">
-        <Upkeep isFirmware={system.value?.firmware ?? false} />
+        <Upkeep />
+        {system.value?.firmware && may("admin") ? <Machine /> : null}
         <CertificatePanel />
       </div>
     </>
@@ -52,6 +54,7 @@ function About({ box, onChange }: { box: System; onChange: () => void }): JSX.El
             [t("system.uptime"), duration(box.uptime_seconds)],
             [t("system.time"), moment(box.now)],
             [t("system.clock"), <Clock key="clock" box={box} />],
+            box.slot ? [t("system.slot"), box.slot] : null,
             box.kernel ? [t("system.kernel"), box.kernel] : null,
           ]}
         />
@@ -123,7 +126,7 @@ function Load({ box }: { box: System }): JSX.Element {
   );
 }
 
-function Upkeep({ isFirmware }: { isFirmware: boolean }): JSX.Element {
+function Upkeep(): JSX.Element {
   const [asks, setAsks] = useState<"restart" | File>();
   const restart = () => attempt(() => send("POST", "/api/v1/system/restart"), t("system.restarting"));
   const restore = (file: File) =>
@@ -131,7 +134,6 @@ function Upkeep({ isFirmware }: { isFirmware: boolean }): JSX.Element {
       await send<Pending>("POST", "/api/v1/restore", await file.text(), { type: "application/json" });
       location.hash = href("settings");
     }, t("system.restored"));
-  const update = () => attempt(() => send("POST", "/api/v1/system/update"), t("system.updating"));
   const save = (path: string, name: string) => () =>
     attempt(async () => {
       const link = document.createElement("a");
@@ -181,12 +183,6 @@ function Upkeep({ isFirmware }: { isFirmware: boolean }): JSX.Element {
             <dd>
               <Button kind="danger" onPress={() => setAsks("restart")}>
                 {t("system.restart")}
-              </Button>
-            </dd>
-            <dt>{t(isFirmware ? "system.update_text" : "system.update_none")}</dt>
-            <dd>
-              <Button disabled={!isFirmware} onPress={update}>
-                {t("system.update")}
               </Button>
             </dd>
           </>

@@ -56,6 +56,8 @@ enum Phase {
         /// What of the request is still to be written to it.
         unsent: Vec<u8>,
         sent: usize,
+        /// Bytes of its body that the client is still to send.
+        left: usize,
         keeps_alive: bool,
         /// Nothing more comes from it.
         is_answered: bool,
@@ -158,8 +160,9 @@ impl Connection {
         let mut behind = Wish::default();
         match &self.phase {
             Phase::Gathering | Phase::Lingering => client.read = true,
-            Phase::UnderWay { unsent, sent, is_answered, .. } => {
+            Phase::UnderWay { unsent, sent, left, is_answered, .. } => {
                 behind.write = *sent < unsent.len();
+                client.read = *left > 0 && !behind.write;
                 behind.read = !is_answered && self.waiting() < WAITING_BYTES;
             }
             Phase::Queued(_) | Phase::Ending => {}
@@ -181,18 +184,25 @@ impl Connection {
         pass_on: &mut impl FnMut(&Request) -> Option<(UnixStream, Vec<u8>)>,
     ) -> std::io::Result<Step> {
         self.write(now)?;
-        if matches!(self.phase, Phase::Gathering) {
-            self.read(now)?;
+        while matches!(self.phase, Phase::Gathering) {
+            let has_more = self.read(now)?;
             self.look(now);
+            if !has_more {
+                break;
+            }
         }
         if let Phase::Queued(request) = &self.phase
             && let Some((behind, unsent)) = pass_on(request)
         {
-            let keeps_alive = request.keeps_alive;
-            self.phase = Phase::UnderWay { behind, unsent, sent: 0, keeps_alive, is_answered: false };
+            let Request { left, keeps_alive, wants_go_ahead, .. } = **request;
+            self.phase = Phase::UnderWay { behind, unsent, sent: 0, left, keeps_alive, is_answered: false };
             self.moved_at = now;
+            if wants_go_ahead && !std::mem::replace(&mut self.has_gone_ahead, true) {
+                self.answer.extend_from_slice(GO_AHEAD);
+            }
         }
-        self.relay(now)?;
+        self.pass_body_on(now)?;
+        self.take_answer(now)?;
         self.write(now)?;
         self.turn_over(now);
         let is_written = self.waiting() == 0 && !self.tls.as_ref().is_some_and(|tls| tls.wants_write());
@@ -221,33 +231,33 @@ impl Connection {
         }
     }
 
-    /// Takes what the client has sent.
-    fn read(&mut self, now: Time) -> std::io::Result<()> {
+    /// Takes some of what the client has sent; whether there may be more.
+    fn read(&mut self, now: Time) -> std::io::Result<bool> {
         let mut chunk = [0; CHUNK];
-        while self.gathered.len() < GATHERED_BYTES {
-            let taken = match &mut self.tls {
-                None => taken(self.stream.read(&mut chunk))?,
-                Some(tls) => read_tls(tls, &mut self.stream, &mut chunk)?,
-            };
-            match taken {
-                Taken::Nothing => break,
-                Taken::End => {
-                    self.client_is_done = true;
-                    break;
-                }
-                Taken::Bytes(count) => {
-                    if self.gathered.is_empty() && self.answered > 0 {
-                        self.since = now;
-                    }
-                    self.gathered.extend_from_slice(&chunk[..count]);
-                    self.moved_at = now;
-                    if count < chunk.len() && self.tls.is_none() {
-                        break;
-                    }
-                }
-            }
+        if self.gathered.len() >= GATHERED_BYTES {
+            return Ok(false);
         }
-        Ok(())
+        let count = match self.take(&mut chunk)? {
+            Taken::Nothing => return Ok(false),
+            Taken::End => {
+                self.client_is_done = true;
+                return Ok(false);
+            }
+            Taken::Bytes(count) => count,
+        };
+        if self.gathered.is_empty() && self.answered > 0 {
+            self.since = now;
+        }
+        self.gathered.extend_from_slice(&chunk[..count]);
+        self.moved_at = now;
+        Ok(count == chunk.len() || self.tls.is_some())
+    }
+
+    fn take(&mut self, into: &mut [u8]) -> std::io::Result<Taken> {
+        match &mut self.tls {
+            None => taken(self.stream.read(into)),
+            Some(tls) => read_tls(tls, &mut self.stream, into),
+        }
     }
 
     /// Looks whether a request is whole.
@@ -264,7 +274,6 @@ impl Connection {
             }
             Gathered::Whole(request) => {
                 self.gathered.drain(..request.len);
-                self.has_gone_ahead = false;
                 self.moved_at = now;
                 self.phase = Phase::Queued(Box::new(request));
             }
@@ -279,22 +288,48 @@ impl Connection {
         self.phase = Phase::Ending;
     }
 
-    /// Gives the request to the server behind, and takes its answer.
-    fn relay(&mut self, now: Time) -> std::io::Result<()> {
-        let waiting = self.waiting();
-        let Phase::UnderWay { behind, unsent, sent, is_answered, .. } = &mut self.phase else { return Ok(()) };
+    /// Gives the request to the server behind, and what of its body still comes, as long as that takes it.
+    fn pass_body_on(&mut self, now: Time) -> std::io::Result<()> {
+        while self.pass_on_what_is_there(now)? {
+            let Phase::UnderWay { left, .. } = self.phase else { break };
+            let mut chunk = [0; CHUNK];
+            let most = left.min(CHUNK);
+            let count = match self.take(&mut chunk[..most])? {
+                Taken::Nothing => break,
+                Taken::End => return Err(ErrorKind::UnexpectedEof.into()),
+                Taken::Bytes(count) => count,
+            };
+            if let Phase::UnderWay { unsent, sent, left, .. } = &mut self.phase {
+                (*unsent, *sent) = (chunk[..count].to_vec(), 0);
+                *left -= count;
+            }
+            self.moved_at = now;
+        }
+        Ok(())
+    }
+
+    /// Whether the server behind has taken all of it, and the client is still to send more.
+    fn pass_on_what_is_there(&mut self, now: Time) -> std::io::Result<bool> {
+        let Phase::UnderWay { behind, unsent, sent, left, .. } = &mut self.phase else { return Ok(false) };
         while *sent < unsent.len() {
             match behind.write(&unsent[*sent..]) {
                 Ok(count) => {
                     *sent += count;
                     self.moved_at = now;
                 }
-                Err(fault) if fault.kind() == ErrorKind::WouldBlock => break,
+                Err(fault) if fault.kind() == ErrorKind::WouldBlock => return Ok(false),
                 Err(fault) if fault.kind() == ErrorKind::Interrupted => {}
                 // It may have answered without reading the rest.
-                Err(_) => *sent = unsent.len(),
+                Err(_) => (*sent, *left) = (unsent.len(), 0),
             }
         }
+        Ok(*left > 0)
+    }
+
+    /// Takes the answer of the server behind. One that comes before the request is whole needs no more of it.
+    fn take_answer(&mut self, now: Time) -> std::io::Result<()> {
+        let waiting = self.waiting();
+        let Phase::UnderWay { behind, unsent, sent, left, is_answered, .. } = &mut self.phase else { return Ok(()) };
         let mut chunk = [0; CHUNK];
         let mut room = WAITING_BYTES.saturating_sub(waiting);
         while !*is_answered && room > 0 {
@@ -302,6 +337,10 @@ impl Connection {
                 Taken::Nothing => break,
                 Taken::End => *is_answered = true,
                 Taken::Bytes(count) => {
+                    if *left > 0 {
+                        (*sent, *left) = (unsent.len(), 0);
+                        behind.shutdown(Shutdown::Write)?;
+                    }
                     self.answer.extend_from_slice(&chunk[..count]);
                     room = room.saturating_sub(count);
                     self.moved_at = now;
@@ -361,6 +400,7 @@ impl Connection {
             return;
         }
         self.answered += 1;
+        self.has_gone_ahead = false;
         self.since = now;
         self.phase = if keeps_alive { Phase::Gathering } else { Phase::Ending };
         if !keeps_alive && let Some(tls) = &mut self.tls {

@@ -2,6 +2,8 @@
 //!
 //! Only what has one meaning is passed on (RFC 9112): one length, no transfer coding, no folded line. So the server behind
 //! sees the same request as the front did, whatever a client tries.
+//!
+//! An update of the firmware is the one request that is passed on with its head, and its body as it comes.
 
 use super::{PEER_HEADER, SECRET_HEADER, TLS_HEADER};
 use std::net::IpAddr;
@@ -12,6 +14,9 @@ const HEAD_BYTES: usize = 32 << 10;
 const HEADERS: usize = 100;
 /// Longest body: settings of thousands of services fit, and a backup of a hundred versions.
 const BODY_BYTES: usize = 16 << 20;
+/// What is passed on as it comes, and its longest body: a slot of the disk, and a signature.
+const STREAMED: (&str, &str) = ("POST", "/api/v1/system/update");
+const STREAMED_BYTES: usize = (64 << 20) + (64 << 10);
 
 /// What the bytes so far are.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,13 +32,17 @@ pub enum Gathered {
     Refused(Refusal),
 }
 
-/// A whole request.
+/// A whole request, or as much as is passed on at once.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Request {
     head: String,
     body: Vec<u8>,
     /// Bytes that it took.
     pub len: usize,
+    /// Bytes of its body that are still to come.
+    pub left: usize,
+    /// The client waits to be asked for them.
+    pub wants_go_ahead: bool,
     /// Whether the connection goes on behind it.
     pub keeps_alive: bool,
     peer: IpAddr,
@@ -69,7 +78,7 @@ impl Refusal {
 impl Request {
     /// As the server behind gets it.
     pub fn forwarded(&self, secret: &str) -> Vec<u8> {
-        let (head, peer, tls, length) = (&self.head, self.peer, u8::from(self.is_tls), self.body.len());
+        let (head, peer, tls, length) = (&self.head, self.peer, u8::from(self.is_tls), self.body.len() + self.left);
         let own = format!(
             "{SECRET_HEADER}: {secret}\r\n{PEER_HEADER}: {peer}\r\n{TLS_HEADER}: {tls}\r\nContent-Length: {length}\r\n\
              Connection: close\r\n\r\n"
@@ -107,15 +116,22 @@ pub fn gather(bytes: &[u8], peer: IpAddr, is_tls: bool) -> Gathered {
     let Some(body_len) = body_len(parsed.headers) else {
         return refusal("400 Bad Request", "bad_length", "Content-Length is one number");
     };
-    if body_len > BODY_BYTES {
+    let is_streamed = (method, path) == STREAMED;
+    if is_streamed && body_len > STREAMED_BYTES {
+        return refusal("413 Content Too Large", "too_long", "an update is 64 MiB at most");
+    }
+    if !is_streamed && body_len > BODY_BYTES {
         return refusal("413 Content Too Large", "too_long", "a body is 16 MiB at most");
     }
-    let len = head_len + body_len;
-    if bytes.len() < len {
-        let expects = parsed.headers.iter().any(|header| {
-            header.name.eq_ignore_ascii_case("expect") && header.value.eq_ignore_ascii_case(b"100-continue")
-        });
-        return Gathered::Part { wants_go_ahead: expects && bytes.len() == head_len };
+    let len = bytes.len().min(head_len + body_len);
+    let left = head_len + body_len - len;
+    let expects = parsed
+        .headers
+        .iter()
+        .any(|header| header.name.eq_ignore_ascii_case("expect") && header.value.eq_ignore_ascii_case(b"100-continue"));
+    let wants_go_ahead = expects && left > 0 && len == head_len;
+    if left > 0 && !is_streamed {
+        return Gathered::Part { wants_go_ahead };
     }
     let mut head = format!("{method} {path} HTTP/1.1\r\n");
     for header in parsed.headers.iter().filter(|header| is_passed_on(header.name)) {
@@ -130,8 +146,10 @@ pub fn gather(bytes: &[u8], peer: IpAddr, is_tls: bool) -> Gathered {
         header.name.eq_ignore_ascii_case("connection")
             && value.split(|byte| *byte == b',').any(|word| word.trim_ascii() == b"close")
     });
-    let keeps_alive = version == 1 && !closes;
-    Gathered::Whole(Request { head, body: bytes[head_len..len].to_vec(), len, keeps_alive, peer, is_tls })
+    // The answer may come before the last of the body, which then is no next request.
+    let keeps_alive = version == 1 && !closes && !is_streamed;
+    let body = bytes[head_len..len].to_vec();
+    Gathered::Whole(Request { head, body, len, left, wants_go_ahead, keeps_alive, peer, is_tls })
 }
 
 /// What concerns this connection alone, or what only the front may say, is not.
@@ -184,6 +202,22 @@ mod tests {
         let head = b"PUT / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n";
         assert_eq!(look(head), Gathered::Part { wants_go_ahead: true });
         assert!(matches!(look(&[&head[..], b"abc"].concat()), Gathered::Whole(request) if request.keeps_alive));
+    }
+
+    #[test]
+    fn an_update_is_passed_on_with_its_head() {
+        let head = "POST /api/v1/system/update HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 30000000\r\n\r\n";
+        for (body, wants_go_ahead) in [("", true), ("abc", false)] {
+            let bytes = format!("{head}{body}");
+            let Gathered::Whole(request) = look(bytes.as_bytes()) else { panic!("{body}") };
+            assert_eq!((request.len, request.left), (bytes.len(), 30_000_000 - body.len()));
+            assert_eq!((request.wants_go_ahead, request.keeps_alive), (wants_go_ahead, false));
+            let forwarded = String::from_utf8(request.forwarded("s")).unwrap();
+            assert!(
+                forwarded.contains("Content-Length: 30000000\r\n") && forwarded.ends_with(&format!("\r\n\r\n{body}"))
+            );
+        }
+        check_refused(head.replace("30000000", "99999999").as_bytes(), "413");
     }
 
     #[test]
