@@ -178,6 +178,8 @@ pub mod findings {
     pub const FIELDS_MAX: usize = 128;
     /// Names that a place of a path may have had before it is taken to hold values.
     pub const CHILDREN_MAX: usize = 40;
+    /// The same in a place of a key, as in Redis: most parts of keys are values.
+    pub const KEY_CHILDREN_MAX: usize = 8;
     /// Names remembered to count that, in all places together.
     pub const CHILDREN_SEEN_MAX: usize = 16_384;
     /// Bytes of an endpoint's name.

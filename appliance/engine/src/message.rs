@@ -162,6 +162,20 @@ pub enum Outcome {
     NotReplayed(NotReplayed),
 }
 
+impl Outcome {
+    /// What the target's answer lacks where it is not whole or never came, as a difference would say it. A connection that the
+    /// target closes without a byte may just have been idle for too long.
+    pub fn lost(&self, has_head: bool) -> Option<(&'static str, Kind)> {
+        use NotAnswered::{TargetClosed, TargetGarbled, TargetReset, TargetTimeout};
+        match self {
+            Self::NotAnswered(TargetClosed | TargetReset | TargetTimeout) if has_head => Some(("body", Kind::Length)),
+            Self::NotAnswered(TargetGarbled) => Some(("answer", Kind::Type)),
+            Self::NotAnswered(TargetTimeout) => Some(("answer", Kind::Missing)),
+            _ => None,
+        }
+    }
+}
+
 /// What the comparison of the two answers says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Verdict {

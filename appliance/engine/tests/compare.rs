@@ -3,7 +3,7 @@
 use flate2::Compression;
 use flate2::read::GzEncoder;
 use std::io::Read;
-use tapcopy_engine::compare::{Comparison, Field, JsonPath, Message, Pattern, Rule, Rules, compare};
+use tapcopy_engine::compare::{Comparison, Field, Message, Pattern, Rule, Rules, Terms, compare};
 use tapcopy_engine::selection::filter::Glob;
 
 const JSON: &str = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n";
@@ -27,8 +27,8 @@ fn words(found: &Comparison) -> String {
 }
 
 fn check_by(rules: &Rules, origin: (&str, &[u8]), target: (&str, &[u8]), expected: &str) {
-    let scope = rules.scope(b"/api/x");
-    let found = compare(&message(origin.0, origin.1), &message(target.0, target.1), rules, scope);
+    let scope = rules.scope(&[b"/api/x"]);
+    let found = compare(&message(origin.0, origin.1), &message(target.0, target.1), &Terms::plain(rules, scope));
     assert_eq!(
         words(&found),
         expected,
@@ -78,7 +78,11 @@ fn all_differences_are_told_up_to_a_bound() {
     let numbers = |from: usize| format!("{:?}", (from..from + 100).collect::<Vec<_>>());
     let (origin, target) = (numbers(0), numbers(1_000));
     let rules = Rules::default();
-    let found = compare(&message(JSON, origin.as_bytes()), &message(JSON, target.as_bytes()), &rules, rules.scope(b""));
+    let found = compare(
+        &message(JSON, origin.as_bytes()),
+        &message(JSON, target.as_bytes()),
+        &Terms::plain(&rules, rules.scope(&[b""])),
+    );
     let Comparison::Unequal(differences) = found else { panic!("{found:?}") };
     assert_eq!(differences.len(), 16);
 }
@@ -128,8 +132,8 @@ fn content_is_decoded_first() {
     let other = gzip(&long.replace("\"b\": 1", "\"b\": 2"), 9);
     check_by(&Rules::default(), (&head, &fast), (&head, &other), "value body:$.b 1|2");
     let torn = &fast[..fast.len() - 12];
-    let (rules, scope) = (Rules::default(), Rules::default().scope(b""));
-    let found = compare(&message(&head, &fast), &message(&head, torn), &rules, scope);
+    let (rules, scope) = (Rules::default(), Rules::default().scope(&[b""]));
+    let found = compare(&message(&head, &fast), &message(&head, torn), &Terms::plain(&rules, scope));
     assert!(words(&found).starts_with("length body@"), "{found:?}");
 }
 
@@ -149,7 +153,9 @@ fn a_bomb_is_not_unpacked() {
 fn what_a_bound_cut_is_compared_as_far_as_it_goes() {
     let cut = |body: &'static [u8], rest| Message { head: b"", body, body_len: 100, rest: Some(rest) };
     let rules = Rules::default();
-    let hold = |one: Message<'_>, other: Message<'_>| words(&compare(&one, &other, &rules, rules.scope(b"")));
+    let hold = |one: Message<'_>, other: Message<'_>| {
+        words(&compare(&one, &other, &Terms::plain(&rules, rules.scope(&[b""]))))
+    };
     assert_eq!(hold(cut(b"abc", 1), cut(b"abc", 1)), "equal");
     assert_eq!(hold(cut(b"abc", 1), cut(b"abc", 2)), "value body abc|abc");
     assert_eq!(hold(cut(b"abc", 1), cut(b"abx", 2)), "value body@2 c|x");
@@ -179,7 +185,7 @@ fn patterns_tolerance_and_order() {
     let rules = by(Rule { tolerance: 0.01, ..rule(&[]) });
     check_by(&rules, (JSON, b"[100, 1.5]"), (JSON, b"[101, 1.51]"), "equal");
     check_by(&rules, (JSON, b"[100]"), (JSON, b"[102]"), "value body:$[0] 100|102");
-    let rules = by(Rule { unordered: vec![JsonPath::parse("$.a").unwrap()], ..rule(&["$.a[*].n"]) });
+    let rules = by(Rule { unordered: vec![Field::parse("$.a").unwrap()], ..rule(&["$.a[*].n"]) });
     let set = |text: &str| format!(r#"{{"a":[{text}]}}"#);
     let one = set(r#"{"k":1,"n":1},{"k":2,"n":2},{"k":3}"#);
     check_by(&rules, (JSON, one.as_bytes()), (JSON, set(r#"{"k":3},{"k":1},{"k":2,"n":9}"#).as_bytes()), "equal");

@@ -1,8 +1,9 @@
 //! What the findings make of the answers of two servers: nothing of noise, and everything that only the target does.
 
 use tapcopy_engine::Time;
-use tapcopy_engine::compare::{Comparison, Message, Rules, Scope, compare};
+use tapcopy_engine::compare::{Comparison, Message, Rules, Scope, Terms, compare};
 use tapcopy_engine::findings::{Findings, Hash, Observation, Place};
+use tapcopy_engine::protocol::Subject;
 
 /// Numbers that look random, the same on every run.
 struct Random(u64);
@@ -80,18 +81,18 @@ impl World {
         let (origin, target) =
             (message(leak(&origin.body), leak(&origin.head)), message(leak(&target.body), leak(&target.head)));
         let rules = Rules::default();
-        let differences = match compare(&origin, &target, &rules, Scope::default()) {
+        let differences = match compare(&origin, &target, &Terms::plain(&rules, Scope::default())) {
             Comparison::Unequal(differences) => differences,
             _ => Vec::new(),
         };
-        let endpoint = self.findings.endpoint(0, b"GET", path.as_bytes());
+        let endpoint =
+            self.findings.endpoint(0, &Subject { verb: b"GET", path: path.as_bytes(), is_key: false, query: b"" });
         self.findings.observe(&Observation {
             endpoint,
             request: Hash::new(0).with(path.as_bytes()).value(),
             differences: &differences,
             origin,
-            rules: &rules,
-            scope: Scope::default(),
+            terms: Terms::plain(&rules, Scope::default()),
             place: Place { session: 1, exchange: self.number, captured_at: Time::from_micros(self.number) },
         });
     }

@@ -1,7 +1,8 @@
 //! The comparison of two answers.
 
 use arbitrary::{Result, Unstructured};
-use tapcopy_engine::compare::{Comparison, Field, Pattern, Rule, Rules, Scope, compare};
+use tapcopy_engine::compare::{Comparison, Field, Pattern, Rule, Rules, Scope, Terms, compare};
+use tapcopy_engine::protocol::PROTOCOLS;
 use tapcopy_engine::selection::filter::Glob;
 use tapcopy_engine::{Answer, Books, Limits};
 
@@ -13,16 +14,21 @@ pub fn check(bytes: &[u8]) {
 
 fn run(input: &mut Unstructured<'_>) -> Result<()> {
     let rules = if input.arbitrary()? { Rules::default() } else { some_rules() };
-    let scope = rules.scope(b"/");
+    let scope = rules.scope(&[b"/"]);
     let kept = usize::from(input.arbitrary::<u8>()?);
     let mut books = Books::new(Limits { body_bytes: kept, bodies_bytes: 16 * kept, ..Limits::default() });
     let cut = usize::from(input.arbitrary::<u8>()?);
     let (one, other) = (Parts::take(input)?, Parts::take(input)?);
-    let hold = |one: Answer, other: Answer| compare(&one.message(), &other.message(), &rules, scope);
+    let readers: Vec<_> = PROTOCOLS.iter().filter_map(|protocol| protocol.reader).collect();
+    let reader = readers.get(usize::from(input.arbitrary::<u8>()?) % (2 * readers.len()));
+    let kind = input.arbitrary()?;
+    let terms = Terms { rules: &rules, scope, reader: reader.map(|reader| (*reader, kind)) };
+    let hold = |one: Answer, other: Answer| compare(&one.message(), &other.message(), &terms);
     let found = hold(one.answer(usize::MAX, &mut books), other.answer(usize::MAX, &mut books));
     let mirrored = hold(other.answer(usize::MAX, &mut books), one.answer(usize::MAX, &mut books));
     assert_eq!(is_unequal(&found), is_unequal(&mirrored), "{found:?} against {mirrored:?}");
-    if one.head.is_empty() && other.head.is_empty() && one.body.len() != other.body.len() && scope == Scope::default() {
+    let is_plain = reader.is_none() && scope == Scope::default();
+    if is_plain && one.head.is_empty() && other.head.is_empty() && one.body.len() != other.body.len() {
         assert!(is_unequal(&found), "other lengths are {found:?}");
     }
     // The same answer in pieces, with bounds that an earlier answer may have used up.
@@ -39,16 +45,12 @@ fn is_unequal(found: &Comparison) -> bool {
 
 fn some_rules() -> Rules {
     let field = |text| Field::parse(text).expect("a field");
-    let unordered = ["$", "$..a"].map(|path| match field(path) {
-        Field::Json(path) => path,
-        other => panic!("{other:?} is no path"),
-    });
     let rule = Rule {
         path: Glob::new("/*"),
-        ignore: vec![field("header:x-trace"), field("$.b.c")],
+        ignore: vec![field("header:x-trace"), field("$.b.c"), field("row *.b")],
         ignore_pattern: Some(Pattern::parse("[0-9]+").expect("a pattern")),
         tolerance: 0.01,
-        unordered: unordered.into(),
+        unordered: vec![field("$"), field("$..a"), field("row")],
     };
     Rules::new(Vec::new(), vec![rule])
 }

@@ -1,17 +1,21 @@
 /** Rules of the comparison, made from a difference. */
 import { at, changed, type Document, type Json } from "./document";
 
-/** The pattern of paths that a rule for this endpoint has: its folded parts match anything. */
+/** The pattern of paths, or of commands with their keys, that a rule for this endpoint has: its folded parts match anything. */
 export function patternOf(endpoint: string): string {
   const path = endpoint.replace(/^[A-Z]+ (?=\/)/, "");
-  return path.startsWith("/") ? path.replace(/\{[^}]*\}|<[^>]*>|:[a-z_]+(?=\/|$)/g, "*") : path || "*";
+  return path.replace(/\{[^}]*\}/g, "*") || "*";
 }
 
-/** What a rule ignores for this field: a JSON path, or the whole body where lines differ. */
+/** What a rule ignores for this field: a JSON path, a field of a reply, or the whole body where lines differ. */
 export function ignored(field: string): string {
-  return field.startsWith("body:$")
-    ? field.slice("body:".length).replace(/\[\d+\]/g, "[*]")
-    : field.replace(/^body:.*/, "body");
+  if (field.startsWith("header:")) return field;
+  if (field.startsWith("body") && !field.startsWith("body:$")) return "body";
+  return field
+    .replace(/^body:/, "")
+    .replace(/\[\d+\]/g, "[*]")
+    .replace(/^(result) (?:\d+|\*) /, "")
+    .replace(/^(row|column) \d+/, "$1 *");
 }
 
 /** The document with one more ignored field. */

@@ -2,7 +2,7 @@
 
 use super::{Faults, document};
 use std::sync::Arc;
-use tapcopy_engine::compare::{Field, JsonPath, Pattern, RULES_MAX, Rule, Rules, VOLATILE_HEADERS, is_header_name};
+use tapcopy_engine::compare::{Field, Pattern, RULES_MAX, Rule, Rules, VOLATILE_HEADERS, is_header_name};
 use tapcopy_engine::selection::filter::Glob;
 
 /// Names of the header fields that are not compared in any service.
@@ -46,7 +46,7 @@ fn one(path: &str, written: &document::Rule, faults: &mut Faults) -> Rule {
     let ignore = list(&format!("{path}.ignore"), &written.ignore, Field::parse, faults);
     let ignore_pattern = written.ignore_pattern.as_deref().map(Pattern::parse);
     let ignore_pattern = ignore_pattern.and_then(|pattern| take(&format!("{path}.ignore_pattern"), pattern, faults));
-    let unordered = list(&format!("{path}.unordered"), &written.unordered, JsonPath::parse, faults);
+    let unordered = list(&format!("{path}.unordered"), &written.unordered, Field::parse_place, faults);
     Rule { path: Glob::new(&written.path), ignore, ignore_pattern, tolerance, unordered }
 }
 

@@ -1,19 +1,8 @@
 //! JSON (RFC 8259) as a flat list of nodes over its own text: nothing is copied, and depth and number are bounded.
 
+use super::tree::{self, Shape};
 use crate::limits::comparison::{JSON_DEPTH, JSON_NODES};
 use std::borrow::Cow;
-
-/// What a node is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Shape {
-    Null,
-    True,
-    False,
-    Number,
-    String,
-    Array,
-    Object,
-}
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
@@ -62,30 +51,32 @@ impl<'t, 'a> Node<'t, 'a> {
         &self.tree.entries[self.index as usize]
     }
 
-    pub(super) fn shape(&self) -> Shape {
-        self.entry().shape
-    }
-
-    /// Its text.
-    pub(super) fn text(&self) -> &'a [u8] {
+    fn slice(&self) -> &'a [u8] {
         let entry = self.entry();
         &self.tree.text[entry.start as usize..entry.end as usize]
     }
+}
 
-    /// Its key in the object that it is in, without escapes.
-    pub(super) fn key(&self) -> Cow<'a, [u8]> {
+impl<'a> tree::Node<'a> for Node<'_, 'a> {
+    fn shape(self) -> Shape {
+        self.entry().shape
+    }
+
+    fn text(self) -> Cow<'a, [u8]> {
+        Cow::Borrowed(self.slice())
+    }
+
+    fn string(self) -> Cow<'a, [u8]> {
+        let text = self.slice();
+        unescaped(&text[1..text.len() - 1])
+    }
+
+    fn key(self) -> Cow<'a, [u8]> {
         let (start, end) = self.entry().key;
         unescaped(&self.tree.text[start as usize..end as usize])
     }
 
-    /// What a string says, without escapes.
-    pub(super) fn string(&self) -> Cow<'a, [u8]> {
-        let text = self.text();
-        unescaped(&text[1..text.len() - 1])
-    }
-
-    /// What an array or object contains.
-    pub(super) fn children(self) -> impl Iterator<Item = Self> + use<'t, 'a> {
+    fn children(self) -> impl Iterator<Item = Self> {
         let (tree, end) = (self.tree, self.entry().next);
         let mut index = self.index + 1;
         core::iter::from_fn(move || {
@@ -93,6 +84,10 @@ impl<'t, 'a> Node<'t, 'a> {
             index = child.entry().next;
             Some(child)
         })
+    }
+
+    fn is_same(self, other: Self) -> bool {
+        self.slice() == other.slice()
     }
 }
 
@@ -279,6 +274,7 @@ impl Parser<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::tree::Node as _;
     use super::*;
 
     #[test]

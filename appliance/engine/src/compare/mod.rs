@@ -3,21 +3,24 @@
 //! Equal bytes are equal answers, and nothing is read. Where they are not, heads are compared field by field, and contents
 //! by what they are: JSON by value and path, text by lines, everything else by bytes, after the content's coding was undone.
 //! An answer with another status is another answer: that it also has other content says nothing, and is not said.
+//! Answers of other protocols are compared by what they say, where their protocol can read them.
 //!
 //! `rules` is what the settings leave out of it, `coding` undoes content codings, `json` reads JSON and `tree` compares it,
-//! `text` compares lines.
+//! `reply` compares answers of other protocols, `text` compares lines.
 
 mod coding;
 mod head;
 mod json;
+mod reply;
 mod rules;
 mod text;
 mod tree;
 
 pub use coding::decoded;
-pub use rules::{Field, JsonPath, Pattern, RULES_MAX, Rule, Rules, Scope, VOLATILE_HEADERS, is_header_name};
+pub use rules::{Field, Pattern, RULES_MAX, Rule, Rules, Scope, VOLATILE_HEADERS, is_header_name};
 
 use crate::limits::comparison::{DECODED_BYTES, DIFFERENCES_MAX, EXCERPT_BYTES};
+use crate::protocol::reply::Reader;
 use coding::Decoded;
 use head::Head;
 use std::borrow::Cow;
@@ -48,7 +51,8 @@ impl Message<'_> {
 /// One place in which two answers differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// The place: `status`, `header:NAME`, `body:` and the path of a JSON value, `body:line N`, or `body`.
+    /// The place: `status`, `header:NAME`, `body:` and the path of a JSON value, `body:line N`, or `body`; of other protocols
+    /// `reply[2]`, `row 3.price`, `rows`, `error` and the like.
     pub field: String,
     /// How they differ there.
     pub kind: Kind,
@@ -99,12 +103,40 @@ pub enum Comparison {
     Unknown,
 }
 
-/// Holds the target's answer against the origin's, by those of the rules that are in `scope`.
-pub fn compare(origin: &Message<'_>, target: &Message<'_>, rules: &Rules, scope: Scope) -> Comparison {
+/// What two answers are compared by.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'r> {
+    /// The rules of the service.
+    pub rules: &'r Rules,
+    /// Those of them that are for the request.
+    pub scope: Scope,
+    /// What reads answers of this protocol, with what its framer expected of this one; none for HTTP.
+    pub reader: Option<(Reader, u64)>,
+}
+
+impl<'r> Terms<'r> {
+    /// For answers of HTTP, or of no known protocol.
+    pub fn plain(rules: &'r Rules, scope: Scope) -> Self {
+        Self { rules, scope, reader: None }
+    }
+}
+
+/// Holds the target's answer against the origin's.
+pub fn compare(origin: &Message<'_>, target: &Message<'_>, terms: &Terms<'_>) -> Comparison {
     if origin == target {
         return Comparison::Equal;
     }
+    let Terms { rules, scope, reader } = *terms;
     let mut findings = Findings { rules, scope, found: Vec::new() };
+    if let Some((read, kind)) = reader
+        && origin.is_whole()
+        && target.is_whole()
+        && !findings.is_ignored(&Field::Body)
+        && let (Some(origin), Some(target)) = (read(kind, origin.body), read(kind, target.body))
+    {
+        reply::compare(&origin, &target, &mut findings);
+        return findings.end(true);
+    }
     let (mut origin_room, mut target_room) = (head::room(), head::room());
     let origin_head = Head::parse(origin.head, &mut origin_room);
     let target_head = Head::parse(target.head, &mut target_room);
@@ -180,7 +212,7 @@ fn decoded_contents(origin: &[u8], target: &[u8], kind: &Content, findings: &mut
         && let Some(origin_tree) = json::parse(origin)
     {
         return match json::parse(target) {
-            Some(target_tree) => tree::compare(&origin_tree, &target_tree, findings),
+            Some(target_tree) => tree::compare(rules::Root::Json, origin_tree.root(), target_tree.root(), findings),
             None => bytes(origin, target, findings),
         };
     }

@@ -1,6 +1,8 @@
 //! What the settings leave out of the comparison: rules for paths, and the header fields that are never compared.
 
+use crate::protocol::reply::Name;
 use crate::selection::filter::Glob;
+use core::fmt;
 use regex_lite::Regex;
 
 /// Fields that say when, by whom or how an answer was made, not what it is: not compared unless the settings say otherwise.
@@ -26,10 +28,10 @@ pub struct Rule {
     pub ignore: Vec<Field>,
     /// What is left out of header values, JSON strings and lines before they are compared.
     pub ignore_pattern: Option<Pattern>,
-    /// By how much of the larger one two JSON numbers may differ.
+    /// By how much of the larger one two numbers may differ.
     pub tolerance: f64,
-    /// JSON arrays whose order says nothing.
-    pub unordered: Vec<JsonPath>,
+    /// Arrays, lists and rows whose order says nothing.
+    pub unordered: Vec<Field>,
 }
 
 /// Which rules of a service are for a request.
@@ -54,9 +56,10 @@ impl Rules {
         self.rules.is_empty()
     }
 
-    /// The rules for a request for `path` (for protocols without paths: its command).
-    pub fn scope(&self, path: &[u8]) -> Scope {
-        let bits = self.rules.iter().enumerate().filter(|(_, rule)| rule.path.matches(path));
+    /// The rules for a request for any of these paths (for protocols without paths: its command, and that with its key or table).
+    pub fn scope(&self, paths: &[&[u8]]) -> Scope {
+        let is_for = |rule: &Rule| paths.iter().any(|path| rule.path.matches(path));
+        let bits = self.rules.iter().enumerate().filter(|(_, rule)| is_for(rule));
         Scope(bits.fold(0, |scope, (bit, _)| scope | 1 << bit))
     }
 
@@ -80,6 +83,34 @@ pub enum Field {
     Body,
     /// `$...`: a place in a JSON body, and all below it.
     Json(JsonPath),
+    /// `reply...`, `row *.price`: a place in the answer of another protocol, and all below it.
+    Reply(Name, JsonPath),
+}
+
+/// What a place lies in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Root {
+    /// A JSON body.
+    Json,
+    /// An entry of the answer of another protocol, of the result of this number.
+    Reply(usize, Name),
+}
+
+impl Root {
+    /// Whether the places in it are counted from 1.
+    pub(super) fn is_counted(self) -> bool {
+        matches!(self, Self::Reply(_, name) if name.is_counted())
+    }
+}
+
+impl fmt::Display for Root {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Json => f.write_str("body:$"),
+            Self::Reply(1, name) => f.write_str(name.word()),
+            Self::Reply(result, name) => write!(f, "result {result} {}", name.word()),
+        }
+    }
 }
 
 impl Field {
@@ -94,9 +125,67 @@ impl Field {
             text => match text.strip_prefix("header:") {
                 Some(name) if is_header_name(name) => Ok(Self::Header(name.to_ascii_lowercase())),
                 Some(name) => Err(format!("`{name}` is no name of a header; write one such as header:x-trace")),
-                None => JsonPath::parse(text).map(Self::Json),
+                None => Self::parse_place(text),
             },
         }
+    }
+
+    /// Reads a place within an answer.
+    ///
+    /// # Errors
+    /// What is wrong with it, and the mend.
+    pub fn parse_place(text: &str) -> Result<Self, String> {
+        let place = match text.strip_prefix('$') {
+            Some(path) => JsonPath::of(path).map(Self::Json),
+            None => Self::in_reply(text),
+        };
+        place.ok_or_else(|| {
+            format!(
+                "`{text}` is no field; write status, body, header:NAME, a JSON path such as $.items[*].id, or a field of \
+                 a reply such as reply[2], value[*].data, row *.price, rows or error"
+            )
+        })
+    }
+
+    /// `row 3.price`, `row *`, `reply[2]`; which of several results is meant is not told apart.
+    fn in_reply(text: &str) -> Option<Self> {
+        let text = match text.strip_prefix("result ") {
+            Some(rest) => rest.split_once(' ')?.1,
+            None => text,
+        };
+        let end = text.find(|letter: char| !letter.is_ascii_lowercase()).unwrap_or(text.len());
+        let (word, rest) = text.split_at(end);
+        let name = Name::ALL.into_iter().find(|name| name.word() == word)?;
+        let Some(numbered) = rest.strip_prefix(' ').filter(|_| name.is_counted()) else {
+            return Some(Self::Reply(name, JsonPath::of(rest)?));
+        };
+        let end = numbered.find(['.', '[']).unwrap_or(numbered.len());
+        let (number, rest) = numbered.split_at(end);
+        let first = match number {
+            "*" => Step::Any,
+            number => Step::Index(number.parse::<usize>().ok()?.checked_sub(1)?),
+        };
+        let mut path = JsonPath::of(rest)?;
+        path.0.insert(0, first);
+        Some(Self::Reply(name, path))
+    }
+
+    fn path_in(&self, root: Root) -> Option<&JsonPath> {
+        match (self, root) {
+            (Self::Json(path), Root::Json) => Some(path),
+            (Self::Reply(name, path), Root::Reply(_, of)) if *name == of => Some(path),
+            _ => None,
+        }
+    }
+
+    /// Whether it names the place, or one above it.
+    pub(super) fn covers(&self, root: Root, place: &[At<'_>]) -> bool {
+        self.path_in(root).is_some_and(|path| path.covers(place))
+    }
+
+    /// Whether it names the place itself.
+    pub(super) fn is(&self, root: Root, place: &[At<'_>]) -> bool {
+        self.path_in(root).is_some_and(|path| path.is(place))
     }
 }
 
@@ -125,19 +214,13 @@ pub(super) enum At<'a> {
 }
 
 impl JsonPath {
-    /// Reads one.
-    ///
-    /// # Errors
-    /// What is wrong with it, and the mend.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let fault =
-            || format!("`{text}` is no field; write status, body, header:NAME, or a JSON path such as $.items[*].id");
-        let mut rest = text.strip_prefix('$').ok_or_else(fault)?;
+    /// Reads the steps of one.
+    fn of(mut text: &str) -> Option<Self> {
         let mut steps = Vec::new();
-        while !rest.is_empty() {
-            rest = Self::step(rest, &mut steps).ok_or_else(fault)?;
+        while !text.is_empty() {
+            text = Self::step(text, &mut steps)?;
         }
-        Ok(Self(steps))
+        Some(Self(steps))
     }
 
     /// Reads one step; the text behind it.
@@ -168,12 +251,12 @@ impl JsonPath {
     }
 
     /// Whether it names the place, or one above it.
-    pub(super) fn covers(&self, place: &[At<'_>]) -> bool {
+    fn covers(&self, place: &[At<'_>]) -> bool {
         matches(&self.0, place, true)
     }
 
     /// Whether it names the place itself.
-    pub(super) fn is(&self, place: &[At<'_>]) -> bool {
+    fn is(&self, place: &[At<'_>]) -> bool {
         matches(&self.0, place, false)
     }
 }
@@ -238,11 +321,31 @@ mod tests {
             ("$..id", "a 0 b idx", false, false),
             ("$.a.*", "a 4", true, true),
         ] {
-            let path = JsonPath::parse(path).expect("a path");
-            assert_eq!((path.covers(&place(at)), path.is(&place(at))), (covers, is), "{path:?} of {at}");
+            let field = Field::parse(path).expect("a path");
+            let (at, root) = (place(at), Root::Json);
+            assert_eq!((field.covers(root, &at), field.is(root, &at)), (covers, is), "{path} of {at:?}");
+            assert!(!field.covers(Root::Reply(1, Name::Reply), &at));
         }
         assert_eq!(Field::parse("header:X-Trace"), Ok(Field::Header("x-trace".to_owned())));
         assert_eq!(Field::parse("status"), Ok(Field::Status));
+        for (field, name, at, covers) in [
+            ("reply", Name::Reply, "3 a", true),
+            ("reply[2]", Name::Reply, "2", true),
+            ("reply[*].a", Name::Reply, "2", false),
+            ("row 3.price", Name::Row, "2 price", true),
+            ("row *.price", Name::Row, "7 price", true),
+            ("row *.price", Name::Row, "7 name", false),
+            ("row", Name::Row, "7", true),
+            ("result * row *", Name::Row, "7", true),
+            ("rows", Name::Row, "", false),
+            ("value[*].data", Name::Value, "k data", true),
+        ] {
+            let found = Field::parse(field).expect("a field").covers(Root::Reply(2, name), &place(at));
+            assert_eq!(found, covers, "{field} of {at}");
+        }
+        for wrong in ["row 0", "rows 1", "row x", "reply 2", "replies", "result 2", "row *."] {
+            assert!(Field::parse(wrong).is_err(), "{wrong}");
+        }
         for wrong in ["", "header:", "header:a b", "a", "$a", "$.", "$[", "$[x]", "$..", "$.a..b.", "$[\"a]"] {
             assert!(Field::parse(wrong).is_err(), "{wrong}");
         }
@@ -258,7 +361,7 @@ mod tests {
             unordered: Vec::new(),
         };
         let rules = Rules::new(Vec::new(), vec![rule("/a*"), rule("/b"), rule("*")]);
-        let found = |path: &str| rules.within(rules.scope(path.as_bytes())).count();
+        let found = |path: &str| rules.within(rules.scope(&[path.as_bytes()])).count();
         assert_eq!(["/a/b", "/b", "/c"].map(found), [2, 2, 1]);
         assert!(!rules.is_volatile("date") && Rules::default().is_volatile("DATE"));
     }

@@ -117,13 +117,14 @@ fn is_cut(ours: &[&[u8]], theirs: &[&[u8]]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use crate::compare::{Comparison, Message, Rules, Scope, compare};
+    use crate::compare::{Comparison, Message, Rules, Scope, Terms, compare};
 
     fn check(origin: &str, target: &str, expected: &str) {
         let head = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n";
         let message = |body: &'static [u8]| Message { head, body, body_len: body.len() as u64, rest: None };
         let leak = |text: &str| &*text.as_bytes().to_vec().leak();
-        let found = match compare(&message(leak(origin)), &message(leak(target)), &Rules::default(), Scope::default()) {
+        let (rules, leaked) = (Rules::default(), [origin, target].map(leak));
+        let found = match compare(&message(leaked[0]), &message(leaked[1]), &Terms::plain(&rules, Scope::default())) {
             Comparison::Equal => String::new(),
             Comparison::Unknown => "unknown".to_owned(),
             Comparison::Unequal(found) => {

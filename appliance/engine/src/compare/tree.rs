@@ -1,20 +1,66 @@
-//! Two JSON documents, by value and path. The order of keys says nothing; that of arrays does, unless a rule says otherwise.
+//! Two trees of values, by value and path: documents of JSON, and what other protocols answer. The order of keys says nothing;
+//! that of lists does, unless a rule says otherwise.
 
-use super::json::{Node, Shape, Tree};
-use super::rules::At;
+use super::rules::{At, Root};
 use super::{Findings, Kind};
 use crate::limits::comparison::UNORDERED_PAIRS;
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Compares two documents.
-pub(super) fn compare(origin: &Tree<'_>, target: &Tree<'_>, findings: &mut Findings<'_>) {
-    let mut walk = Walk { findings, place: Vec::new(), is_probe: false, found: false };
-    walk.compare(origin.root(), target.root());
+/// What a value is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Shape {
+    Null,
+    True,
+    False,
+    Number,
+    String,
+    Array,
+    Object,
+    /// Bytes, which may be a number's.
+    Bytes,
+    /// An error's code.
+    Error,
+    /// Values without an order.
+    Set,
+}
+
+/// A value in a tree.
+pub(super) trait Node<'a>: Copy {
+    fn shape(self) -> Shape;
+    /// What it says, for people, and for the comparison of plain values.
+    fn text(self) -> Cow<'a, [u8]>;
+    /// What a string says, without escapes.
+    fn string(self) -> Cow<'a, [u8]>;
+    /// Its key in the object that it is in.
+    fn key(self) -> Cow<'a, [u8]>;
+    /// What an array, set or object contains.
+    fn children(self) -> impl Iterator<Item = Self>;
+    /// Whether it is the same as another without a doubt.
+    fn is_same(self, other: Self) -> bool;
+}
+
+/// Compares two trees.
+pub(super) fn compare<'a, N: Node<'a>>(root: Root, origin: N, target: N, findings: &mut Findings<'_>) {
+    let mut walk = Walk { findings, root, place: Vec::new(), is_probe: false, found: false };
+    walk.compare(origin, target);
+}
+
+/// Notes that a tree is only on one side.
+pub(super) fn add<'a, N: Node<'a>>(
+    root: Root,
+    kind: Kind,
+    origin: Option<N>,
+    target: Option<N>,
+    findings: &mut Findings<'_>,
+) {
+    let mut walk = Walk { findings, root, place: Vec::new(), is_probe: false, found: false };
+    walk.add(kind, origin, target);
 }
 
 struct Walk<'f, 'r> {
     findings: &'f mut Findings<'r>,
+    root: Root,
     place: Vec<Step>,
     /// Only whether there is a difference is asked.
     is_probe: bool,
@@ -31,15 +77,17 @@ impl Walk<'_, '_> {
         if self.is_probe { self.found } else { self.findings.is_full() }
     }
 
-    fn compare(&mut self, origin: Node<'_, '_>, target: Node<'_, '_>) {
-        if self.is_done() || origin.text() == target.text() {
+    fn compare<'a, N: Node<'a>>(&mut self, origin: N, target: N) {
+        if self.is_done() || origin.is_same(target) {
             return;
         }
         match (origin.shape(), target.shape()) {
             (Shape::Object, Shape::Object) => self.objects(origin, target),
+            (Shape::Set, Shape::Set) => self.sets(origin, target),
             (Shape::Array, Shape::Array) if self.is_unordered() => self.sets(origin, target),
             (Shape::Array, Shape::Array) => self.arrays(origin, target),
-            (Shape::Number, Shape::Number) if self.are_close(origin.text(), target.text()) => {}
+            (Shape::Number, Shape::Number) if self.are_close(&origin.text(), &target.text()) => {}
+            (Shape::Bytes, Shape::Bytes) if self.are_tolerated(&origin.text(), &target.text()) => {}
             (Shape::String, Shape::String) if origin.string() == target.string() => {}
             (one, other) if one == other || (is_truth(one) && is_truth(other)) => {
                 self.add(Kind::Value, Some(origin), Some(target))
@@ -48,7 +96,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn objects(&mut self, origin: Node<'_, '_>, target: Node<'_, '_>) {
+    fn objects<'a, N: Node<'a>>(&mut self, origin: N, target: N) {
         let (mut ours, mut theirs) = (members(origin), members(target));
         let same_order = ours.len() == theirs.len() && ours.iter().zip(&theirs).all(|(one, other)| one.0 == other.0);
         if !same_order {
@@ -82,7 +130,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn arrays(&mut self, origin: Node<'_, '_>, target: Node<'_, '_>) {
+    fn arrays<'a, N: Node<'a>>(&mut self, origin: N, target: N) {
         let (mut left, mut right) = (origin.children(), target.children());
         for index in 0.. {
             match (left.next(), right.next()) {
@@ -96,9 +144,9 @@ impl Walk<'_, '_> {
     }
 
     /// Arrays in any order: what has no equal on the other side is held against what is left there.
-    fn sets(&mut self, origin: Node<'_, '_>, target: Node<'_, '_>) {
-        let mut left: Vec<(usize, Node<'_, '_>)> = origin.children().enumerate().collect();
-        let mut right: Vec<Node<'_, '_>> = target.children().collect();
+    fn sets<'a, N: Node<'a>>(&mut self, origin: N, target: N) {
+        let mut left: Vec<(usize, N)> = origin.children().enumerate().collect();
+        let mut right: Vec<N> = target.children().collect();
         if left.len() * right.len() > UNORDERED_PAIRS {
             return self.arrays(origin, target);
         }
@@ -119,9 +167,9 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn are_equal(&mut self, index: usize, origin: Node<'_, '_>, target: Node<'_, '_>) -> bool {
+    fn are_equal<'a, N: Node<'a>>(&mut self, index: usize, origin: N, target: N) -> bool {
         let place = core::mem::take(&mut self.place);
-        let mut probe = Walk { findings: &mut *self.findings, place, is_probe: true, found: false };
+        let mut probe = Walk { findings: &mut *self.findings, root: self.root, place, is_probe: true, found: false };
         probe.place.push(Step::Index(index));
         probe.compare(origin, target);
         let found = probe.found;
@@ -130,7 +178,7 @@ impl Walk<'_, '_> {
         !found
     }
 
-    fn below(&mut self, step: Step, pair: (Option<Node<'_, '_>>, Option<Node<'_, '_>>)) {
+    fn below<'a, N: Node<'a>>(&mut self, step: Step, pair: (Option<N>, Option<N>)) {
         self.place.push(step);
         match pair {
             (Some(origin), Some(target)) => self.compare(origin, target),
@@ -153,43 +201,49 @@ impl Walk<'_, '_> {
         let mut unordered = rules.flat_map(|rule| &rule.unordered).peekable();
         unordered.peek().is_some() && {
             let at = self.at();
-            unordered.any(|path| path.is(&at))
+            unordered.any(|field| field.is(self.root, &at))
         }
     }
 
     fn is_ignored(&self) -> bool {
         let at = self.at();
         let rules = self.findings.rules.within(self.findings.scope);
-        rules.flat_map(|rule| &rule.ignore).any(|field| matches!(field, super::Field::Json(path) if path.covers(&at)))
+        rules.flat_map(|rule| &rule.ignore).any(|field| field.covers(self.root, &at))
     }
 
     fn are_close(&self, origin: &[u8], target: &[u8]) -> bool {
-        let read = |text: &[u8]| core::str::from_utf8(text).ok()?.parse::<f64>().ok();
-        let (Some(one), Some(other)) = (read(origin), read(target)) else { return false };
+        let Some((one, other)) = numbers(origin, target) else { return false };
         let is_whole = |text: &[u8]| text.iter().all(|byte| byte.is_ascii_digit() || *byte == b'-');
         // Whole numbers can be longer than a float holds; then their digits decide.
         let exact = is_whole(origin) && is_whole(target) && origin != target;
-        let tolerance = self.findings.rules.within(self.findings.scope).map(|rule| rule.tolerance).fold(0.0, f64::max);
-        (!exact && one == other) || (tolerance > 0.0 && (one - other).abs() <= tolerance * one.abs().max(other.abs()))
+        (!exact && one == other) || self.are_tolerated(origin, target)
     }
 
-    fn add(&mut self, kind: Kind, origin: Option<Node<'_, '_>>, target: Option<Node<'_, '_>>) {
+    /// Whether a rule allows two numbers to differ by as much as these do.
+    fn are_tolerated(&self, origin: &[u8], target: &[u8]) -> bool {
+        let tolerance = self.findings.rules.within(self.findings.scope).map(|rule| rule.tolerance).fold(0.0, f64::max);
+        tolerance > 0.0
+            && numbers(origin, target)
+                .is_some_and(|(one, other)| (one - other).abs() <= tolerance * one.abs().max(other.abs()))
+    }
+
+    fn add<'a, N: Node<'a>>(&mut self, kind: Kind, origin: Option<N>, target: Option<N>) {
         if self.is_ignored() {
             return;
         }
         if self.is_probe {
             let may_agree = kind == Kind::Value;
-            self.found |= !(may_agree && self.findings.agrees_without_patterns(text(origin), text(target)));
+            self.found |= !(may_agree && self.findings.agrees_without_patterns(&text(origin), &text(target)));
             return;
         }
-        let field = format!("body:{}", self.path());
-        self.findings.add(field, kind, None, text(origin), text(target));
+        self.findings.add(self.path(), kind, None, &text(origin), &text(target));
     }
 
     fn path(&self) -> String {
-        let mut path = String::from("$");
-        for step in &self.place {
+        let mut path = self.root.to_string();
+        for (depth, step) in self.place.iter().enumerate() {
             let _ = match step {
+                Step::Index(index) if depth == 0 && self.root.is_counted() => write!(path, " {}", index + 1),
                 Step::Index(index) => write!(path, "[{index}]"),
                 Step::Key(key) if is_plain(key) => write!(path, ".{}", String::from_utf8_lossy(key)),
                 Step::Key(key) => write!(path, "[\"{}\"]", String::from_utf8_lossy(key)),
@@ -197,6 +251,11 @@ impl Walk<'_, '_> {
         }
         path
     }
+}
+
+fn numbers(origin: &[u8], target: &[u8]) -> Option<(f64, f64)> {
+    let read = |text: &[u8]| core::str::from_utf8(text).ok()?.parse::<f64>().ok();
+    Some((read(origin)?, read(target)?))
 }
 
 fn is_truth(shape: Shape) -> bool {
@@ -209,10 +268,10 @@ fn is_plain(key: &[u8]) -> bool {
         && key.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-') || *byte >= 0x80)
 }
 
-fn text<'a>(node: Option<Node<'_, 'a>>) -> &'a [u8] {
-    node.map_or(b"", |node| node.text())
+fn text<'a>(node: Option<impl Node<'a>>) -> Cow<'a, [u8]> {
+    node.map_or(Cow::Borrowed(b""), Node::text)
 }
 
-fn members<'t, 'a>(object: Node<'t, 'a>) -> Vec<(Cow<'a, [u8]>, Node<'t, 'a>)> {
+fn members<'a, N: Node<'a>>(object: N) -> Vec<(Cow<'a, [u8]>, N)> {
     object.children().map(|node| (node.key(), node)).collect()
 }

@@ -4,7 +4,7 @@
 use super::answer::{Answer, Progress};
 use super::{Alignment, Exchange, Exchanges, Identity, Stage};
 use crate::books::Books;
-use crate::compare::{Comparison, Kind, compare};
+use crate::compare::{Comparison, Terms, compare};
 use crate::findings::{EndpointId, Observation, Place};
 use crate::ledger::{Incomparable, NotReplayed};
 use crate::message::{Latency, Outcome, Record, Verdict};
@@ -38,12 +38,19 @@ impl Exchanges {
 
     fn compare(&self, exchange: &Exchange) -> Verdict {
         let (origin, target) = (exchange.origin.message(), exchange.target.message());
-        match (compare(&origin, &target, &self.rules, exchange.topic.scope), exchange.alignment) {
+        match (compare(&origin, &target, &self.terms(exchange)), exchange.alignment) {
             (Comparison::Equal, _) => Verdict::Match,
             (Comparison::Unknown, _) => Verdict::Incomparable(Incomparable::Limit),
             (Comparison::Unequal(_), Alignment::Lost) => Verdict::Incomparable(Incomparable::Unaligned),
             (Comparison::Unequal(differences), _) => Verdict::Differ(differences),
         }
+    }
+
+    /// What the answers to a request are compared by.
+    fn terms(&self, exchange: &Exchange) -> Terms<'_> {
+        let reader = self.definition.and_then(|definition| definition.reader).filter(|_| exchange.is_framed);
+        let reader = reader.map(|reader| (reader, exchange.expect.kind));
+        Terms { rules: &self.rules, scope: exchange.topic.scope, reader }
     }
 
     /// Lets the findings learn from a comparison.
@@ -59,27 +66,16 @@ impl Exchanges {
             request: exchange.topic.request(),
             differences,
             origin: exchange.origin.message(),
-            rules: &self.rules,
-            scope: exchange.topic.scope,
+            terms: self.terms(exchange),
             place: self.place(id, exchange),
         });
     }
 
-    /// Lets the findings learn from an answer that is not whole, or never came. A connection that the target closes without a
-    /// byte may just have been idle for too long.
+    /// Lets the findings learn from an answer that is not whole, or never came.
     fn observe_lost(&self, id: u64, outcome: &Outcome, books: &mut Books) {
-        use crate::ledger::NotAnswered::{TargetClosed, TargetGarbled, TargetReset, TargetTimeout};
-        let Some(exchange) = self.get(id).filter(|exchange| !matches!(exchange.origin.progress, Progress::Broken(_)))
-        else {
-            return;
-        };
-        let has_head = !exchange.target.head.is_empty();
-        let (field, kind) = match outcome {
-            Outcome::NotAnswered(TargetClosed | TargetReset | TargetTimeout) if has_head => ("body", Kind::Length),
-            Outcome::NotAnswered(TargetGarbled) => ("answer", Kind::Type),
-            Outcome::NotAnswered(TargetTimeout) => ("answer", Kind::Missing),
-            _ => return,
-        };
+        let is_broken = |exchange: &&Exchange| matches!(exchange.origin.progress, Progress::Broken(_));
+        let Some(exchange) = self.get(id).filter(|exchange| !is_broken(exchange)) else { return };
+        let Some((field, kind)) = outcome.lost(!exchange.target.head.is_empty()) else { return };
         books.findings.observe_unanswered(exchange.topic.endpoint, field, kind, self.place(id, exchange));
     }
 

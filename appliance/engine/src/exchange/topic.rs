@@ -38,14 +38,23 @@ impl Topic {
         start: &[u8],
         findings: &mut Findings,
     ) -> Option<Self> {
-        let Subject { verb, path, query } = (definition?.subject)(&start[..start.len().min(START_BYTES)])?;
+        let definition = definition?;
+        let subject = (definition.subject)(&start[..start.len().min(START_BYTES)])?;
+        let Subject { verb, path, query, .. } = subject;
         let mut request = Hash::new(identity.account as u64).with(verb).with(b" ").with(path).with(b"?").with(query);
-        let is_http = path.starts_with(b"/");
+        let is_http = *definition == http1::PROTOCOL;
         if is_http {
             request = telling_fields(start).fold(request, Hash::with);
         }
-        let scope = if rules.is_empty() { Scope::default() } else { rules.scope(if is_http { path } else { verb }) };
-        Some(Self { scope, endpoint: findings.endpoint(identity.account, verb, path), request, body_len: 0 })
+        let scope = match rules.is_empty() {
+            true => Scope::default(),
+            false if is_http => rules.scope(&[path]),
+            false => {
+                let verb = verb.to_ascii_uppercase();
+                rules.scope(&[&verb, &[&verb, &b" "[..], path].concat()])
+            }
+        };
+        Some(Self { scope, endpoint: findings.endpoint(identity.account, &subject), request, body_len: 0 })
     }
 
     /// As [`Topic::of`], of a head that tells all but the body. Other protocols' heads may be less than that.
@@ -97,12 +106,10 @@ impl Exchanges {
         let (identity, rules) = (self.identity, &self.rules);
         let topic = Topic::of(self.definition, rules, identity, &start, &mut books.findings);
         let mut topic = topic.unwrap_or_else(|| {
-            let endpoint = books.findings.endpoint(
-                identity.account,
-                b"",
-                if self.definition.is_some() { b"request" } else { b"turn" },
-            );
-            Topic { scope: rules.scope(b""), endpoint, ..Topic::default() }
+            let path = if self.definition.is_some() { &b"request"[..] } else { b"turn" };
+            let subject = Subject { verb: b"", path, is_key: false, query: b"" };
+            let endpoint = books.findings.endpoint(identity.account, &subject);
+            Topic { scope: rules.scope(&[b""]), endpoint, ..Topic::default() }
         });
         topic.push(&start);
         drop(start);

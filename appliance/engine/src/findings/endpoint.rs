@@ -302,7 +302,9 @@ impl Field {
 
 /// Whether a difference in `name` leaves nothing to compare in `field`.
 fn lies_above(name: &str, field: &str) -> bool {
-    name == "status" || field.strip_prefix(name).is_some_and(|rest| rest.starts_with(['.', '[', ':']))
+    let decides =
+        matches!(name, "status" | "error") || (matches!(name, "rows" | "columns") && field.starts_with("row "));
+    decides || field.strip_prefix(name).is_some_and(|rest| rest.starts_with(['.', '[', ':', ' ']))
 }
 
 /// Whether two values are times, as texts or as seconds, milli-, micro- or nanoseconds since 1970, and close to one another.

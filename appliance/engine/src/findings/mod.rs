@@ -16,17 +16,19 @@ mod template;
 
 pub use endpoint::EndpointId;
 pub use latency::Timing;
+pub use noise::DIFFERING_MIN;
 
-use crate::compare::{Comparison, Difference, Kind, Message, Rules, Scope, compare};
+use crate::compare::{Comparison, Difference, Kind, Message, Terms, compare};
 use crate::limits::findings::ENDPOINTS_MAX;
+use crate::protocol::Subject;
 use crate::time::Time;
 use core::fmt;
 use endpoint::{Endpoint, Evidence};
 use memory::{Deviation, Memory};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-pub use template::Hash;
 use template::Templates;
+pub use template::{Hash, field as folded};
 
 /// One answered request, and what its comparison said.
 #[derive(Clone, Copy, Debug)]
@@ -40,9 +42,7 @@ pub struct Observation<'a> {
     /// The origin's answer.
     pub origin: Message<'a>,
     /// What the comparison goes by.
-    pub rules: &'a Rules,
-    /// Which of the rules.
-    pub scope: Scope,
+    pub terms: Terms<'a>,
     /// Which record tells of it.
     pub place: Place,
 }
@@ -153,19 +153,22 @@ impl Findings {
     }
 
     /// The endpoint of a request.
-    pub fn endpoint(&mut self, account: usize, verb: &[u8], path: &[u8]) -> EndpointId {
+    pub fn endpoint(&mut self, account: usize, subject: &Subject<'_>) -> EndpointId {
+        let Subject { verb, path, .. } = *subject;
         let Some(service) = self.services.get(account) else { return EndpointId::NONE };
-        let above = Hash::new(account as u64).with(verb).with(b" ");
+        let upper = |hash: Hash, letter: &u8| hash.with(&[letter.to_ascii_uppercase()]);
+        let above = verb.iter().fold(Hash::new(account as u64), upper).with(b" ");
         let template = service.templates.hash(above, path).value();
         match service.by_template.get(&template) {
             Some(id) => *id,
-            None => self.learn(account, above, [verb, path]),
+            None => self.learn(account, above, subject),
         }
     }
 
-    fn learn(&mut self, account: usize, above: Hash, [verb, path]: [&[u8]; 2]) -> EndpointId {
+    fn learn(&mut self, account: usize, above: Hash, subject: &Subject<'_>) -> EndpointId {
+        let Subject { verb, path, is_key, .. } = *subject;
         let service = &mut self.services[account];
-        if service.templates.learn(above, path) {
+        if service.templates.learn(above, path, is_key) {
             self.refold(account);
         }
         let service = &mut self.services[account];
@@ -268,7 +271,7 @@ impl Findings {
         let neighbour = endpoint.last_request.and_then(|request| self.memory.get(request));
         let evidence = if repeat.is_some() { Evidence::Repeats } else { Evidence::Neighbours };
         let Some(earlier) = repeat.or(neighbour) else { return };
-        let found = match compare(&earlier.message(), &observation.origin, observation.rules, observation.scope) {
+        let found = match compare(&earlier.message(), &observation.origin, &observation.terms) {
             Comparison::Unequal(found) => found,
             Comparison::Equal => Vec::new(),
             Comparison::Unknown => return,

@@ -2,9 +2,9 @@
 //!
 //! A path is folded by the look of its parts: numbers, UUIDs, hashes, dates and tokens stand for themselves. What has no look
 //! of its own (`/users/alice`) is found by counting: a place that has had more than [`CHILDREN_MAX`] different names holds
-//! values.
+//! values. Keys, most parts of which are values, are folded likewise, with fewer names; `:` divides them, too.
 
-use crate::limits::findings::{CHILDREN_MAX, CHILDREN_SEEN_MAX, NAME_BYTES};
+use crate::limits::findings::{CHILDREN_MAX, CHILDREN_SEEN_MAX, KEY_CHILDREN_MAX, NAME_BYTES};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// FNV-1a: fed piece by piece it does not depend on the pieces, and a part of a path is short.
@@ -72,6 +72,20 @@ fn fold_part(part: &[u8], mut take: impl FnMut(&[u8])) {
     }
 }
 
+/// The parts of a path, each with the separator in front of it: of a key, `:` is one, too.
+fn parts(path: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let is_path = path.starts_with(b"/");
+    let mut at = Some(0);
+    core::iter::from_fn(move || {
+        let from = at?;
+        let separator = if from > 0 { &path[from - 1..from] } else { b"" };
+        let is_separator = |byte: &u8| *byte == b'/' || (*byte == b':' && !is_path);
+        let end = path[from..].iter().position(is_separator).map(|len| from + len);
+        at = end.map(|end| end + 1);
+        Some((separator, &path[from..end.unwrap_or(path.len())]))
+    })
+}
+
 /// The templates of all paths, as far as they were learned.
 #[derive(Debug, Default)]
 pub struct Templates {
@@ -105,8 +119,8 @@ impl Templates {
             take(piece);
             place
         };
-        for (number, part) in path.split(|byte| *byte == b'/').enumerate() {
-            let place = if number > 0 { step(b"/") } else { above };
+        for (separator, part) in parts(path) {
+            let place = if separator.is_empty() { above } else { step(separator) };
             if !part.is_empty() && self.values.contains(&place.value()) {
                 step(b"{value}");
             } else {
@@ -118,17 +132,18 @@ impl Templates {
     }
 
     /// Learns from a path of a template that is new. Whether a place was found to hold values: templates change then.
-    pub fn learn(&mut self, above: Hash, path: &[u8]) -> bool {
+    pub fn learn(&mut self, above: Hash, path: &[u8], is_key: bool) -> bool {
         let mut place = above;
-        for (number, part) in path.split(|byte| *byte == b'/').enumerate() {
-            if number > 0 {
-                place = place.with(b"/");
-            }
-            if self.values.contains(&place.value()) {
+        let names_max = if is_key { KEY_CHILDREN_MAX } else { CHILDREN_MAX };
+        for (separator, part) in parts(path) {
+            place = place.with(separator);
+            if !part.is_empty() && self.values.contains(&place.value()) {
                 place = place.with(b"{value}");
                 continue;
             }
-            if number > 0 && look(part).is_none() && self.note(place, part) {
+            // A table's name is a name, however many there are.
+            let may_hold_values = is_key || !separator.is_empty();
+            if may_hold_values && look(part).is_none() && self.note(place, part, names_max) {
                 return true;
             }
             fold_part(part, |piece| place = place.with(piece));
@@ -136,13 +151,13 @@ impl Templates {
         false
     }
 
-    fn note(&mut self, place: Hash, name: &[u8]) -> bool {
+    fn note(&mut self, place: Hash, name: &[u8], names_max: usize) -> bool {
         if self.seen >= CHILDREN_SEEN_MAX {
             return false;
         }
         let names = self.names.entry(place.value()).or_default();
         self.seen += usize::from(names.insert(Hash::new(0).with(name).value()));
-        if names.len() <= CHILDREN_MAX {
+        if names.len() <= names_max {
             return false;
         }
         self.seen -= names.len();
@@ -152,21 +167,31 @@ impl Templates {
     }
 }
 
-/// A difference's field with every index, and every key that is a value, folded.
+/// A difference's field with every index, every number of a row, and every key that is a value, folded.
 pub fn field(field: &str) -> String {
+    let start = match field {
+        _ if field.starts_with("body:$") => "body:$".len(),
+        _ if field.starts_with("header:") || field.starts_with("body") => field.len(),
+        _ => field.find(['.', '[', ' ']).unwrap_or(field.len()),
+    };
+    let (root, path) = field.split_at(start);
     let mut folded = String::with_capacity(field.len());
-    let Some(path) = field.strip_prefix("body:$") else { return field.to_owned() };
-    folded.push_str("body:$");
+    folded.push_str(root);
+    let holds_items = root == "value";
     let mut rest = path;
     while let Some(first) = rest.chars().next() {
+        let is_quoted = rest.starts_with("[\"");
         let end = match first {
-            '[' if rest.starts_with("[\"") => rest[2..].find("\"]").map_or(rest.len(), |end| end + 4),
+            '[' if is_quoted => rest[2..].find("\"]").map_or(rest.len(), |end| end + 4),
             '[' => rest.find(']').map_or(rest.len(), |end| end + 1),
-            _ => rest[1..].find(['.', '[']).map_or(rest.len(), |end| end + 1),
+            _ => rest[1..].find(['.', '[', ' ']).map_or(rest.len(), |end| end + 1),
         };
         let (step, behind) = rest.split_at(end);
+        let is_item = holds_items && rest.len() == path.len();
         match first {
-            '[' if !step.starts_with("[\"") => folded.push_str("[*]"),
+            _ if is_item => folded.push_str("[*]"),
+            ' ' if step[1..].bytes().all(|byte| byte.is_ascii_digit()) => folded.push_str(" *"),
+            '[' if !is_quoted => folded.push_str("[*]"),
             _ => {
                 let key = step.trim_start_matches(['.', '[', '"']).trim_end_matches(['"', ']']);
                 match look(key.as_bytes()) {
@@ -211,13 +236,24 @@ mod tests {
     fn a_place_with_many_names_holds_values() {
         let (mut templates, above) = (Templates::default(), Hash::new(1));
         let name = |number: u8| format!("/users/{}{}/cart", (b'a' + number / 26) as char, (b'a' + number % 26) as char);
-        let learned = (0..=CHILDREN_MAX as u8).map(|number| templates.learn(above, name(number).as_bytes()));
+        let learned = (0..=CHILDREN_MAX as u8).map(|number| templates.learn(above, name(number).as_bytes(), false));
         assert_eq!(learned.collect::<Vec<_>>().iter().filter(|learned| **learned).count(), 1);
         assert_eq!(templates.text(above, b"/users/zoe/cart"), "/users/{value}/cart");
         assert_eq!(templates.text(above, b"/other/zoe/cart"), "/other/zoe/cart");
         assert_eq!(templates.text(Hash::new(2), b"/users/zoe"), "/users/zoe");
         assert_eq!(templates.hash(above, b"/users/a/cart"), templates.hash(above, b"/users/b/cart"));
         assert_ne!(templates.hash(above, b"/users/a/cart"), templates.hash(above, b"/users/a/b"));
+    }
+
+    #[test]
+    fn keys_are_folded_sooner() {
+        let (mut templates, above) = (Templates::default(), Hash::new(1));
+        let name = |number: u8| format!("user:{}:cart", (b'a' + number) as char);
+        (0..=KEY_CHILDREN_MAX as u8).for_each(|number| {
+            templates.learn(above, name(number).as_bytes(), true);
+        });
+        assert_eq!(templates.text(above, b"user:zoe:cart"), "user:{value}:cart");
+        assert_eq!(templates.text(above, b"item:12"), "item:{number}");
     }
 
     #[test]
@@ -232,6 +268,12 @@ mod tests {
             ("body:$.m.9f86d081884c7d65.x", "body:$.m.{hash}.x"),
             ("body:$[\"a b\"].c", "body:$[\"a b\"].c"),
             ("body:$[\"2024-05-06T01:02:03Z\"].c", "body:$.{date}.c"),
+            ("rows", "rows"),
+            ("row 3.price", "row *.price"),
+            ("result 2 row 13[4]", "result * row *[*]"),
+            ("reply[2].name", "reply[*].name"),
+            ("value[\"user:1\"].data", "value[*].data"),
+            ("value.k.flags", "value[*].flags"),
         ] {
             assert_eq!(field(of), folded);
         }

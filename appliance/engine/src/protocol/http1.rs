@@ -37,6 +37,7 @@ pub const PROTOCOL: Definition = Definition {
     name: "http",
     recognise,
     subject: head::subject,
+    reader: None,
     framer: Some(|head_bytes_limit| Box::new(Http1::new(head_bytes_limit))),
     resumable: true,
 };

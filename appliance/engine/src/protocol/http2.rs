@@ -34,6 +34,7 @@ pub const PROTOCOL: Definition = Definition {
     name: "http2",
     recognise,
     subject: |_| None,
+    reader: None,
     framer: Some(|head_bytes_limit| Box::new(Http2::new(head_bytes_limit))),
     resumable: false,
 };

@@ -8,6 +8,7 @@
 
 mod answer;
 mod binary;
+mod reply;
 mod text;
 
 use super::{AtClose, Boundary, Definition, Expect, Framer, Garbled, Opening, Recognition, Step, Subject};
@@ -20,16 +21,20 @@ pub const PROTOCOL: Definition = Definition {
     name: "memcached",
     recognise,
     subject,
+    reader: Some(reply::read),
     framer: Some(|head_bytes_limit| Box::new(Memcached::new(head_bytes_limit))),
     resumable: true,
 };
 
-/// The first word of a line; of the binary protocol, the command's number.
+/// The first word of a line, and the first key; of the binary protocol, the command's number.
 fn subject(bytes: &[u8]) -> Option<Subject<'_>> {
-    match bytes.first()? {
-        0x80 => Subject::command(binary::name(*bytes.get(1)?)),
-        _ => Subject::command(bytes.split(|byte| matches!(byte, b' ' | b'\r' | b'\n')).next()?),
+    if *bytes.first()? == binary::REQUEST {
+        return Some(Subject::command(binary::name(*bytes.get(1)?))?.on_key(binary::key(bytes)));
     }
+    let line = bytes.split(|byte| matches!(byte, b'\r' | b'\n')).next()?;
+    let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+    let subject = Subject::command(words.next()?)?;
+    Some(if text::has_key(subject.verb) { subject.on_key(words.next().unwrap_or_default()) } else { subject })
 }
 
 /// Set in [`Expect::kind`] of a request of the binary protocol.

@@ -5,7 +5,7 @@
 //! request travels in its [`Expect`]). It sees every byte once, in order, and keeps none but the piece of a head that is not
 //! complete; it never fails for the connection's sake: what it cannot parse it says, and the session goes on without it.
 //!
-//! A protocol is one file, one line in [`PROTOCOLS`] and one page in `docs/protocols/`.
+//! A protocol is one file, or a folder, one line in [`PROTOCOLS`] and one page in `docs/protocols/`.
 
 pub mod http1;
 pub mod http2;
@@ -13,6 +13,7 @@ pub mod memcached;
 pub mod mysql;
 pub mod postgresql;
 pub mod redis;
+pub mod reply;
 mod sql;
 mod table;
 pub mod tls;

@@ -6,10 +6,12 @@
 //! can do decides the shape of results: each connection's framer knows its own server's greeting, and the client's side of
 //! it comes in [`Expect::kind`].
 //!
-//! `packet` cuts packets, `request` reads commands, `answer` the server's messages, `statement` follows prepared statements.
+//! `packet` cuts packets, `request` reads commands, `answer` the server's messages, `statement` follows prepared statements,
+//! `reply` reads whole answers.
 
 mod answer;
 mod packet;
+mod reply;
 mod request;
 mod statement;
 
@@ -18,8 +20,14 @@ use answer::Answers;
 use request::{FILE, FIRST, FOREIGN, NUMBER_SHIFT, NUMBERS, PLACE_SHIFT, Phase, REPLY, Requests, STATEMENT};
 
 /// MySQL, MariaDB, and what speaks like them.
-pub const PROTOCOL: Definition =
-    Definition { name: "mysql", recognise, subject, framer: Some(|_| Box::new(Mysql::new())), resumable: false };
+pub const PROTOCOL: Definition = Definition {
+    name: "mysql",
+    recognise,
+    subject,
+    reader: Some(reply::read),
+    framer: Some(|_| Box::new(Mysql::new())),
+    resumable: false,
+};
 
 /// A statement's verb and table, or the name of a command (a packet's fifth byte).
 fn subject(bytes: &[u8]) -> Option<Subject<'_>> {

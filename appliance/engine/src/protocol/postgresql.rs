@@ -5,9 +5,10 @@
 //! message that completes something; before rows, with the server's asking for them. Passwords are requests, too, which a
 //! target that trusts the user does not ask for.
 //!
-//! `request` reads the client's messages, `answer` the server's.
+//! `request` reads the client's messages, `answer` the server's, `reply` reads whole answers.
 
 mod answer;
+mod reply;
 mod request;
 
 use super::{AtClose, Definition, Expect, Framer, Garbled, Opening, Part, Recognition, Step, Subject, sql};
@@ -19,6 +20,7 @@ pub const PROTOCOL: Definition = Definition {
     name: "postgresql",
     recognise,
     subject,
+    reader: Some(reply::read),
     framer: Some(|_| Box::new(Postgresql::new())),
     resumable: false,
 };
@@ -30,7 +32,7 @@ fn subject(bytes: &[u8]) -> Option<Subject<'_>> {
     match bytes[0] {
         b'Q' => sql::subject(content),
         b'P' => sql::subject(words.nth(1)?),
-        b'B' => Some(Subject { verb: b"execute", path: words.nth(1)?, query: b"" }),
+        b'B' => Some(Subject { verb: b"execute", path: words.nth(1)?, is_key: false, query: b"" }),
         _ => None,
     }
 }

@@ -4,11 +4,13 @@
 //! `CLIENT REPLY OFF` or `SKIP` nothing is answered. What the server pushes (RESP3), publishes to subscribers or shows to
 //! monitors belongs to no answer.
 //!
-//! `resp` finds the end of values, `command` reads commands, `ground` knows what a connection has been told so far.
+//! `resp` finds the end of values, `command` reads commands, `ground` knows what a connection has been told so far,
+//! `reply` reads whole answers.
 
 mod answer;
 mod command;
 mod ground;
+mod reply;
 mod resp;
 
 use super::{AtClose, Boundary, Definition, Expect, Framer, Garbled, Opening, Part, Recognition, Step, Subject};
@@ -17,17 +19,44 @@ use command::Requests;
 use ground::Ground;
 
 /// Redis and what speaks like it.
-pub const PROTOCOL: Definition =
-    Definition { name: "redis", recognise, subject, framer: Some(|_| Box::new(Redis::new())), resumable: true };
+pub const PROTOCOL: Definition = Definition {
+    name: "redis",
+    recognise,
+    subject,
+    reader: Some(reply::read),
+    framer: Some(|_| Box::new(Redis::new())),
+    resumable: true,
+};
 
-/// A command's name: the first string of an array, or the first word of a line.
+/// Commands whose first argument is no key, and nothing to show: words of people, secrets, scripts, numbers.
+const KEYLESS: [&str; 12] = [
+    "AUTH",
+    "ECHO",
+    "EVAL",
+    "EVALSHA",
+    "EVAL_RO",
+    "EVALSHA_RO",
+    "HELLO",
+    "MIGRATE",
+    "PING",
+    "SELECT",
+    "SWAPDB",
+    "WAIT",
+];
+
+/// A command's name and its key, or the word that stands there: the first strings of an array, or the first words of a line.
 fn subject(bytes: &[u8]) -> Option<Subject<'_>> {
     let mut lines = bytes.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
-    let verb = match lines.next()? {
-        count if count.starts_with(b"*") => lines.nth(1)?,
-        line => line.split(|byte| *byte == b' ').next()?,
+    let (verb, key) = match lines.next()? {
+        count if count.starts_with(b"*") => (lines.nth(1)?, lines.nth(1)),
+        line => {
+            let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
+            (words.next()?, words.next())
+        }
     };
-    Subject::command(verb)
+    let subject = Subject::command(verb)?;
+    let is_keyless = KEYLESS.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(verb));
+    Some(if is_keyless { subject } else { subject.on_key(key.unwrap_or_default()) })
 }
 
 /// Cuts the two byte streams of one Redis connection.

@@ -190,7 +190,7 @@ pub fn subject(text: &[u8]) -> Option<Subject<'_>> {
         [&b"from"[..], b"into", b"update", b"join", b"table"].iter().any(|lead| word.eq_ignore_ascii_case(lead))
     };
     let path = if leads(&verb) { words.next() } else { words.by_ref().find(leads).and_then(|_| words.next()) };
-    Some(Subject { verb, path: path.unwrap_or_default(), query: b"" })
+    Some(Subject { verb, path: path.unwrap_or_default(), is_key: false, query: b"" })
 }
 
 fn is_in(words: &[&str], word: &[u8]) -> bool {

@@ -1,5 +1,6 @@
 //! The table of protocols, and how one is recognised.
 
+use super::reply::Reader;
 use super::{Framer, http1, http2, memcached, mysql, postgresql, redis, tls};
 
 /// Every protocol that the box knows, in the order in which a session's first bytes are shown to them.
@@ -15,6 +16,8 @@ pub static PROTOCOLS: [Definition; 7] = [
 
 /// Longest name of a command.
 const VERB_BYTES: usize = 32;
+/// Longest key that tells what a request is about.
+const KEY_BYTES: usize = 128;
 
 /// A protocol: the one thing that its file exports to the rest of the engine.
 #[derive(Debug)]
@@ -26,6 +29,8 @@ pub struct Definition {
     pub recognise: fn(&Opening<'_>) -> Recognition,
     /// What a request asks for, from its first bytes; none where they do not say it.
     pub subject: fn(&[u8]) -> Option<Subject<'_>>,
+    /// Reads a whole answer, for the comparison; `None`: it is compared as HTTP's, by head and content, or by bytes.
+    pub reader: Option<Reader>,
     /// A framer at the start of a connection, with a bound on the bytes of a head. `None`: the content is encrypted, and
     /// sessions are not replayed (`tls_encrypted`).
     pub framer: Option<fn(usize) -> Box<dyn Framer>>,
@@ -58,8 +63,10 @@ pub struct Opening<'a> {
 pub struct Subject<'a> {
     /// What is to be done: a method, a command.
     pub verb: &'a [u8],
-    /// With what: a path without its query, a table. Empty where the protocol, or the command, has no such thing.
+    /// With what: a path without its query, a table, a key. Empty where the protocol, or the command, has no such thing.
     pub path: &'a [u8],
+    /// It is a key, any part of which may be one value of many.
+    pub is_key: bool,
     /// What follows the path's question mark.
     pub query: &'a [u8],
 }
@@ -68,7 +75,13 @@ impl<'a> Subject<'a> {
     /// A command, if that is a name of one.
     pub fn command(verb: &'a [u8]) -> Option<Self> {
         let is_name = !verb.is_empty() && verb.len() <= VERB_BYTES && verb.iter().all(u8::is_ascii_graphic);
-        is_name.then_some(Self { verb, path: b"", query: b"" })
+        is_name.then_some(Self { verb, path: b"", is_key: false, query: b"" })
+    }
+
+    /// A command on a key, if that can be shown.
+    pub fn on_key(self, key: &'a [u8]) -> Self {
+        let is_shown = key.len() <= KEY_BYTES && key.iter().all(u8::is_ascii_graphic);
+        Self { path: if is_shown { key } else { b"" }, is_key: true, ..self }
     }
 }
 

@@ -5,7 +5,7 @@ use super::{Definition, Opening, Recognition};
 
 /// Recognises TLS.
 pub const PROTOCOL: Definition =
-    Definition { name: "tls", recognise, subject: |_| None, framer: None, resumable: false };
+    Definition { name: "tls", recognise, subject: |_| None, reader: None, framer: None, resumable: false };
 
 /// Longest record that a receiver must accept: 2^14 bytes and what encryption adds in TLS 1.2 (RFC 5246, section 6.2.3).
 const RECORD_MAX: u16 = (1 << 14) + 2_048;

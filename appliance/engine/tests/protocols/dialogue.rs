@@ -27,13 +27,24 @@ pub fn check(protocol: &str, said: &[Said<'_>], expected: &str) {
 
 /// As [`check`], of a dialogue recorded on the wire: a line of `C "..."` or `S "..."` for each run of one side's bytes.
 pub fn check_recorded(protocol: &str, recorded: &str, expected: &str) {
+    with_recorded(recorded, |said| check(protocol, said, expected));
+}
+
+/// Every answer of a recorded dialogue, and the kind that was expected of it.
+pub fn recorded_answers(protocol: &str, recorded: &str) -> Vec<(u64, Vec<u8>)> {
+    let mut answers = Vec::new();
+    with_recorded(recorded, |said| answers = answered(protocol, said, |bytes| vec![bytes]).answers);
+    answers
+}
+
+fn with_recorded(recorded: &str, take: impl FnOnce(&[Said<'_>])) {
     let runs: Vec<(bool, Vec<u8>)> =
         recorded.lines().map(|line| (line.starts_with('C'), unescape(&line[3..]))).collect();
     let said: Vec<Said<'_>> = runs
         .iter()
         .map(|(is_client, bytes)| if *is_client { Said::Client(bytes) } else { Said::Server(bytes) })
         .collect();
-    check(protocol, &said, expected);
+    take(&said);
 }
 
 /// The bytes of a quoted string behind its first quote.
@@ -56,6 +67,14 @@ fn unescape(quoted: &str) -> Vec<u8> {
 }
 
 fn tell(protocol: &str, said: &[Said<'_>], cut: impl for<'b> Fn(&'b [u8]) -> Vec<&'b [u8]>) -> String {
+    let mut teller = answered(protocol, said, cut);
+    if teller.framer.request_at_close() != AtClose::Clean {
+        teller.words.push("cut".to_owned());
+    }
+    teller.words.join(" ")
+}
+
+fn answered(protocol: &str, said: &[Said<'_>], cut: impl for<'b> Fn(&'b [u8]) -> Vec<&'b [u8]>) -> Teller {
     let definition = find(protocol).expect("a known protocol");
     let mut teller = Teller {
         framer: definition.framer.expect("a framer")(HEAD_BYTES),
@@ -63,6 +82,7 @@ fn tell(protocol: &str, said: &[Said<'_>], cut: impl for<'b> Fn(&'b [u8]) -> Vec
         content: BTreeMap::new(),
         is_within: false,
         words: Vec::new(),
+        answers: Vec::new(),
     };
     for words in said {
         match *words {
@@ -70,10 +90,7 @@ fn tell(protocol: &str, said: &[Said<'_>], cut: impl for<'b> Fn(&'b [u8]) -> Vec
             Said::Server(bytes) => cut(bytes).into_iter().for_each(|piece| teller.server(piece)),
         }
     }
-    if teller.framer.request_at_close() != AtClose::Clean {
-        teller.words.push("cut".to_owned());
-    }
-    teller.words.join(" ")
+    teller
 }
 
 struct Teller {
@@ -82,6 +99,7 @@ struct Teller {
     content: BTreeMap<u64, Vec<u8>>,
     is_within: bool,
     words: Vec<String>,
+    answers: Vec<(u64, Vec<u8>)>,
 }
 
 impl Teller {
@@ -134,6 +152,7 @@ impl Teller {
                 let content = self.content.remove(&kind).unwrap_or_default();
                 let whose = if is_interleaved { kind.to_string() } else { String::new() };
                 self.words.push(format!("{whose}={}{last}", content.escape_ascii()));
+                self.answers.push((kind, content));
                 if let Some(index) = self.due.iter().position(|expect| expect.kind == kind) {
                     self.due.remove(index);
                 }

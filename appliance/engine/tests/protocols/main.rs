@@ -6,3 +6,4 @@ mod memcached;
 mod mysql;
 mod postgresql;
 mod redis;
+mod replies;

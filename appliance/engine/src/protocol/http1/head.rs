@@ -31,7 +31,7 @@ pub(super) fn subject(head: &[u8]) -> Option<Subject<'_>> {
         _ => target,
     };
     let end = memchr::memchr(b'?', path).unwrap_or(path.len());
-    Some(Subject { verb, path: &path[..end], query: path.get(end + 1..).unwrap_or_default() })
+    Some(Subject { verb, path: &path[..end], is_key: false, query: path.get(end + 1..).unwrap_or_default() })
 }
 
 /// What a whole answer head says, given what its request was.

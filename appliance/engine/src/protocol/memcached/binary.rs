@@ -21,7 +21,6 @@ const QUIT: u8 = 0x07;
 const VERSION: u8 = 0x0B;
 const STAT: u8 = 0x10;
 
-/// Reads that answer only where they hit.
 /// The command of an opcode, quiet or not; those of the protocol's extensions are told by that alone.
 pub(super) fn name(opcode: u8) -> &'static [u8] {
     match opcode {
@@ -41,6 +40,15 @@ pub(super) fn name(opcode: u8) -> &'static [u8] {
     }
 }
 
+/// The key of a request that begins so; empty where it is not there.
+pub(super) fn key(bytes: &[u8]) -> &[u8] {
+    let mut header = Header::default();
+    header.take(bytes);
+    let from = HEADER_BYTES + usize::from(header.bytes[4]);
+    bytes.get(from..from + usize::from(header.key_len())).unwrap_or_default()
+}
+
+/// Reads that answer only where they hit.
 fn is_quiet_read(opcode: u8) -> bool {
     matches!(opcode, 0x09 | 0x0D | 0x1E | 0x24)
 }

@@ -62,6 +62,15 @@ const COMMANDS: [(&str, Shape); 31] = [
     ("me", Shape::Line),
 ];
 
+/// Commands whose first argument is a key; of `gat` and `gats` it is a time.
+pub(super) fn has_key(command: &[u8]) -> bool {
+    const KEYED: [&str; 15] = [
+        "get", "gets", "set", "add", "replace", "append", "prepend", "cas", "delete", "incr", "decr", "touch", "mg",
+        "ms", "md",
+    ];
+    KEYED.iter().any(|known| known.as_bytes() == command)
+}
+
 /// Where in the stream the next byte stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {

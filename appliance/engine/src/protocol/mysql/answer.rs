@@ -379,7 +379,7 @@ impl Answers {
 }
 
 /// A number of one to nine bytes at the front, and its length.
-fn number(bytes: &[u8]) -> Option<(u64, usize)> {
+pub(super) fn number(bytes: &[u8]) -> Option<(u64, usize)> {
     let (first, rest) = bytes.split_first()?;
     let len = match first {
         0..=0xFA => return Some((u64::from(*first), 1)),
