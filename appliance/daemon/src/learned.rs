@@ -65,9 +65,9 @@ impl Learned {
         self.times.extend_from_slice(&other.times);
     }
 
-    /// `{"findings": [...]}`
-    pub fn findings_json(&self) -> Value {
-        json!({ "findings": self.findings.iter().map(finding).collect::<Vec<_>>() })
+    /// `{"findings": [...]}`; `example` tells the number of the record that shows a finding.
+    pub fn findings_json(&self, example: impl Fn(&Finding) -> Option<u64>) -> Value {
+        json!({ "findings": self.findings.iter().map(|found| finding(found, example(found))).collect::<Vec<_>>() })
     }
 
     /// `{"services": [...], "endpoints": [...]}`
@@ -80,7 +80,7 @@ impl Learned {
     }
 }
 
-fn finding(finding: &Finding) -> Value {
+fn finding(finding: &Finding, example: Option<u64>) -> Value {
     let seconds = |place: Place| place.captured_at.as_nanos() as f64 / 1e9;
     let [origin, target] = &finding.example;
     let mut shown = json!({
@@ -94,7 +94,7 @@ fn finding(finding: &Finding) -> Value {
         "differing": finding.differing,
         "example_origin": origin,
         "example_target": target,
-        "example_record": null,
+        "example_record": example,
     });
     if finding.last.session > 0 {
         shown["first_seen"] = json!(seconds(finding.first));

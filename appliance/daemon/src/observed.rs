@@ -67,6 +67,8 @@ impl Outcomes {
 /// One exchange, without its contents.
 #[derive(Clone, Debug)]
 pub struct Turn {
+    /// As [`crate::archive::places::turn`] knows it.
+    pub key: u64,
     session: u64,
     exchange: u64,
     captured_at: Time,
@@ -153,6 +155,7 @@ impl Turn {
             Outcome::NotReplayed(cause) => ("not_replayed", Cow::Borrowed(cause.word())),
         };
         Self {
+            key: crate::archive::places::turn(record),
             session: record.session,
             exchange: record.exchange,
             captured_at: record.captured_at,
@@ -164,12 +167,15 @@ impl Turn {
         }
     }
 
-    /// As the interface shows it.
-    pub fn shown(&self) -> Value {
+    /// As the interface shows it, with the number of its record.
+    pub fn shown(&self, number: Option<u64>) -> Value {
         let mut shown = json!({
             "exchange": self.exchange, "at": self.captured_at.as_nanos() as f64 / 1e9, "request_bytes": self.request_bytes,
             "outcome": self.outcome,
         });
+        if let Some(number) = number {
+            shown["record"] = Value::from(number);
+        }
         if !self.reason.is_empty() {
             shown["reason"] = Value::from(self.reason.as_ref());
         }
@@ -231,9 +237,9 @@ mod tests {
         assert_eq!(turns.len(), 1);
         let expected = json!({
             "exchange": 0, "at": 1.5, "request_bytes": 3, "outcome": "not_replayed", "reason": "limit",
-            "origin_first_us": 5, "origin_last_us": 7,
+            "origin_first_us": 5, "origin_last_us": 7, "record": 12,
         });
-        assert_eq!(turns[0].shown(), expected);
+        assert_eq!(turns[0].shown(Some(12)), expected);
     }
 
     #[test]

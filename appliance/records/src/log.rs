@@ -204,8 +204,18 @@ impl Log {
         self.pending.bytes.len()
     }
 
-    /// Gathers a record of a class below eight, with its contents apart, so that what it says can be read without them.
-    pub fn append(&mut self, service: &str, class: u8, record: &[u8], contents: Option<&[u8]>) {
+    /// The last record that the next commits may remove for want of room, if any, and how many bytes may be written anew of
+    /// what goes with it: half of what is removed.
+    pub fn leaving(&self) -> Option<(u64, u64)> {
+        let catalog = self.catalog.read().unwrap_or_else(PoisonError::into_inner);
+        let oldest = catalog.sealed.first()?;
+        let is_near = catalog.bytes() + self.bounds.segment_bytes() > self.bounds.total_bytes;
+        is_near.then(|| (oldest.summary.first + oldest.summary.count - 1, self.bounds.segment_bytes() / 2))
+    }
+
+    /// Gathers a record of a class below eight, with its contents apart, so that what it says can be read without them. The
+    /// number that it gets, if the next commit succeeds.
+    pub fn append(&mut self, service: &str, class: u8, record: &[u8], contents: Option<&[u8]>) -> u64 {
         let catalog = self.catalog.read().unwrap_or_else(PoisonError::into_inner);
         let known = catalog.active.as_ref().map_or(&[][..], |active| &active.summary.services);
         let number = catalog.next() + self.pending.entries.len() as u64;
@@ -223,6 +233,7 @@ impl Log {
         let offset = bytes.len() as u32;
         Frame { class, flags, service, payload: &payload }.push(bytes, number);
         self.pending.entries.push(Entry { offset, service, class, flags });
+        number
     }
 
     /// Writes and syncs what was gathered, seals a segment whose time has come and removes what is beyond the bounds; `now`

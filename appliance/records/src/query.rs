@@ -103,6 +103,13 @@ impl Reader {
         self.catalog.read().unwrap_or_else(PoisonError::into_inner).records()
     }
 
+    /// The number of the oldest record, if there is one.
+    pub fn first(&self) -> Option<u64> {
+        let catalog = self.catalog.read().unwrap_or_else(PoisonError::into_inner);
+        let active = catalog.active.as_ref().map(|active| active.head.first);
+        catalog.sealed.first().map(|sealed| sealed.head.first).or(active)
+    }
+
     /// Shows the wanted records to `visit`, one after the other.
     ///
     /// # Errors

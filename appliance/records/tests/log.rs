@@ -343,7 +343,9 @@ fn ten_million_records_open_in_a_second() {
     let began = Instant::now();
     let mut bytes = 0;
     for _ in 0..1_000 {
-        (0..10_000).for_each(|number| log.append("web", u8::from(number == 77), &record, None));
+        (0..10_000).for_each(|number| {
+            log.append("web", u8::from(number == 77), &record, None);
+        });
         bytes = log.commit(SECOND).unwrap().bytes;
     }
     println!("written in {:?}, {} bytes a record", began.elapsed(), bytes / 10_000_000);

@@ -3,24 +3,28 @@
 //! A shard hands over its records in batches, each second at the latest, over a bounded channel; a thread of its own makes of each what is stored,
 //! masks the secrets, and appends it to the log, which is synced each second. A slow or full disk costs records, which are
 //! counted, and never slows a shard. What a person reads comes from the log, not from here: so all that is ever shown is
-//! safe.
+//! safe. What shows a finding stays as long as there is room for anything: it is written anew before it would leave the log.
 
 pub mod convert;
 pub mod evidence;
 pub mod offline;
+pub mod places;
 #[cfg(test)]
 mod tests;
 
 use crate::clock::{Clock, wall};
 use convert::{Converter, Service};
+use places::{Places, Shown};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tapcopy_engine::Record;
 use tapcopy_engine::config::Sample;
+use tapcopy_engine::findings::Finding;
 use tapcopy_records::{Bounds, Folder, Log, Reader};
 
 /// The folder of the log in the data folder.
@@ -87,12 +91,17 @@ impl Figures {
 #[derive(Default)]
 struct Shared {
     figures: Mutex<Figures>,
+    places: Mutex<Places>,
     contents_bytes: AtomicUsize,
 }
 
 impl Shared {
     fn change(&self, change: impl FnOnce(&mut Figures)) {
         change(&mut self.figures.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn places(&self) -> MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -124,15 +133,7 @@ impl Archive {
         let reader = log.reader();
         let next = log.next();
         shared.change(|figures| figures.next = next);
-        let keeper = Keeper {
-            path: path.display().to_string(),
-            log,
-            converter: Converter::new(&keeping, clock),
-            clock,
-            shared: shared.clone(),
-            commit_at: clock.uptime() + COMMIT_EVERY,
-            paused_until: None,
-        };
+        let keeper = Keeper::new(path.display().to_string(), log, &keeping, clock, shared.clone());
         let thread = std::thread::Builder::new().name("archive".to_owned()).spawn(move || keeper.run(&messages))?;
         Ok(Self { reader, inbox, shared, thread: Mutex::new(Some(thread)) })
     }
@@ -151,6 +152,20 @@ impl Archive {
     /// What became of the records.
     pub fn figures(&self) -> Figures {
         self.shared.figures.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The number of the record that shows a finding, where there is one.
+    pub fn example(&self, finding: &Finding) -> Option<u64> {
+        let first = self.reader.first()?;
+        self.shared.places().example(finding).filter(|number| *number >= first)
+    }
+
+    /// The numbers of the records of turns ([`places::turn`]), as far as they are there.
+    pub fn turns(&self, turns: &[u64]) -> BTreeMap<u64, u64> {
+        let first = self.reader.first().unwrap_or(u64::MAX);
+        let mut numbers = self.shared.places().turns(turns);
+        numbers.retain(|_, number| *number >= first);
+        numbers
     }
 
     /// Keeps by these rules from now on.
@@ -253,9 +268,27 @@ struct Keeper {
     commit_at: Duration,
     /// Until when a disk that failed is left alone.
     paused_until: Option<Duration>,
+    /// What the records show that are not written yet.
+    shown: Vec<(u64, Shown)>,
+    /// Of records that are to be written anew, the old numbers and the new ones.
+    moved: BTreeMap<u64, u64>,
 }
 
 impl Keeper {
+    fn new(path: String, log: Log, keeping: &Keeping, clock: Clock, shared: Arc<Shared>) -> Self {
+        Self {
+            path,
+            log,
+            converter: Converter::new(keeping, clock),
+            clock,
+            shared,
+            commit_at: clock.uptime() + COMMIT_EVERY,
+            paused_until: None,
+            shown: Vec::new(),
+            moved: BTreeMap::new(),
+        }
+    }
+
     fn run(mut self, messages: &Receiver<Message>) {
         loop {
             let patience = self.commit_at.saturating_sub(self.clock.uptime());
@@ -283,15 +316,42 @@ impl Keeper {
             self.shared.change(|figures| figures.dropped_disk += 1);
         } else if let Some((exchange, contents)) = self.converter.convert(services, record) {
             let contents = contents.map(|contents| contents.encode());
-            self.log.append(&exchange.service, exchange.outcome.class(), &exchange.encode(), contents.as_deref());
+            let number =
+                self.log.append(&exchange.service, exchange.outcome.class(), &exchange.encode(), contents.as_deref());
+            self.shown.push((number, Shown::by(&exchange.service, record)));
         }
         give_back(&self.shared, record);
     }
 
+    /// Writes anew what shows a finding and is about to leave the log; as much as a part of it has room for.
+    fn carry(&mut self) -> Option<u64> {
+        let (last, room) = self.log.leaving()?;
+        let reader = self.log.reader();
+        let mut bytes = 0;
+        for number in self.shared.places().leaving(last) {
+            let Ok(Some((stored, contents))) = reader.get(number) else { continue };
+            bytes += (stored.record.len() + contents.as_ref().map_or(0, Vec::len)) as u64;
+            if bytes > room {
+                break;
+            }
+            let fresh = self.log.append(&stored.service, stored.class, &stored.record, contents.as_deref());
+            self.moved.insert(number, fresh);
+        }
+        Some(last)
+    }
+
     fn commit(&mut self) {
         self.commit_at = self.clock.uptime() + COMMIT_EVERY;
+        let left = self.carry();
+        let (shown, moved) = (std::mem::take(&mut self.shown), std::mem::take(&mut self.moved));
         match self.log.commit((wall() * 1e9) as u64) {
             Ok(committed) => {
+                let mut places = self.shared.places();
+                shown.iter().for_each(|(number, shown)| places.learn(*number, shown));
+                if let Some(left) = left {
+                    places.renumber(left, &moved);
+                }
+                drop(places);
                 let was_paused = committed.records > 0 && self.paused_until.take().is_some();
                 if was_paused {
                     log::warn!("records: {}: the disk takes records again", self.path);

@@ -150,3 +150,68 @@ fn a_folder_that_cannot_be_used_is_said() {
     std::fs::write(folder.path().join("records"), "").unwrap();
     assert!(Archive::open(folder.path(), keeping(), Clock::start()).is_err());
 }
+
+fn finding(field: &str, fault: tapcopy_engine::findings::Fault) -> Finding {
+    Finding {
+        service: "web".to_owned(),
+        endpoint: "GET /a".to_owned(),
+        field: field.to_owned(),
+        fault,
+        target_rate: 1.0,
+        origin_rate: 0.0,
+        exchanges: 9,
+        differing: 9,
+        first: Default::default(),
+        last: Default::default(),
+        example: Default::default(),
+    }
+}
+
+#[test]
+fn findings_and_turns_know_their_records() {
+    use tapcopy_engine::findings::Fault;
+    let folder = tempfile::tempdir().unwrap();
+    let archive = Archive::open(folder.path(), keeping(), Clock::start()).unwrap();
+    let mut archiver = archive.archiver(&[service("web")]);
+    let said = || Some(contents("GET / HTTP/1.1\r\n\r\n", "", "x"));
+    (1..=3).for_each(|session| archiver.push(record(session, said())));
+    archiver.push(record(4, None));
+    archiver.flush();
+    assert_eq!(archive.example(&finding("status", Fault::Content(Kind::Value))), None, "it is not safe yet");
+    archive.finish();
+    let example = |field, fault| archive.example(&finding(field, fault));
+    assert_eq!(example("status", Fault::Content(Kind::Value)), Some(3));
+    assert_eq!(example("body:$.user.password", Fault::Content(Kind::Value)), Some(3));
+    assert_eq!(example("first_byte", Fault::Latency), Some(4));
+    assert_eq!(example("status", Fault::Content(Kind::Missing)), None);
+    let [key, none] = [record(2, None), record(9, None)].map(|record| places::turn(&record));
+    assert_eq!(archive.turns(&[key, none]), BTreeMap::from([(key, 2)]));
+}
+
+/// A log of the least size is filled many times over; what shows a finding is still there, and other records are not.
+#[test]
+fn what_shows_a_finding_stays() {
+    use tapcopy_engine::findings::Fault;
+    let folder = tempfile::tempdir().unwrap();
+    let bounds = Bounds { total_bytes: 1 << 20, age: Duration::from_secs(3_600) };
+    let (log, _) = Log::open(Arc::new(Folder::made(folder.path()).unwrap()), bounds).unwrap();
+    let (reader, shared) = (log.reader(), Arc::new(Shared::default()));
+    let mut keeper = Keeper::new(String::new(), log, &keeping(), Clock::start(), shared.clone());
+    let services = convert::services(&[service("web")]);
+    let said = || Some(contents("GET / HTTP/1.1\r\n\r\n", "", "shown"));
+    (1..=6).for_each(|session| keeper.take(&services, &record(session, said())));
+    let filler = "x".repeat(50 << 10);
+    for session in 7..=60 {
+        let mut other = record(session, Some(contents("GET / HTTP/1.1\r\n\r\n", "", &filler)));
+        other.outcome = Outcome::Answered(Verdict::Match);
+        other.origin_latency = None;
+        keeper.take(&services, &other);
+        keeper.commit();
+    }
+    let number = shared.places().example(&finding("status", Fault::Content(Kind::Value))).unwrap();
+    let (stored, contents) = reader.get(number).unwrap().unwrap();
+    let exchange = Exchange::decode(&stored.service, stored.class, &stored.record).unwrap();
+    let contents = tapcopy_records::Contents::decode(&contents.unwrap()).unwrap();
+    assert_eq!((exchange.session, contents.target.body), (6, b"shown".to_vec()));
+    assert!(reader.get(1).unwrap().is_none() && reader.first().unwrap() > 30);
+}

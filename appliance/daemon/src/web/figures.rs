@@ -4,6 +4,7 @@ use super::call::{Answer, Call, put};
 use super::{State, exchanges, settings};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
+use tapcopy_engine::findings::Finding;
 use tapcopy_engine::ledger::{Ended, Ignored, Incomparable, NotAnswered, NotReplayed, Reason, Reconnect};
 
 /// A shard that has not published for so long is stuck.
@@ -48,7 +49,8 @@ pub(super) fn ledger(state: &State, _: &Call) -> Answer {
 
 /// `GET /findings`
 pub(super) fn findings(state: &State, _: &Call) -> Answer {
-    Answer::json(200, &state.plant.total().learned.findings_json())
+    let example = |finding: &Finding| state.plant.archive().and_then(|archive| archive.example(finding));
+    Answer::json(200, &state.plant.total().learned.findings_json(example))
 }
 
 /// `GET /latency`

@@ -2,6 +2,7 @@
 
 use super::State;
 use super::call::{Answer, Call, error, invalid, not_found, put};
+use crate::observed::Turn;
 use crate::shard::Handle;
 use serde_json::{Value, json};
 use tapcopy_engine::Time;
@@ -98,14 +99,20 @@ pub(super) fn session(state: &State, call: &Call) -> Answer {
     let answer = shard.ask(move |engine, observed, now| {
         let live = engine.roster().find(|live| live.number == number);
         let live = live.map(|live| shown(index, &live, observed.service(live.number, live.service), now));
-        let turns: Vec<Value> = observed.turns(number).iter().map(|turn| turn.shown()).collect();
-        (live, turns)
+        (live, observed.turns(number))
     });
     match answer {
         None => stuck(),
         Some((None, turns)) if turns.is_empty() => not_found("session of this id, or it ended too long ago"),
-        Some((live, turns)) => Answer::json(200, &json!({ "session": live, "turns": turns })),
+        Some((live, turns)) => Answer::json(200, &json!({ "session": live, "turns": with_records(state, &turns) })),
     }
+}
+
+/// Turns with the numbers of their records.
+fn with_records(state: &State, turns: &[Turn]) -> Vec<Value> {
+    let keys: Vec<u64> = turns.iter().map(|turn| turn.key).collect();
+    let numbers = state.plant.archive().map(|archive| archive.turns(&keys)).unwrap_or_default();
+    turns.iter().map(|turn| turn.shown(numbers.get(&turn.key).copied())).collect()
 }
 
 fn stuck() -> Answer {

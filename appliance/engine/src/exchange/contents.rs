@@ -30,6 +30,7 @@ impl Exchange {
         let Some(sample) = books.contents.filter(|_| !self.expect.handshake) else { return false };
         match outcome {
             Outcome::Answered(Verdict::Differ(_)) => true,
+            outcome if outcome.lost(!self.target.head.is_empty()).is_some() => true,
             Outcome::Answered(_) | Outcome::NotAnswered(_) => draw(session, id) < u64::from(sample.per_million),
             Outcome::NotReplayed(_) => false,
         }
