@@ -43,6 +43,7 @@ pub fn config(far_end: FarEnd) -> Config {
             ..Addressing::default()
         },
         far_end,
+        share: Default::default(),
         speed: Speed::Times(1.0),
         replay: true,
         contents: None,

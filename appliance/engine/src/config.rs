@@ -4,6 +4,7 @@ use crate::compare::Rules;
 use crate::limits::Limits;
 use crate::protocol::{self, Definition};
 use crate::selection::Selection;
+use crate::share::Share;
 use core::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -16,6 +17,8 @@ pub struct Config {
     pub addressing: Addressing,
     /// The other end of the replay.
     pub far_end: FarEnd,
+    /// The sessions that are this engine's; it stays as long as the engine does.
+    pub share: Share,
     /// How fast captured time passes.
     pub speed: Speed,
     /// Whether sessions are replayed from the start; see [`crate::message::Command::StartReplay`].

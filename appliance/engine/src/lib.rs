@@ -21,6 +21,7 @@ mod rehearsal;
 mod replay;
 pub mod selection;
 mod session;
+pub mod share;
 pub mod stack;
 pub mod time;
 mod timers;

@@ -223,6 +223,11 @@ impl<O: Copy> Stack<O> {
         true
     }
 
+    /// The local end of the connection that a packet of the target belongs to.
+    pub fn destination(packet: &[u8]) -> Option<Endpoint> {
+        Outline::of(packet).map(|segment| segment.destination)
+    }
+
     /// Answers a segment of no connection with a reset, so that its sender does not wait for one that is long gone.
     fn refuse(&mut self, now: Time, packet: &[u8]) {
         self.answer_owner = None;

@@ -218,6 +218,7 @@ fn config([settings, protocol]: [u8; 2]) -> Config {
         } else {
             FarEnd::Wire { mac: packet::BOX_MAC, mtu: if bit(1) { 576 } else { 1_500 }, vlan: None }
         },
+        share: Default::default(),
         speed: if bit(4) { Speed::Max } else { Speed::Times(1.0) },
         replay: true,
         contents: bit(6).then_some(Sample { per_million: 500_000 }),

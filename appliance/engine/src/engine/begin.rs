@@ -88,7 +88,7 @@ impl Engine {
         let service = &self.services[place.service];
         let FlowKey { client, origin } = place.key;
         let account = self.books.account(&service.name);
-        let session = self.sessions_begun;
+        let session = self.config.share.session_number(self.sessions_begun);
         let identity = Identity { session, service: place.service, account, target, copy, client, origin };
         let mut exchanges = Exchanges::new(identity, service, is_midstream, self.now, frame.captured_at, &self.books);
         if self.far.is_rehearsal() {
@@ -107,8 +107,8 @@ impl Engine {
 }
 
 /// The services' caps, with all that they may hold.
-pub(super) fn caps(services: &[Service]) -> Vec<Option<Cap>> {
-    services.iter().map(|service| service.sessions_per_second.map(Cap::new)).collect()
+pub(super) fn caps(services: &[Service], shards: u16) -> Vec<Option<Cap>> {
+    services.iter().map(|service| service.sessions_per_second.map(|rate| Cap::new(rate, shards))).collect()
 }
 
 /// Indexes of the targets that a client's sessions go to. The part of the hash that samples clients has no say in it.

@@ -98,7 +98,7 @@ impl Engine {
         let far = Far::new(now, &config, &locals, seed);
         let mut engine = Self {
             services: config.services.clone().into(),
-            caps: begin::caps(&config.services),
+            caps: begin::caps(&config.services, config.share.of_shards.of),
             seed,
             now,
             decoder: Some(Box::new(Decoder::new(&limits))),
@@ -211,6 +211,10 @@ impl Engine {
         let known = before.filter(|id| !self.is_replaced(*id, frame, place.sender, segment));
         let id = match known {
             Some(id) => id,
+            None if !self.config.share.has_client(place.key.client.ip(), place.key.client.port()) => {
+                self.mirrored_service = None;
+                return Err(Ignored::OtherShare);
+            }
             None => {
                 let earlier_isn = before.and_then(|id| self.slots.get(id)?.client_isn());
                 let id = self.begin(frame, segment, place, earlier_isn)?;
@@ -240,7 +244,13 @@ impl Engine {
 
     fn handle_target(&mut self, frame: &[u8]) {
         let counts = &mut self.books.ledger.target;
-        let take = |packet: &[u8]| self.stack.handle_packet(self.now, packet);
+        let share = self.config.share;
+        // Another shard's connection is unknown here, and would be reset.
+        let is_ours = |local: Endpoint| share.has_local(local.ip(), local.port());
+        let take = |packet: &[u8]| {
+            (share.of_shards.is_all() || Stack::<ReplayId>::destination(packet).is_some_and(is_ours))
+                && self.stack.handle_packet(self.now, packet)
+        };
         match self.far.handle_frame(self.now, frame, &mut self.locals, take) {
             true => counts.frames_received += 1,
             false => counts.frames_ignored += 1,
@@ -305,7 +315,7 @@ impl Engine {
         self.directory = Directory::new(&config.services, self.seed);
         self.services = config.services.clone().into();
         self.open_accounts();
-        self.caps = begin::caps(&config.services);
+        self.caps = begin::caps(&config.services, config.share.of_shards.of);
         (self.books.limits, self.books.contents) = (config.limits, config.contents);
         self.is_replaying &= config.replay;
         self.config = config;
@@ -313,7 +323,7 @@ impl Engine {
 
     /// Ends every session, and frees its flow: the next frame on it belongs to another session.
     fn begin_round(&mut self) {
-        self.caps = begin::caps(&self.services);
+        self.caps = begin::caps(&self.services, self.config.share.of_shards.of);
         for id in self.slots.keys().collect::<Vec<_>>() {
             if let Some(slot) = self.slots.get(id) {
                 self.unhook(slot.key, id);
@@ -538,6 +548,11 @@ impl Engine {
         let settled = requests.captured - requests.in_progress;
         let sum = self.backlog.backlog(&self.books.limits, settled, self.locals.is_scarce());
         Backlog { is_preparing: self.is_preparing, ..sum }
+    }
+
+    /// The number that the next session will have; those before have lower ones.
+    pub fn next_session(&self) -> u64 {
+        self.config.share.session_number(self.sessions_begun + 1)
     }
 
     /// Whether no session is left; after `Command::Finish` this is the end.

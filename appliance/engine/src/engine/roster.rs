@@ -8,7 +8,7 @@ use crate::time::Time;
 /// One live session, with its first replay.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Live {
-    /// Its number in this engine, from 1.
+    /// Its number in the box, from 1.
     pub number: u64,
     /// Index into the services of the configuration under which it was opened.
     pub service: usize,

@@ -4,11 +4,17 @@ use super::*;
 use crate::config::{Addressing, FarEnd, MirrorTo, Origin, Pacing, Protocol, Sample, Speed};
 use crate::limits::Limits;
 use crate::message::{LinkType, Outcome, Record};
+use crate::share::{Part, Share};
 use core::time::Duration;
+use std::collections::BTreeSet;
 
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 
 fn engine() -> Engine {
+    engine_with(Share::default())
+}
+
+fn engine_with(share: Share) -> Engine {
     let service = Service {
         name: "web".to_owned(),
         origins: vec![Origin::AnyAddress(80)],
@@ -26,6 +32,7 @@ fn engine() -> Engine {
         services: vec![service],
         addressing: Addressing::default(),
         far_end: FarEnd::Rehearsal,
+        share,
         speed: Speed::Times(1.0),
         replay: true,
         contents: None,
@@ -98,6 +105,32 @@ fn a_fault_stays_in_its_session() {
     assert_eq!(engine.ledger().requests.replayed, 1, "the other request is replayed");
     begin_session(&mut engine, now, 1000);
     assert_eq!(engine.ledger().sessions.opened, 3, "the same flow can begin again");
+}
+
+/// Each of two boxes has two shards, and every engine is shown all frames.
+#[test]
+fn a_session_belongs_to_one_engine() {
+    const CLIENTS: u16 = 200;
+    let now = Time::from_millis(1);
+    let (mut opened, mut numbers) = (0, BTreeSet::new());
+    for (number, shard) in [(0, 0), (0, 1), (1, 0), (1, 1)] {
+        let part = |index| Part { index, of: 2 };
+        let mut engine = engine_with(Share { of_boxes: part(number), of_shards: part(shard) });
+        for port in 0..CLIENTS {
+            begin_session(&mut engine, now, 1_000 + port);
+            show(&mut engine, now, &answer(1_000 + port, b"HTTP/1.1 204 No Content\r\n\r\n"));
+        }
+        let ledger = engine.ledger();
+        assert_eq!(ledger.broken_law(), None);
+        assert_eq!(ledger.sessions.midstream, 0, "an answer is no reason to pick up a session of another engine");
+        let others = u64::from(CLIENTS) - ledger.sessions.opened;
+        assert_eq!(ledger.frames.ignored.of(Ignored::OtherShare), 4 * others);
+        opened += ledger.sessions.opened;
+        let next = engine.next_session();
+        let own: Vec<u64> = engine.roster().map(|live| live.number).collect();
+        assert!(own.iter().all(|session| *session < next && numbers.insert((number, *session))));
+    }
+    assert_eq!((opened, numbers.len()), (u64::from(CLIENTS), usize::from(CLIENTS)));
 }
 
 #[test]

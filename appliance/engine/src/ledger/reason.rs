@@ -68,6 +68,8 @@ reasons! {
         NoSession = "no_session",
         /// A new session beyond the bound on sessions.
         SessionLimit = "session_limit",
+        /// A segment that no session of this shard explains: its client is another shard's, or another box's.
+        OtherShare = "other_share",
         /// It came after the order to finish.
         Finishing = "finishing",
     }

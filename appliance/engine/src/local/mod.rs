@@ -17,6 +17,7 @@ use crate::config::{Addressing, Config, FarEnd, Mode, PoolRange};
 use crate::flow::Table;
 use crate::frame::Endpoint;
 use crate::ledger::NotReplayed;
+use crate::share::Share;
 use crate::time::Time;
 use claims::{Claims, Standing, Term};
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -62,6 +63,8 @@ pub enum Refusal {
 /// The local addresses and ports.
 pub struct Locals {
     addressing: Addressing,
+    /// Which addresses and ports are not another shard's.
+    share: Share,
     /// Servers under test.
     targets: Vec<IpAddr>,
     pool: Pool,
@@ -89,7 +92,7 @@ impl Locals {
         if is_rehearsal {
             addressing = Addressing { pool: REHEARSAL.to_vec(), ..Addressing::default() };
         }
-        let mut pool = Pool::new(&addressing.pool, seed);
+        let mut pool = Pool::new(&addressing.pool, config.share.of_shards.of, seed);
         let mut claims = (!is_rehearsal).then(|| Claims::new(seed, now));
         match &mut claims {
             Some(claims) => {
@@ -98,6 +101,7 @@ impl Locals {
             None => pool.open_all(),
         }
         Self {
+            share: config.share,
             targets: targets(config),
             addressing,
             pool,
@@ -158,11 +162,12 @@ impl Locals {
     }
 
     fn next_of_pool(&mut self, now: Time, target: Endpoint) -> Result<Endpoint, Refusal> {
-        let Self { pool, claims, taken, .. } = self;
+        let Self { pool, claims, taken, share, .. } = self;
         let unclaimed = Standing::Pending(now + SOON);
         let standing =
             |address| claims.as_ref().map_or(Standing::Held, |claims| claims.standing(address).unwrap_or(unclaimed));
-        match pool.search(target.ip(), standing, |local| taken.contains(&(local, target))) {
+        let is_taken = |local: Endpoint| !share.has_local(local.ip(), local.port()) || taken.contains(&(local, target));
+        match pool.search(target.ip(), standing, is_taken) {
             Search::Found(local) => Ok(local),
             Search::Pending(at) => Err(Refusal::Wait(at.max(now + SOON))),
             Search::Lost => Err(Refusal::For(NotReplayed::AddressConflict)),
@@ -237,7 +242,8 @@ impl Locals {
         let other = (0..TRIES).find_map(|_| {
             self.port = port_after(self.port);
             let local = Endpoint::new(client.ip(), self.port);
-            (!self.taken.contains(&(local, target))).then_some(local)
+            let is_free = self.share.has_local(local.ip(), local.port()) && !self.taken.contains(&(local, target));
+            is_free.then_some(local)
         });
         self.ports_exchanged += u64::from(other.is_some());
         other

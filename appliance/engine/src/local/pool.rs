@@ -18,6 +18,8 @@ const PORTS: u128 = 65_536 - PORT_FIRST as u128;
 /// The ranges of the settings.
 pub(super) struct Pool {
     ranges: Vec<Rotation>,
+    /// Ports of one address, on the average of all addresses: those of other shards are not among them.
+    ports: u128,
 }
 
 /// Where in a range the next address and port are.
@@ -46,7 +48,7 @@ pub(super) enum Search {
 impl Pool {
     /// `seed` makes the port to begin with: a box that is started again shortly after its end must not meet the 4-tuples
     /// that it left in TIME-WAIT.
-    pub(super) fn new(ranges: &[PoolRange], seed: u64) -> Self {
+    pub(super) fn new(ranges: &[PoolRange], shards: u16, seed: u64) -> Self {
         let hash = xxhash_rust::xxh3::xxh3_64(&seed.to_le_bytes());
         let port = PORT_FIRST + (hash % u64::from(u16::MAX - PORT_FIRST)) as u16;
         let rotation = |range: &PoolRange| Rotation {
@@ -57,7 +59,7 @@ impl Pool {
             port,
             taken: 0,
         };
-        Self { ranges: ranges.iter().map(rotation).collect() }
+        Self { ranges: ranges.iter().map(rotation).collect(), ports: PORTS / u128::from(shards) }
     }
 
     /// The next address to claim, of the range that has fewest.
@@ -96,7 +98,7 @@ impl Pool {
     /// Whether a range has few ports left.
     pub(super) fn is_scarce(&self) -> bool {
         let is_scarce = |rotation: &Rotation| {
-            let ports = rotation.opened.saturating_mul(PORTS);
+            let ports = rotation.opened.saturating_mul(self.ports);
             ports > 0 && rotation.taken > ports - ports / 8
         };
         self.ranges.iter().any(is_scarce)
@@ -191,7 +193,7 @@ mod tests {
     #[test]
     fn a_search_that_finds_no_address_of_the_box_goes_round_once() {
         let (first, last) = (IpAddr::from([10, 0, 0, 100]), IpAddr::from([10, 0, 0, 200]));
-        let mut pool = Pool::new(&[PoolRange { first, last, prefix_len: 24 }], 1);
+        let mut pool = Pool::new(&[PoolRange { first, last, prefix_len: 24 }], 1, 1);
         pool.open_all();
         let looks = Cell::new(0);
         let pending = |_| {

@@ -1,11 +1,12 @@
 //! The box's claims to its addresses, as dialogues. Strangers are `0d`.
 
-use crate::dialogue::{check, check_claims, config, millis};
+use crate::dialogue::{check, check_claims, config, millis, settled};
 use std::collections::BTreeSet;
 use tapcopy_engine::config::{Addressing, Config, FarEnd, Mode, PoolRange, Subnet};
 use tapcopy_engine::frame::Endpoint;
 use tapcopy_engine::ledger::NotReplayed;
 use tapcopy_engine::local::{Announcement, Locals, Refusal};
+use tapcopy_engine::share::{Part, Share};
 
 fn pool_of(address: &str, prefix_len: u8) -> PoolRange {
     let address = address.parse().unwrap();
@@ -296,6 +297,30 @@ fn a_box_that_is_started_again_begins_with_another_port() {
         locals.take(millis(1_000), endpoint("192.0.2.5:1"), endpoint("10.0.0.9:80")).unwrap()
     };
     assert_ne!(first_of(1), first_of(2));
+}
+
+/// Also where a client's own port is taken, and another takes its place.
+#[test]
+fn shards_never_use_the_same_address_and_port() {
+    let (client, target) = (endpoint("192.0.2.7:40000"), endpoint("10.0.0.9:80"));
+    let of_gateway = Config { services: config(None, &["10.0.0.9"]).services, ..preserve(&["10.0.0.9"]) };
+    for config in [one_address("10.0.0.100", 24, &["10.0.0.9"]), of_gateway] {
+        let mut taken = BTreeSet::new();
+        for index in 0..3 {
+            let share = Share { of_shards: Part { index, of: 3 }, ..Share::default() };
+            let mut locals = settled(&Config { share, ..config.clone() });
+            let mut taken_here = 0;
+            // The first is the client's own, which its shard alone is given.
+            let own = endpoint("192.0.2.7:40000");
+            for _ in 0..200 {
+                let local = locals.take(millis(1_000), client, target).unwrap();
+                let is_own = local == own;
+                assert!(is_own || share.has_local(local.ip(), local.port()), "{local}");
+                taken_here += usize::from(taken.insert(local) || is_own);
+            }
+            assert_eq!(taken_here, 200);
+        }
+    }
 }
 
 #[test]

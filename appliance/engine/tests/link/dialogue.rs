@@ -52,6 +52,7 @@ pub fn config(gateway: Option<&str>, targets: &[&str]) -> Config {
             ..Addressing::default()
         },
         far_end: FarEnd::Wire { mac: BOX, mtu: MTU, vlan: None },
+        share: Default::default(),
         speed: Speed::Times(1.0),
         replay: true,
         contents: None,

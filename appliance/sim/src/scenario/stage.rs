@@ -93,6 +93,7 @@ fn config(scenario: &Scenario) -> Config {
             ..Addressing::default()
         },
         far_end: FarEnd::Wire { mac: BOX_MAC, mtu: 1_500, vlan: None },
+        share: Default::default(),
         speed: Speed::Times(1.0),
         replay: true,
         contents: None,

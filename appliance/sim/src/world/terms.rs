@@ -160,6 +160,7 @@ pub(super) fn config(plan: &Plan, faults: &Faults) -> Config {
             true => FarEnd::Rehearsal,
             false => FarEnd::Wire { mac: BOX_MAC, mtu: 1_500, vlan: None },
         },
+        share: Default::default(),
         speed: topology.speed.unwrap_or(Speed::Times(1.0)),
         replay: true,
         contents: Some(Sample { per_million: 300_000 }),
