@@ -3,6 +3,7 @@
 //! It is monotonic: a step of the wall clock (NTP, a person) must not fire every timer. Frames of a mirror NIC carry the
 //! wall clock in their stamps; the engine uses only differences between them.
 
+use nix::time::{ClockId, clock_gettime};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tapcopy_engine::Time;
 
@@ -27,6 +28,12 @@ impl Clock {
     pub fn uptime(&self) -> Duration {
         self.origin.elapsed()
     }
+}
+
+/// What this thread has worked since its start.
+pub fn thread_time() -> Duration {
+    // Linux has this clock for every thread.
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
 /// The wall clock, in seconds since the Unix epoch: for what people read, never for an interval. It is told to the

@@ -1,5 +1,7 @@
 //! The machine that the box runs on, as its kernel tells it: processor, memory, disk, clock, interfaces.
 
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::Pid;
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -28,6 +30,17 @@ fn received_in(table: &str) -> BTreeMap<String, Received> {
         Some((name.trim().to_owned(), Received { frames, bytes }))
     });
     parsed.collect()
+}
+
+/// Keeps this thread to one of the processors that it may use, in turn by its number; which one that is.
+pub fn pin(number: usize) -> Option<usize> {
+    let this = Pid::from_raw(0);
+    let allowed = sched_getaffinity(this).ok()?;
+    let allowed: Vec<usize> = (0..CpuSet::count()).filter(|cpu| allowed.is_set(*cpu).unwrap_or(false)).collect();
+    let processor = *allowed.get(number.checked_rem(allowed.len())?)?;
+    let mut only = CpuSet::new();
+    only.set(processor).and_then(|()| sched_setaffinity(this, &only)).ok()?;
+    Some(processor)
 }
 
 /// Seconds of processor time that each thread of this process has taken, by name; those of one name together.

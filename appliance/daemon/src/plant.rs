@@ -12,7 +12,7 @@ use crate::nic::interface::kernel_addresses;
 use crate::nic::mirror::MirrorNic;
 use crate::nic::target::TargetNic;
 use crate::observed::Outcomes;
-use crate::record::{self, Recorders};
+use crate::record::{self, Recorder, Recorders};
 use crate::settings::Settings;
 use crate::settings::document::{Document, Nics};
 use crate::shard::{self, Handle, Order, Parts, Snapshot};
@@ -24,10 +24,14 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use tapcopy_engine::config::{FarEnd, Speed};
+use tapcopy_engine::share::{Part, Share};
 use tapcopy_engine::{Config, Ledger};
 
 /// What requests in flight get when shards end.
 pub const GRACE: Duration = Duration::from_secs(3);
+
+/// The smallest ring of a mirror NIC.
+const RING_BYTES_MIN: u32 = 1 << 20;
 
 /// The shards of a run, shared by the main thread and the page.
 pub struct Plant {
@@ -71,12 +75,15 @@ pub enum Prepared {
     /// The shards that run can take them.
     Configure,
     /// Shards have to be started.
-    Start {
-        /// Where frames come from.
-        source: Source,
-        /// Where they go.
-        target: Box<TargetNic>,
-    },
+    Start(Vec<Lane>),
+}
+
+/// What a shard reads and sends through, with filters for its share of the sessions.
+pub struct Lane {
+    /// Where frames come from.
+    pub source: Source,
+    /// Where they go.
+    pub target: TargetNic,
 }
 
 impl Plant {
@@ -150,12 +157,7 @@ impl Plant {
     /// # Errors
     /// An interface cannot be used; nothing has changed.
     pub fn prepare_anew(settings: &Settings) -> Result<Prepared, Fault> {
-        let target = open_target(settings)?;
-        let open = |name: &String| {
-            MirrorNic::open(name, settings.buffer_bytes, &settings.services, settings.filter.as_deref())
-        };
-        let mirrors = settings.mirror.iter().map(open).collect::<Result<Vec<_>, _>>()?;
-        Ok(Prepared::Start { source: Source::Live(mirrors), target: Box::new(target) })
+        Ok(Prepared::Start(parts(settings.shards).map(|part| lane(settings, part)).collect::<Result<_, _>>()?))
     }
 
     /// Puts prepared settings into force. Only one thread may be here or in [`Plant::prepare`]. It takes as long as the old
@@ -166,9 +168,9 @@ impl Plant {
     pub fn enter(&self, prepared: Prepared, settings: &Settings, speed: Speed) -> Result<(), Fault> {
         match prepared {
             Prepared::Configure => self.configure(settings),
-            Prepared::Start { source, target } => {
+            Prepared::Start(lanes) => {
                 self.retire();
-                self.start(source, *target, settings, speed)
+                self.start(lanes, settings, speed)
             }
         }
     }
@@ -267,8 +269,8 @@ impl Plant {
         let mut works = self.works();
         let replay = !works.is_stopped;
         let Some(running) = &mut works.running else { return Ok(()) };
-        for shard in &running.handles {
-            let config = settings.config(running.far_end, &kernel, running.speed, replay);
+        for (shard, part) in running.handles.iter().zip(parts(running.handles.len() as u16)) {
+            let config = settings.config(running.far_end, settings.share(part), &kernel, running.speed, replay);
             let config = Box::new(Config { contents, ..config });
             shard.order(Order::Configure { config, filter: settings.filter.clone() });
         }
@@ -277,41 +279,43 @@ impl Plant {
         Ok(())
     }
 
-    /// Starts the shards, where none run. There is one now; a further one needs its share of the mirror (PACKET_FANOUT) and
-    /// of the pool.
+    /// Starts the shards, one for each lane, where none run.
     ///
     /// # Errors
     /// As [`Plant::enter`].
-    pub fn start(&self, source: Source, target: TargetNic, settings: &Settings, speed: Speed) -> Result<(), Fault> {
-        let interfaces: Vec<record::Interface> = match &source {
+    pub fn start(&self, lanes: Vec<Lane>, settings: &Settings, speed: Speed) -> Result<(), Fault> {
+        let Some(Lane { source, target }) = lanes.first() else { return Ok(()) };
+        let interfaces: Vec<record::Interface> = match source {
             // All of them are open: they have just been.
             Source::Live(mirrors) => mirrors.iter().filter_map(MirrorNic::interface).collect(),
             Source::Playback(_) => Vec::new(),
         };
         let recording = settings.record.as_ref().filter(|_| source.is_live());
         let recording = recording.map(|recording| record::start(recording, interfaces.clone())).transpose()?;
-        let seed =
-            getrandom::u64().map_err(|fault| Fault::system("draw a random seed", std::io::Error::other(fault)))?;
         let far_end = FarEnd::Wire { mac: target.mac(), mtu: target.mtu(), vlan: settings.target_vlan };
         let kernel = kernel_addresses()?;
-        let (recorder, recorders) = recording.unzip();
-        let recorder = recorder.map(|mut recorder| {
-            recorder.configure(&settings.services);
-            recorder
-        });
+        let (mut recorder, recorders) = recording.unzip();
+        recorder.iter_mut().for_each(|recorder| recorder.configure(&settings.services));
         let archive = self.archive_for(settings);
-        let archiver = archive.map(|archive| archive.archiver(&settings.services));
         let contents = archive.map(|_| settings.records.sample);
         let mut works = self.works();
         if works.is_closing {
             return Ok(());
         }
-        let config = Config { contents, ..settings.config(far_end, &kernel, speed, !works.is_stopped) };
-        let (clock, ended) = (self.clock, self.ended.clone());
-        let parts = Parts { number: 0, source, target, recorder, archiver, config, seed, clock, ended };
-        let (handle, thread) = shard::start(parts).map_err(|fault| Fault::system("start a thread", fault))?;
+        let parts_of = |part: Part, Lane { source, target }| {
+            let config = settings.config(far_end, settings.share(part), &kernel, speed, !works.is_stopped);
+            let archiver = archive.map(|archive| archive.archiver(&settings.services));
+            // The last gets the one from which the others were made.
+            let recorder =
+                if part.index + 1 < part.of { recorder.as_ref().map(Recorder::another) } else { recorder.take() };
+            let config = Config { contents, ..config };
+            let (number, is_pinned) = (part.index.into(), !part.is_all());
+            let (clock, ended) = (self.clock, self.ended.clone());
+            let seed = seed()?;
+            Ok(Parts { number, is_pinned, source, target, recorder, archiver, config, seed, clock, ended })
+        };
+        let (handles, threads) = start_each(lanes, parts_of)?.into_iter().unzip();
         let document = settings.document.clone();
-        let (handles, threads) = (vec![handle], vec![thread]);
         works.running = Some(Running { interfaces, handles, threads, recorders, document, far_end, speed });
         works.fault = None;
         Ok(())
@@ -358,16 +362,58 @@ impl Works {
 /// The part of the settings that shards are started with.
 fn starting(document: &Document) -> impl PartialEq {
     let nics = Nics { filter: None, ..document.nics.clone() };
-    (nics, document.addressing.mode.clone(), document.record.clone(), document.records.enabled)
+    let shared = (document.shard.clone(), document.shards.clone());
+    (nics, shared, document.addressing.mode.clone(), document.record.clone(), document.records.enabled)
 }
 
-/// Opens the target NIC that settings name.
+/// Starts a shard for each lane, or none.
+fn start_each(
+    lanes: Vec<Lane>,
+    mut parts_of: impl FnMut(Part, Lane) -> Result<Parts, Fault>,
+) -> Result<Vec<(Handle, JoinHandle<()>)>, Fault> {
+    let mut started: Vec<(Handle, JoinHandle<()>)> = Vec::new();
+    for (part, lane) in parts(lanes.len() as u16).zip(lanes) {
+        let shard = parts_of(part, lane)
+            .and_then(|parts| shard::start(parts).map_err(|fault| Fault::system("start a thread", fault)));
+        match shard {
+            Ok(shard) => started.push(shard),
+            Err(fault) => {
+                started.iter().for_each(|(handle, _)| handle.order(Order::Stop { limit: Duration::ZERO }));
+                return Err(fault);
+            }
+        }
+    }
+    Ok(started)
+}
+
+/// So many parts of a whole.
+fn parts(of: u16) -> impl Iterator<Item = Part> {
+    (0..of).map(move |index| Part { index, of })
+}
+
+/// Opens all NICs that settings name, for one shard.
+fn lane(settings: &Settings, part: Part) -> Result<Lane, Fault> {
+    let share = settings.share(part);
+    let target = open_target(settings, share)?;
+    // All rings together have the size of the settings, but each has room for some blocks.
+    let buffer_bytes = (settings.buffer_bytes / u32::from(part.of)).max(RING_BYTES_MIN);
+    let open =
+        |name: &String| MirrorNic::open(name, buffer_bytes, &settings.services, settings.filter.as_deref(), share);
+    let mirrors = settings.mirror.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    Ok(Lane { source: Source::Live(mirrors), target })
+}
+
+/// Opens the target NIC that settings name, for a share of the sessions.
 ///
 /// # Errors
 /// It cannot be used.
-pub fn open_target(settings: &Settings) -> Result<TargetNic, Fault> {
+pub fn open_target(settings: &Settings, share: Share) -> Result<TargetNic, Fault> {
     // Settings for a run or a replay name one.
-    Ok(TargetNic::open(settings.target.as_deref().unwrap_or_default(), &settings.addressing)?)
+    Ok(TargetNic::open(settings.target.as_deref().unwrap_or_default(), &settings.addressing, share)?)
+}
+
+fn seed() -> Result<u64, Fault> {
+    getrandom::u64().map_err(|fault| Fault::system("draw a random seed", std::io::Error::other(fault)))
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use tapcopy_engine::config::{FarEnd, Speed};
 use tapcopy_engine::engine::Live;
 use tapcopy_engine::ledger::NotReplayed;
 use tapcopy_engine::message::LinkType;
+use tapcopy_engine::share::Share;
 use tapcopy_engine::{Command, Engine, Input, MirrorFrame, Output};
 
 /// The longest try: claiming the address takes a second, and so long a station that is asked for three times may be silent; a
@@ -53,9 +54,9 @@ struct Try {
 /// # Errors
 /// The interface cannot be used.
 pub fn reach(settings: &Settings, server: SocketAddr) -> Result<Reach, Fault> {
-    let target = crate::plant::open_target(settings)?;
+    let target = crate::plant::open_target(settings, Share::default())?;
     let far_end = FarEnd::Wire { mac: target.mac(), mtu: target.mtu(), vlan: settings.target_vlan };
-    let config = settings.config(far_end, &kernel_addresses()?, Speed::Times(1.0), true);
+    let config = settings.config(far_end, Share::default(), &kernel_addresses()?, Speed::Times(1.0), true);
     let seed = getrandom::u64().map_err(|fault| Fault::system("draw a random seed", std::io::Error::other(fault)))?;
     let clock = Clock::start();
     let mut one = Try { engine: Engine::new(clock.now(), config, seed), target, clock };

@@ -10,6 +10,7 @@ use crate::summary::{self, Destination};
 use std::path::PathBuf;
 use std::time::Duration;
 use tapcopy_engine::config::{FarEnd, Speed};
+use tapcopy_engine::share::Part;
 use tapcopy_engine::{Command, Engine, Input, Ledger, Time};
 
 /// How long the engine may take, in virtual time, to finish after the last frame.
@@ -34,7 +35,7 @@ pub fn rehearse(paths: &[PathBuf], settings: &Settings, summary: Option<&Destina
 /// The ledger at the end of the captures, and what was not read of them, as sentences.
 pub fn ledger_of(mut captures: Captures, settings: &Settings) -> (Ledger, Vec<String>) {
     let start = captures.frame().map_or(Time::ZERO, |frame| frame.captured_at);
-    let config = settings.config(FarEnd::Rehearsal, &[], Speed::Times(1.0), true);
+    let config = settings.config(FarEnd::Rehearsal, settings.share(Part::ALL), &[], Speed::Times(1.0), true);
     // The seed is constant: the same captures give the same ledger.
     let mut rehearsal = Rehearsal { engine: Engine::new(start, config, 0), now: start };
     while let Some(frame) = captures.frame() {

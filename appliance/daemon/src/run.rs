@@ -7,7 +7,7 @@ use crate::confine;
 use crate::desk::Desk;
 use crate::fault::Fault;
 use crate::firmware::Firmware;
-use crate::plant::{GRACE, Plant, open_target};
+use crate::plant::{GRACE, Lane, Plant, open_target};
 use crate::playback::Playback;
 use crate::progress::Bar;
 use crate::settings::{Document, FieldFault, Format, Purpose, Settings, SettingsFaults};
@@ -23,6 +23,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 use tapcopy_engine::config::Speed;
+use tapcopy_engine::share::Part;
 
 /// Signals within this time are one: `sudo` and `timeout` pass on what the terminal or they themselves have already sent to
 /// the whole group.
@@ -202,9 +203,10 @@ pub fn replay(args: &ReplayArgs) -> Result<(), Fault> {
     let origin = args.short.origin(args.settings.as_ref(), &[]);
     let settings = load(&origin, Purpose::Replay)?;
     let playback = Playback::open(args.captures.clone(), args.speed, args.rounds)?;
-    let target = open_target(&settings)?;
+    let target = open_target(&settings, settings.share(Part::ALL))?;
     let plant = Plant::new(Clock::start())?;
-    plant.start(Source::Playback(Box::new(playback)), target, &settings, args.speed)?;
+    let lane = Lane { source: Source::Playback(Box::new(playback)), target };
+    plant.start(vec![lane], &settings, args.speed)?;
     supervise(&plant, &signals, summary, Bar::on_terminal(), || {})
 }
 

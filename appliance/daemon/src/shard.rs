@@ -9,7 +9,8 @@
 
 use crate::archive::Archiver;
 use crate::capture::Progress;
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
+use crate::host;
 use crate::learned::Learned;
 use crate::nic::mirror::Losses;
 use crate::nic::target::{TargetCounters, TargetNic};
@@ -66,6 +67,10 @@ pub struct Snapshot {
     pub address_conflicts: BTreeMap<IpAddr, [u8; 6]>,
     /// Outcomes by service.
     pub services: BTreeMap<String, Outcomes>,
+    /// The processor that the shard's thread keeps to, where it does.
+    pub processor: Option<usize>,
+    /// The part of the last second in which the thread was at work.
+    pub load: f64,
 }
 
 impl Snapshot {
@@ -165,16 +170,23 @@ pub fn total(shards: &[Handle]) -> Snapshot {
         for (name, outcomes) in snapshot.services {
             total.services.entry(name).or_default().add(outcomes);
         }
-        // Endpoints of several shards stand side by side; there is one shard now.
+        // Endpoints of several shards stand side by side.
         Arc::make_mut(&mut total.learned).extend(&snapshot.learned);
     }
     total
+}
+
+/// The name of a shard's thread.
+pub fn thread_name(number: usize) -> String {
+    format!("shard-{number}")
 }
 
 /// What a shard is made of.
 pub struct Parts {
     /// Its number, from 0.
     pub number: usize,
+    /// Whether its thread keeps to one processor: one of several does, so that each has its own and what it holds in the cache.
+    pub is_pinned: bool,
     /// Where mirrored frames come from.
     pub source: Source,
     /// Where the replay goes.
@@ -204,7 +216,7 @@ pub fn start(parts: Parts) -> std::io::Result<(Handle, JoinHandle<()>)> {
     let snapshot = Arc::new(Mutex::new(Snapshot { at: parts.clock.now(), ..Snapshot::default() }));
     let has_ended = Arc::new(AtomicBool::new(false));
     let handle = Handle { orders, wake: wake.clone(), snapshot: snapshot.clone(), has_ended: has_ended.clone() };
-    let thread = std::thread::Builder::new().name(format!("shard-{}", parts.number)).spawn(move || {
+    let thread = std::thread::Builder::new().name(thread_name(parts.number)).spawn(move || {
         let _ended = Raise { has_ended, ended: parts.ended.clone() };
         Shard::new(parts, inbox, wake, snapshot).run();
     })?;
@@ -252,6 +264,10 @@ struct Shard {
     snapshot: Arc<Mutex<Snapshot>>,
     phase: Phase,
     publish_at: Time,
+    published_at: Time,
+    processor: Option<usize>,
+    /// What the thread had worked when it last published.
+    worked: Duration,
     has_alarmed: bool,
     has_named_tls: bool,
     observed: Observed,
@@ -278,6 +294,9 @@ impl Shard {
             snapshot,
             phase: Phase::Running,
             publish_at: now + PUBLISH_EVERY,
+            published_at: now,
+            processor: parts.is_pinned.then(|| host::pin(parts.number)).flatten(),
+            worked: Duration::ZERO,
             has_alarmed: false,
             has_named_tls: false,
             observed,
@@ -327,10 +346,10 @@ impl Shard {
 
     fn configure(&mut self, config: Box<Config>, filter: Option<&str>) {
         let services: Vec<Service> = config.services.clone();
-        let sessions = self.engine.ledger().sessions.opened;
+        let next_session = self.engine.next_session();
         self.recorder.iter_mut().for_each(|recorder| recorder.configure(&services));
-        self.archiver.iter_mut().for_each(|archiver| archiver.configure(&services, sessions));
-        self.observed.configure(&services, sessions + 1);
+        self.archiver.iter_mut().for_each(|archiver| archiver.configure(&services, next_session));
+        self.observed.configure(&services, next_session);
         self.handle(Input::Command(Command::Configure(config)));
         if let Err(fault) = self.source.watch(&services, filter) {
             log::error!("{fault}");
@@ -432,6 +451,7 @@ impl Shard {
     }
 
     fn publish(&mut self, now: Time) {
+        let load = self.load_until(now);
         self.publish_at = now + PUBLISH_EVERY;
         let Losses { kernel, nic } = self.source.losses();
         let mut ledger = self.engine.ledger().clone();
@@ -467,8 +487,29 @@ impl Shard {
         self.conflicts.clone_from(&address_conflicts);
         let target = self.target.counters();
         let services = self.observed.outcomes();
-        let snapshot = Snapshot { ledger, at: now, target, loop_alarm, progress, learned, address_conflicts, services };
+        let processor = self.processor;
+        let snapshot = Snapshot {
+            ledger,
+            at: now,
+            target,
+            loop_alarm,
+            progress,
+            learned,
+            address_conflicts,
+            services,
+            processor,
+            load,
+        };
         *self.snapshot.lock().unwrap_or_else(PoisonError::into_inner) = snapshot;
+    }
+
+    /// The part of the time since it was last published in which this thread worked.
+    fn load_until(&mut self, now: Time) -> f64 {
+        let worked = clock::thread_time();
+        let passed = now.since(self.published_at).as_secs_f64();
+        let load = worked.saturating_sub(self.worked).as_secs_f64() / passed.max(0.001);
+        (self.worked, self.published_at) = (worked, now);
+        load.min(1.0)
     }
 
     /// Waits for a frame, an order or the next time that something is due.

@@ -110,6 +110,20 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// The bounds of one of so many shards: what is bounded in all sessions together is bounded in all shards together.
+    pub fn of_one(self, shards: u16) -> Self {
+        let shards = usize::from(shards);
+        Self {
+            sessions: self.sessions / shards,
+            ahead_bytes: self.ahead_bytes / shards,
+            outboxes_bytes: self.outboxes_bytes / shards,
+            bodies_bytes: self.bodies_bytes / shards,
+            ..self
+        }
+    }
+}
+
 /// What all sessions of an engine together may hold of one resource, in bytes.
 ///
 /// It is not a reservation: a session takes what it must and looks afterwards whether the bound is passed, so one session's

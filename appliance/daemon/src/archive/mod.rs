@@ -199,12 +199,12 @@ pub struct Archiver {
 }
 
 impl Archiver {
-    /// Sessions beyond this number refer to other services.
-    pub fn configure(&mut self, services: &[tapcopy_engine::config::Service], sessions: u64) {
+    /// Sessions from this number on refer to other services.
+    pub fn configure(&mut self, services: &[tapcopy_engine::config::Service], first_session: u64) {
         /// Sessions seldom outlive so many changes of the settings.
         const REMEMBERED: usize = 8;
         self.flush();
-        self.services.push((sessions + 1, convert::services(services)));
+        self.services.push((first_session, convert::services(services)));
         if self.services.len() > REMEMBERED {
             self.services.remove(0);
         }

@@ -89,7 +89,7 @@ fn records_reach_the_disk_and_outlive_the_archive() {
     let archive = Archive::open(folder.path(), keeping(), Clock::start()).unwrap();
     let mut archiver = archive.archiver(&[service("web")]);
     (1..=300).for_each(|session| archiver.push(record(session, None)));
-    archiver.configure(&[service("shop")], 300);
+    archiver.configure(&[service("shop")], 301);
     archiver.push(record(7, None));
     archiver.push(record(301, None));
     archiver.flush();

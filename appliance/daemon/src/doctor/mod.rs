@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 use tapcopy_engine::Time;
 use tapcopy_engine::doctor::{Examination, Intake, Nic, Report};
+use tapcopy_engine::share::Share;
 
 /// How long a NIC is looked at unless it is said.
 const SECONDS: u64 = 10;
@@ -62,7 +63,7 @@ pub fn doctor(args: &DoctorArgs) -> Result<(), Fault> {
 /// An interface cannot be used.
 pub fn of_nics(names: &[String], seconds: Duration, signals: Option<&Signals>) -> Result<Report, NicFault> {
     let buffer_bytes = Nics::default().buffer_mib << 20;
-    let open = |name: &String| MirrorNic::open(name, buffer_bytes, &[], None);
+    let open = |name: &String| MirrorNic::open(name, buffer_bytes, &[], None, Share::default());
     let mut nics = names.iter().map(open).collect::<Result<Vec<_>, _>>()?;
     let interfaces = interface::all()?;
     let own = interfaces.values().filter(|interface| !interface.is_loopback).filter_map(|interface| interface.mac);

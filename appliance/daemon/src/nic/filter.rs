@@ -6,27 +6,34 @@
 //! frames, then for one tag, then for two, and the user's own filter stands inside of each.
 //!
 //! The language does not look inside tunnels, nor behind a fragment's start or IPv6 extension headers. What is wrapped in such
-//! a way passes whatever it holds, and the engine sorts it out; the user's filter sees its outermost addresses.
+//! a way passes whatever it holds, and the engine sorts it out; the user's filter sees its outermost addresses. Where shards or
+//! boxes share the mirror, what is plainly another's does not pass (`steer`).
 
+use super::steer;
 use std::collections::BTreeSet;
 use tapcopy_engine::config::{Origin, Service};
 use tapcopy_engine::message::LinkType;
+use tapcopy_engine::share::Share;
 
 /// Servers matched one by one; the kernel takes 4,096 instructions, and a server costs some 20 for each depth of tags.
 /// Beyond it the filter matches ports only, and the engine sorts out the rest.
 const SERVERS_MAX: usize = 40;
 
-/// IP packets in which the engine may find a segment that the filter cannot see: later fragments, extension headers (hop by hop,
+/// IP packets in which the engine may find a segment that the filter cannot see: fragments but the first, extension headers (hop by hop,
 /// routing, fragment, authentication, destination options), IP in IP, GRE with ERSPAN, VXLAN at both of its ports, GENEVE.
 const WRAPPED_IP: &str = "ip[6:2] & 0x1fff != 0 or ip proto 4 or ip proto 41 or ip proto 47 \
     or ip6[6] = 0 or ip6[6] = 43 or ip6[6] = 44 or ip6[6] = 51 or ip6[6] = 60 or ip6[6] = 4 or ip6[6] = 41 or ip6[6] = 47 \
     or udp dst port 4789 or udp dst port 8472 or udp dst port 6081";
 
+/// The first of several fragments. The filter sees its ports, but not those of the others, which must reach the same shard.
+const FIRST_FRAGMENT: &str = "ip[6:2] & 0x3fff = 0x2000";
+
 /// The same of Ethernet frames: MPLS and PPPoE.
 const WRAPPED_ETHERNET: &str = "ether proto 0x8847 or ether proto 0x8848 or ether proto 0x8864";
 
-/// The filter of a mirror NIC. Without a service, all frames are wanted: there are no settings yet.
-pub fn derive(services: &[Service], extra: Option<&str>, link: LinkType) -> String {
+/// The filter of a mirror NIC, for the sessions of this share. Without a service, all frames are wanted: there are no settings
+/// yet.
+pub fn derive(services: &[Service], extra: Option<&str>, link: LinkType, share: Share) -> String {
     if services.is_empty() {
         return extra.unwrap_or_default().to_owned();
     }
@@ -35,7 +42,10 @@ pub fn derive(services: &[Service], extra: Option<&str>, link: LinkType) -> Stri
         LinkType::Ethernet => format!("{WRAPPED_IP} or {WRAPPED_ETHERNET}"),
         _ => WRAPPED_IP.to_owned(),
     };
-    let wanted = format!("(tcp and ({servers})) or {wrapped}");
+    let wanted = match steer::may_have_client(share, services) {
+        Some(ours) => format!("(tcp and ({servers}) and ({ours} or {FIRST_FRAGMENT})) or {wrapped}"),
+        None => format!("(tcp and ({servers})) or {wrapped}"),
+    };
     let wanted = match extra {
         Some(extra) => format!("({wanted}) and ({extra})"),
         None => wanted,
@@ -90,7 +100,7 @@ mod tests {
     /// Compiles the filter, then tells which of the frames it passes.
     #[track_caller]
     fn check(services: &[Service], extra: Option<&str>, frames: &[(&[u8], bool)]) {
-        let text = derive(services, extra, LinkType::Ethernet);
+        let text = derive(services, extra, LinkType::Ethernet, Share::default());
         let (instructions, matches) = crate::nic::mirror::matcher(&text).unwrap();
         assert!(instructions < 4_096, "{instructions}");
         for (index, (frame, passes)) in frames.iter().enumerate() {

@@ -6,6 +6,7 @@
 use super::mirror::MirrorNic;
 use crate::clock::Clock;
 use std::time::Duration;
+use tapcopy_engine::share::Share;
 
 /// How long an interface listens after it was last asked for.
 const LISTENS: Duration = Duration::from_secs(10);
@@ -29,7 +30,7 @@ impl Listeners {
             if let Some((_, _, since)) = self.open.iter_mut().find(|(open, _, _)| open == name) {
                 *since = Clock::start();
             } else if self.open.len() < AT_ONCE
-                && let Ok(nic) = MirrorNic::open(name, BUFFER_BYTES, &[], Some(NOTHING))
+                && let Ok(nic) = MirrorNic::open(name, BUFFER_BYTES, &[], Some(NOTHING), Share::default())
             {
                 self.open.push((name.to_owned(), nic, Clock::start()));
             }

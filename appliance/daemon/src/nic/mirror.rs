@@ -15,11 +15,13 @@ use crate::capture::link_type;
 use crate::record::Interface;
 use pcap::{Active, Capture, Linktype, Precision, Stat};
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tapcopy_engine::config::Service;
 use tapcopy_engine::message::LinkType;
+use tapcopy_engine::share::Share;
 use tapcopy_engine::{MirrorFrame, Time};
 use tapcopy_machine::quiet::Quiet;
 
@@ -36,6 +38,7 @@ pub struct MirrorNic {
     buffer_bytes: u32,
     services: Vec<Service>,
     extra_filter: Option<String>,
+    share: Share,
     open: Option<Open>,
     retry_at: Time,
     /// Losses of the openings before this one.
@@ -62,7 +65,7 @@ struct Open {
 }
 
 impl MirrorNic {
-    /// Opens an interface with the filter that the services give.
+    /// Opens an interface with the filter that the services give, for a share of the sessions.
     ///
     /// # Errors
     /// The interface or the filter cannot be used.
@@ -71,23 +74,31 @@ impl MirrorNic {
         buffer_bytes: u32,
         services: &[Service],
         extra_filter: Option<&str>,
+        share: Share,
     ) -> Result<Self, NicFault> {
         let mut nic = Self {
             name: name.to_owned(),
             buffer_bytes,
             services: services.to_vec(),
             extra_filter: extra_filter.map(str::to_owned),
+            share,
             open: None,
             retry_at: Time::ZERO,
             lost_before: Losses::default(),
         };
         nic.open = Some(nic.activate()?);
-        if let Some(address) = interface::named(name)?.addresses.iter().find(|address| address.is_ipv4()) {
+        let of_kernel = interface::named(name)?.addresses.into_iter().find(IpAddr::is_ipv4);
+        if let Some(address) = of_kernel.filter(|_| nic.is_first()) {
             log::warn!(
                 "{name}: the kernel has {address} here and may answer on the mirror; `ip address flush dev {name}`"
             );
         }
         Ok(nic)
+    }
+
+    /// Whether it is the one of all shards that speaks for the interface itself.
+    fn is_first(&self) -> bool {
+        self.share.of_shards.index == 0
     }
 
     /// Exchanges the filter.
@@ -122,7 +133,8 @@ impl MirrorNic {
         let Some(open) = &mut self.open else { return self.lost_before };
         if let Ok(stat) = open.capture.stats() {
             open.lost.kernel += u64::from(stat.dropped.wrapping_sub(open.stat.dropped));
-            open.lost.nic += u64::from(stat.if_dropped.wrapping_sub(open.stat.if_dropped));
+            let by_nic = if self.share.of_shards.index == 0 { stat.if_dropped } else { open.stat.if_dropped };
+            open.lost.nic += u64::from(by_nic.wrapping_sub(open.stat.if_dropped));
             open.stat = stat;
         }
         Losses { kernel: self.lost_before.kernel + open.lost.kernel, nic: self.lost_before.nic + open.lost.nic }
@@ -166,7 +178,7 @@ impl MirrorNic {
         if let Some(extra) = &self.extra_filter {
             check_filter(extra)?;
         }
-        let text = filter::derive(&self.services, self.extra_filter.as_deref(), link);
+        let text = filter::derive(&self.services, self.extra_filter.as_deref(), link, self.share);
         log::debug!("{}: filter {text}", self.name);
         let fault = |fault: pcap::Error| NicFault::Capture { name: self.name.clone(), message: fault.to_string() };
         capture.filter(&text, true).map_err(fault)

@@ -6,6 +6,7 @@ pub mod interface;
 pub mod listener;
 pub mod mirror;
 mod packet_socket;
+mod steer;
 pub mod target;
 
 use std::net::IpAddr;

@@ -23,6 +23,9 @@ const KERNEL_BYTES: c_int = 32 << 20;
 /// Not in the libc crate: `PACKET_IGNORE_OUTGOING` of linux/if_packet.h.
 const PACKET_IGNORE_OUTGOING: c_int = 23;
 
+/// One instruction of a filter (classic BPF).
+pub type Instruction = libc::sock_filter;
+
 /// A raw, non-blocking packet socket bound to one interface.
 pub struct PacketSocket {
     fd: OwnedFd,
@@ -70,8 +73,8 @@ pub fn ignore_outgoing(socket: BorrowedFd<'_>) -> Result<()> {
 }
 
 impl PacketSocket {
-    /// Opens a socket for all that arrives at the interface, for every address.
-    pub fn open(interface: usize) -> Result<Self> {
+    /// Opens a socket for all that arrives at the interface, for every address, and passes the filter; an empty one passes all.
+    pub fn open(interface: usize, filter: &[Instruction]) -> Result<Self> {
         let index = c_int::try_from(interface).map_err(|_| Error::from(ErrorKind::InvalidInput))?;
         let fd = open_socket()?;
         let raw = fd.as_raw_fd();
@@ -84,6 +87,9 @@ impl PacketSocket {
             // Beyond the system's limit needs a privilege more than the socket does.
             set_option(raw, libc::SOL_SOCKET, beyond_limit, &KERNEL_BYTES)
                 .or_else(|_| set_option(raw, libc::SOL_SOCKET, within_limit, &KERNEL_BYTES))?;
+        }
+        if !filter.is_empty() {
+            attach(raw, filter)?;
         }
         bind(raw, index)?;
         // SAFETY: an all-zero packet_mreq is a valid value of this plain C structure.
@@ -218,6 +224,13 @@ fn open_socket() -> Result<OwnedFd> {
     }
     // SAFETY: the descriptor is new and owned by nobody else.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The kernel copies the program, checks it, and refuses one that it cannot run.
+fn attach(fd: c_int, filter: &[Instruction]) -> Result<()> {
+    let len = u16::try_from(filter.len()).map_err(|_| Error::from(ErrorKind::InvalidInput))?;
+    let program = libc::sock_fprog { len, filter: filter.as_ptr().cast_mut() };
+    set_option(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
 }
 
 fn bind(fd: c_int, interface: c_int) -> Result<()> {

@@ -5,13 +5,14 @@
 //! counts. Frames are lost only while the interface is down, as on a cable that is pulled; TCP sends them again.
 
 use super::packet_socket::{BATCH, PacketSocket, Received};
-use super::{NicFault, interface, packet_socket};
+use super::{NicFault, interface, packet_socket, steer};
 use std::collections::VecDeque;
 use std::io::{Error, ErrorKind};
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 use tapcopy_engine::Time;
 use tapcopy_engine::config::{Addressing, Mode};
+use tapcopy_engine::share::Share;
 
 /// Waiting frames at which no further input is taken. One input makes few frames, so the queue grows little beyond it.
 const BACKED_UP_FRAMES: usize = 4_096;
@@ -41,20 +42,24 @@ pub struct TargetCounters {
 }
 
 impl TargetNic {
-    /// Opens an interface, which must be up, and holds the box's addresses against the machine's own.
+    /// Opens an interface, which must be up, for a share of the sessions, and holds the box's addresses against the machine's
+    /// own.
     ///
     /// # Errors
     /// The interface or the addresses cannot be used.
-    pub fn open(name: &str, addressing: &Addressing) -> Result<Self, NicFault> {
+    pub fn open(name: &str, addressing: &Addressing, share: Share) -> Result<Self, NicFault> {
         let interface = interface::named(name)?;
         let mac = interface.mac.filter(|_| !interface.is_loopback);
         let mac = mac.ok_or_else(|| NicFault::NotEthernet(name.to_owned()))?;
         interface::refuse_kernel_addresses(addressing)?;
         packet_socket::probe(name)?;
         let fault = |what| move |source| NicFault::Socket { name: name.to_owned(), what, source };
-        let socket = PacketSocket::open(interface.index).map_err(fault("send and receive frames"))?;
+        let filter = steer::has_local(share);
+        let socket = PacketSocket::open(interface.index, &filter).map_err(fault("send and receive frames"))?;
         let mtu = socket.mtu(name).map_err(fault("read the MTU"))?;
-        refuse_forwarding(name, addressing)?;
+        if share.of_shards.index == 0 {
+            refuse_forwarding(name, addressing)?;
+        }
         Ok(Self {
             name: name.to_owned(),
             socket,

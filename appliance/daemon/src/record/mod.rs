@@ -12,7 +12,7 @@ mod tests;
 use crate::clock::Clock;
 use files::Files;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -90,6 +90,8 @@ struct Chunk {
     frames: u64,
     /// When its first frame was captured, in nanoseconds since the Unix epoch.
     first_at: u64,
+    /// Where its buffer goes when it is written.
+    home: Sender<Vec<u8>>,
 }
 
 /// What the two threads count together.
@@ -106,16 +108,19 @@ impl Counts {
     }
 }
 
-/// The shard's side.
+/// A shard's side.
 pub struct Recorder {
+    /// Whether it tells what all have recorded.
+    is_first: bool,
     chosen: Option<Vec<String>>,
     /// By index of the service, whether it is recorded.
     services: Vec<bool>,
     interfaces: Vec<Interface>,
     chunk: Chunk,
     full: SyncSender<Chunk>,
-    /// Buffers that were written and can be filled again.
+    /// Buffers that were written and can be filled again, and the way there.
     written: Receiver<Vec<u8>>,
+    home: Sender<Vec<u8>>,
     counts: Arc<Counts>,
 }
 
@@ -158,35 +163,20 @@ pub fn start(recording: &Recording, interfaces: Vec<Interface>) -> Result<(Recor
     let files = Files::open(recording, blocks::head(&interfaces), counts.clone())
         .map_err(|source| RecordFault::Directory { path: recording.directory.clone(), source })?;
     let (full, filled) = sync_channel(QUEUE_CHUNKS);
-    let (give_back, written) = channel();
     let thread = std::thread::Builder::new().name("record".to_owned());
-    let thread = thread
-        .spawn(move || {
-            write(files, &filled, |bytes| {
-                // Nobody takes it when the shard has ended.
-                let _ = give_back.send(bytes);
-            });
-        })
-        .map_err(RecordFault::Thread)?;
-    let recorder = Recorder {
-        chosen: recording.services.clone(),
-        services: Vec::new(),
-        interfaces,
-        chunk: Chunk::new(Vec::new()),
-        full,
-        written,
-        counts: counts.clone(),
-    };
-    Ok((recorder, Recorders { thread, counts }))
+    let thread = thread.spawn(move || write(files, &filled)).map_err(RecordFault::Thread)?;
+    let first = Recorder::new(recording.services.clone(), interfaces, full, counts.clone());
+    Ok((first, Recorders { thread, counts }))
 }
 
 /// The writing thread, until nobody records any more.
-fn write(mut files: Files, filled: &Receiver<Chunk>, give_back: impl Fn(Vec<u8>)) {
+fn write(mut files: Files, filled: &Receiver<Chunk>) {
     loop {
         match filled.recv_timeout(LOOK_AFTER) {
             Ok(chunk) => {
                 files.write(&chunk);
-                give_back(chunk.bytes);
+                // Nobody takes it when the shard has ended.
+                let _ = chunk.home.send(chunk.bytes);
             }
             Err(RecvTimeoutError::Timeout) => files.look_after(),
             Err(RecvTimeoutError::Disconnected) => return files.close(),
@@ -195,13 +185,31 @@ fn write(mut files: Files, filled: &Receiver<Chunk>, give_back: impl Fn(Vec<u8>)
 }
 
 impl Chunk {
-    fn new(mut bytes: Vec<u8>) -> Self {
+    fn new(mut bytes: Vec<u8>, home: Sender<Vec<u8>>) -> Self {
         bytes.clear();
-        Self { bytes, frames: 0, first_at: 0 }
+        Self { bytes, frames: 0, first_at: 0, home }
     }
 }
 
 impl Recorder {
+    fn new(
+        chosen: Option<Vec<String>>,
+        interfaces: Vec<Interface>,
+        full: SyncSender<Chunk>,
+        counts: Arc<Counts>,
+    ) -> Self {
+        let (home, written) = channel();
+        let chunk = Chunk::new(Vec::new(), home.clone());
+        Self { is_first: true, chosen, services: Vec::new(), interfaces, chunk, full, written, home, counts }
+    }
+
+    /// One for another shard, for the same files.
+    pub fn another(&self) -> Self {
+        let (chosen, interfaces) = (self.chosen.clone(), self.interfaces.clone());
+        let another = Self::new(chosen, interfaces, self.full.clone(), self.counts.clone());
+        Self { is_first: false, services: self.services.clone(), ..another }
+    }
+
     /// Exchanges the services, whose indices the frames come with.
     pub fn configure(&mut self, services: &[Service]) {
         let is_chosen = |service: &Service| self.chosen.as_ref().is_none_or(|chosen| chosen.contains(&service.name));
@@ -231,18 +239,18 @@ impl Recorder {
         if self.chunk.frames == 0 {
             return;
         }
-        let empty = Chunk::new(self.written.try_recv().unwrap_or_default());
+        let empty = Chunk::new(self.written.try_recv().unwrap_or_default(), self.home.clone());
         match self.full.try_send(std::mem::replace(&mut self.chunk, empty)) {
             Ok(()) => {}
             Err(TrySendError::Full(chunk) | TrySendError::Disconnected(chunk)) => {
                 self.counts.change(|counts| counts.dropped.count_many(Unrecorded::QueueFull, chunk.frames));
-                self.chunk = Chunk::new(chunk.bytes);
+                self.chunk = Chunk::new(chunk.bytes, chunk.home);
             }
         }
     }
 
-    /// What was recorded so far.
+    /// What all shards together have recorded so far, if it is the first of them.
     pub fn recorded(&self) -> Recorded {
-        self.counts.read()
+        if self.is_first { self.counts.read() } else { Recorded::default() }
     }
 }

@@ -158,17 +158,8 @@ fn frames_of_an_interface_that_has_changed_are_counted() {
 #[test]
 fn a_disk_that_stands_still_costs_frames_and_no_time() {
     let (full, _filled) = sync_channel(2);
-    let (_give_back, written) = channel();
-    let counts = Arc::new(Counts::default());
-    let mut recorder = Recorder {
-        chosen: None,
-        services: vec![true],
-        interfaces: interfaces(),
-        chunk: Chunk::new(Vec::new()),
-        full,
-        written,
-        counts,
-    };
+    let mut recorder = Recorder::new(None, interfaces(), full, Arc::new(Counts::default()));
+    recorder.configure(&[service("chosen")]);
     for nanos in 0..10_000 {
         recorder.record(0, &frame(&[7; FRAME_BYTES], nanos, LinkType::Ethernet), 0);
     }

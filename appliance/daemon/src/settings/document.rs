@@ -4,8 +4,8 @@
 //! key is taken out of it on its own: what cannot be taken is a fault, and what is left at the end is an unknown key.
 
 use super::{Faults, FieldFault};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -26,6 +26,11 @@ pub enum Format {
 pub struct Document {
     /// Always [`SCHEMA_VERSION`].
     pub schema_version: u32,
+    /// The part of the traffic that is this box's, `k/n`: one of n boxes fed with the same mirror (default: all of it).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shard: Option<String>,
+    /// Threads that share the box's traffic: a number, or `auto` (default), one for each processor.
+    pub shards: Shards,
     /// Interfaces.
     pub nics: Nics,
     /// Addresses that sessions come from.
@@ -40,6 +45,22 @@ pub struct Document {
     pub comparison: Option<Comparison>,
     /// What is replayed, and where to.
     pub service: Vec<Service>,
+}
+
+/// How many threads share the box's traffic.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Shards {
+    /// So many.
+    Count(u32),
+    /// `auto`.
+    Word(String),
+}
+
+impl Default for Shards {
+    fn default() -> Self {
+        Self::Word("auto".to_owned())
+    }
 }
 
 /// The section `[comparison]`.
@@ -222,6 +243,8 @@ impl Default for Document {
         let records = Records::default();
         Self {
             schema_version: SCHEMA_VERSION,
+            shard: None,
+            shards: Shards::default(),
             nics,
             addressing,
             record: None,
@@ -316,6 +339,8 @@ impl Document {
         }
         Self {
             schema_version: SCHEMA_VERSION,
+            shard: section.optional("shard"),
+            shards: section.optional("shards").unwrap_or_default(),
             nics: section.section("nics", Nics::take),
             addressing: section.section("addressing", Addressing::take),
             record: section.section_if_there("record", Record::take),

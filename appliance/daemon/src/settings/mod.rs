@@ -11,6 +11,7 @@ mod pool;
 mod record;
 mod records;
 mod selection;
+mod shards;
 mod validate;
 
 pub use document::{Document, Format};
@@ -20,6 +21,7 @@ use crate::record::Recording;
 use std::fmt;
 use std::net::IpAddr;
 use tapcopy_engine::config::{Addressing, FarEnd, Service, Speed};
+use tapcopy_engine::share::{Part, Share};
 use tapcopy_engine::{Config, Limits};
 use thiserror::Error;
 
@@ -37,6 +39,10 @@ pub enum Purpose {
 /// Settings that cannot be wrong, as far as the text alone can tell: interfaces are looked up when they are opened.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// How many threads share the box's traffic; not zero. Captures are read by one.
+    pub shards: u16,
+    /// The box's part of all traffic.
+    pub of_boxes: Part,
     /// Names of the mirror NICs; not empty for [`Purpose::Run`].
     pub mirror: Vec<String>,
     /// Name of the target NIC; there for [`Purpose::Run`] and [`Purpose::Replay`].
@@ -86,16 +92,22 @@ impl Settings {
         validate::validate(document, purpose)
     }
 
-    /// What an engine is told; `kernel`: the addresses of the machine's own kernel.
-    pub fn config(&self, far_end: FarEnd, kernel: &[IpAddr], speed: Speed, replay: bool) -> Config {
+    /// The sessions of the shard that is so much of the box.
+    pub fn share(&self, of_shards: Part) -> Share {
+        Share { of_boxes: self.of_boxes, of_shards }
+    }
+
+    /// What the engine of a share is told; `kernel`: the addresses of the machine's own kernel.
+    pub fn config(&self, far_end: FarEnd, share: Share, kernel: &[IpAddr], speed: Speed, replay: bool) -> Config {
         Config {
             services: self.services.clone(),
             addressing: Addressing { foreign: kernel.to_vec(), ..self.addressing.clone() },
             far_end,
+            share,
             speed,
             replay,
             contents: None,
-            limits: Limits::default(),
+            limits: Limits::default().of_one(share.of_shards.of),
         }
     }
 }

@@ -61,6 +61,30 @@ fn defaults() {
 }
 
 #[test]
+fn who_shares_the_traffic() {
+    let part = |text: &str| {
+        let text = WHOLE.replace("[nics]", &format!("shards = 2\nshard = '{text}'\n[nics]"));
+        let settings = parse(&text, Format::Toml, Purpose::Run).unwrap();
+        assert_eq!(settings.shards, 2);
+        let again = parse(&settings.document.to_json(), Format::Json, Purpose::Run).unwrap();
+        assert_eq!(again.document, settings.document);
+        (settings.of_boxes.index, settings.of_boxes.of)
+    };
+    assert_eq!(["1/2", "2/2", "0/2", "1/1", " 3 / 5 "].map(part), [(1, 2), (0, 2), (0, 2), (0, 1), (3, 5)]);
+    for wrong in ["3/2", "1", "1/0", "-1/2", "1/65", "a/b", ""] {
+        check_line("[nics]", &format!("shard = '{wrong}'\n[nics]"), &[&format!("shard: `{wrong}` is no part")]);
+    }
+    check_line("[nics]", "shards = 0\n[nics]", &["shards: 0 is outside 1 to 32"]);
+    check_line("[nics]", "shards = 33\n[nics]", &["shards: 33 is outside"]);
+    check_line("[nics]", "shards = 'all'\n[nics]", &["shards: `all` is no number"]);
+    check_line("[nics]", "shards = '33'\n[nics]", &["shards: 33 is outside"]);
+    // As the page's field gives it.
+    check_line("[nics]", "shards = '4'\n[nics]", &[]);
+    check_line("[nics]", "shards = 'auto'\n[nics]", &[]);
+    check_line("[nics]", "shards = 1.5\n[nics]", &["shards: "]);
+}
+
+#[test]
 fn nothing_at_all() {
     let missing = ["schema_version", "nics.mirror", "nics.target", "addressing.pool", "service"];
     let missing = missing.map(|field| format!("{field}: is missing"));

@@ -4,6 +4,7 @@
 use super::document::{Document, SCHEMA_VERSION};
 use super::{
     Faults, Purpose, Settings, SettingsFaults, addressing, comparison, document, pool, record, records, selection,
+    shards,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -24,6 +25,8 @@ const BUFFER_MIB: std::ops::RangeInclusive<u32> = 1..=2_047;
 pub(super) fn validate(document: Document, purpose: Purpose) -> Result<Settings, SettingsFaults> {
     debug_assert_eq!(document.schema_version, SCHEMA_VERSION);
     let mut faults = Faults::default();
+    let of_boxes = shards::of_boxes(document.shard.as_deref(), &mut faults);
+    let shards = shards::count(&document.shards, &mut faults);
     nics(&document, purpose, &mut faults);
     let addressing = addressing::parse(&document.addressing, purpose, &mut faults);
     let services = services(&document, &mut faults);
@@ -36,6 +39,8 @@ pub(super) fn validate(document: Document, purpose: Purpose) -> Result<Settings,
         addressing::reach(&addressing, &services, &mut faults);
     }
     let settings = Settings {
+        shards,
+        of_boxes,
         mirror: document.nics.mirror.clone(),
         target: document.nics.target.clone(),
         filter: document.nics.filter.clone().filter(|filter| !filter.trim().is_empty()),

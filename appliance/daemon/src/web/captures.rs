@@ -130,6 +130,9 @@ pub(super) fn start(state: &State, call: &Call) -> Answer {
         Err(fault) => return error(409, "disk", &fault.to_string()),
     };
     recorder.configure(&settings.services);
+    for shard in &shards[1..] {
+        shard.order(Order::Record(Some(Box::new(recorder.another()))));
+    }
     shards[0].order(Order::Record(Some(Box::new(recorder))));
     *running = Some(Running { recorders, since: Clock::start(), wall: clock::wall(), seconds, max_bytes });
     drop(running);

@@ -5,7 +5,7 @@ use super::call::{Answer, Call, JSON, put};
 use crate::clock;
 use crate::history::History;
 use crate::host::has_link;
-use crate::shard::Snapshot;
+use crate::shard::{self, Handle, Snapshot};
 use serde_json::{Map, Value, json};
 use tapcopy_engine::Ledger;
 use tapcopy_engine::ledger::{NotReplayed, Reason, Tally};
@@ -75,7 +75,7 @@ fn overview(state: &State, history: &History, seconds: usize) -> Value {
         "loop_alarm": total.loop_alarm, "uptime_seconds": state.clock.uptime().as_secs(),
         "pending_state": waiting.map_or("none", |_| if left.is_some() { "applied" } else { "staged" }),
         "stages": stages(word, &sight), "totals": totals(&total.ledger), "services": services(&total, history),
-        "series": history.series(seconds),
+        "series": history.series(seconds), "shards": shards(state),
     });
     put(&mut shown, "message", fault);
     put(&mut shown, "confirm_seconds_left", left.map(|left| left.as_secs()));
@@ -91,6 +91,18 @@ fn totals(ledger: &Ledger) -> Value {
         "not_answered": requests.not_answered.sum(), "match": verdicts.matched, "differ": verdicts.differ,
         "incomparable": verdicts.incomparable.sum(), "findings": ledger.findings,
     })
+}
+
+fn shards(state: &State) -> Value {
+    let shown = |(number, shard): (usize, Handle)| {
+        let Snapshot { ledger, processor, load, .. } = shard.snapshot();
+        json!({
+            "name": shard::thread_name(number), "processor": processor, "load": (load * 1_000.0).round() / 1_000.0,
+            "frames": ledger.frames.received, "dropped_kernel": ledger.frames.dropped_kernel,
+            "sessions_live": ledger.sessions.live, "in_progress": ledger.requests.in_progress,
+        })
+    };
+    state.plant.handles().into_iter().enumerate().map(shown).collect()
 }
 
 fn services(total: &Snapshot, history: &History) -> Value {

@@ -80,11 +80,13 @@ pub(super) struct Claims {
     /// Addresses that somebody else has, with his Ethernet address.
     conflicts: BTreeMap<IpAddr, [u8; 6]>,
     conflicts_found: u64,
+    /// Whether conflicts about the settings' own addresses are counted: every shard finds them, and one counts.
+    counts_standing: bool,
     ceded: VecDeque<IpAddr>,
 }
 
 impl Claims {
-    pub(super) fn new(seed: u64, now: Time) -> Self {
+    pub(super) fn new(seed: u64, now: Time, counts_standing: bool) -> Self {
         Self {
             table: Table::new(seed),
             due: BinaryHeap::new(),
@@ -92,6 +94,7 @@ impl Claims {
             free_at: now,
             conflicts: BTreeMap::new(),
             conflicts_found: 0,
+            counts_standing,
             ceded: VecDeque::new(),
         }
     }
@@ -131,6 +134,7 @@ impl Claims {
     /// The station `mac` says that a claimed address is its own. Whether the address is claimed.
     pub(super) fn contest(&mut self, now: Time, address: IpAddr, mac: [u8; 6]) -> bool {
         let Some(claim) = self.table.get_mut(&address) else { return false };
+        let is_counted = self.counts_standing || claim.term == Term::Passing;
         if matches!(claim.state, State::Held) {
             self.ceded.push_back(address);
         }
@@ -140,7 +144,7 @@ impl Claims {
             self.arm(due, address);
         }
         let is_new = self.conflicts.insert(address, mac).is_none();
-        self.conflicts_found += u64::from(is_new);
+        self.conflicts_found += u64::from(is_new && is_counted);
         true
     }
 

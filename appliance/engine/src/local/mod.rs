@@ -93,7 +93,7 @@ impl Locals {
             addressing = Addressing { pool: REHEARSAL.to_vec(), ..Addressing::default() };
         }
         let mut pool = Pool::new(&addressing.pool, config.share.of_shards.of, seed);
-        let mut claims = (!is_rehearsal).then(|| Claims::new(seed, now));
+        let mut claims = (!is_rehearsal).then(|| Claims::new(seed, now, config.share.of_shards.index == 0));
         match &mut claims {
             Some(claims) => {
                 addressing.emulated_gateways.iter().for_each(|gateway| claims.claim(now, *gateway, Term::Standing));

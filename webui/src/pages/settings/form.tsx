@@ -11,6 +11,7 @@ export function Form({ locked, nics }: { locked: boolean; nics: string[] }): JSX
   return (
     <Locked.Provider value={locked}>
       <Nics nics={nics} />
+      <Sharing />
       <Addressing />
       <Services locked={locked} />
       <Comparison locked={locked} />
@@ -34,6 +35,17 @@ function Nics({ nics }: { nics: string[] }): JSX.Element {
         <BoundNumber path="nics.target_vlan" label={t("settings.nics.vlan")} hint={t("settings.nics.vlan_hint")} />
         <BoundText path="nics.filter" label={t("settings.nics.filter")} hint={t("settings.nics.filter_hint")} mono />
         <BoundNumber path="nics.buffer_mib" label={t("settings.nics.buffer")} hint={t("settings.nics.buffer_hint")} />
+      </div>
+    </Panel>
+  );
+}
+
+function Sharing(): JSX.Element {
+  return (
+    <Panel title={t("settings.sharing")}>
+      <div class="fields">
+        <BoundText path="shards" label={t("settings.shards")} hint={t("settings.shards_hint")} />
+        <BoundText path="shard" label={t("settings.shard")} hint={t("settings.shard_hint")} />
       </div>
     </Panel>
   );
