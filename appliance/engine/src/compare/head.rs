@@ -12,6 +12,9 @@ const FRAMING: [&str; 5] = ["connection", "content-length", "keep-alive", "trail
 
 const SET_COOKIE: &str = "set-cookie";
 
+/// The outcome of a call of gRPC, as a status is that of a request: another one is another answer.
+const GRPC_STATUS: &str = "grpc-status";
+
 /// Room for a head's fields.
 pub(super) fn room<'a>() -> [Header<'a>; FIELDS_MAX] {
     [EMPTY_HEADER; FIELDS_MAX]
@@ -72,8 +75,13 @@ pub(super) fn compare(
         findings.add("status".to_owned(), Kind::Value, None, origin.as_bytes(), target.as_bytes());
         return false;
     }
+    let before = findings.found.len();
+    compare_field(GRPC_STATUS, origin, target, findings);
+    if findings.found.len() > before {
+        return false;
+    }
     let names = origin.fields.iter().chain(target.fields).map(|field| field.name);
-    let mut seen = Vec::new();
+    let mut seen = vec![GRPC_STATUS];
     for name in names {
         if !seen.iter().any(|known: &&str| known.eq_ignore_ascii_case(name)) {
             seen.push(name);

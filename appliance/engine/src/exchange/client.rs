@@ -46,6 +46,7 @@ impl Exchanges {
                 self.begin_request(moment, books);
             }
             let Framing::Framed(framer) = &mut self.framing else { return };
+            let is_interleaved = framer.is_interleaved();
             let Ok(step) = framer.request(bytes) else {
                 self.refuse_unread(books);
                 self.requests = Step::Tail;
@@ -62,18 +63,25 @@ impl Exchanges {
                 Part::Head(head) => Topic::of_head(self.definition, &self.rules, self.identity, head, books),
                 _ => None,
             };
+            let said = match step.part {
+                Part::Head(said) | Part::Body(said) if is_interleaved => Some(said.to_vec()),
+                _ => None,
+            };
             let is_body = matches!(step.part, Part::Body(_));
             let expect = (is_head || boundary != Boundary::Inside).then(|| framer.expect());
             self.take_request_bytes(taken, moment, books);
+            if let (Some(said), Some(exchange)) = (&said, self.last_mut()) {
+                exchange.keep_request(said, books);
+            }
             if let Some(expect) = expect {
                 self.set_expect(expect);
                 self.head_at.get_or_insert(moment.now);
             }
             self.set_topic(topic);
             if is_body && let Some(exchange) = self.last_mut() {
-                exchange.topic.push(taken);
+                exchange.topic.push(said.as_deref().unwrap_or(taken));
             }
-            if is_head && self.is_interleaved() && !self.dropping {
+            if is_head && is_interleaved && !self.dropping {
                 // What the client says next may depend on the answer.
                 self.outbox.stream(moment.now);
             }
@@ -100,6 +108,11 @@ impl Exchanges {
         let step = framer.aside(bytes)?;
         let (consumed, ends) = (step.consumed, step.boundary != Boundary::Inside);
         let (continues_request, overtakes) = (matches!(step.part, Part::Head(_)), step.part == Part::Aside);
+        let continued = match step.part {
+            Part::Head(said) | Part::Body(said) if !said.is_empty() => Some(said.to_vec()),
+            _ => None,
+        };
+        let continued = continued.and_then(|said| Some((framer.continued()?, said)));
         let cancelled = framer.cancelled().filter(|_| ends).and_then(|kind| self.find(kind));
         if self.outbox.len() + consumed > books.outbox_bound() || books.outboxes.is_over() {
             self.bar(NotReplayed::Limit, books);
@@ -115,6 +128,12 @@ impl Exchanges {
             self.outbox.push(&bytes[..consumed], moment.now, books.limits.request_held_bytes, &mut books.outboxes);
         }
         self.client_last_at = self.client_last_at.max(moment.captured_at);
+        if let Some((kind, said)) = continued
+            && let Some(exchange) = self.find(kind).and_then(|id| self.get_mut(id))
+        {
+            exchange.topic.push(&said);
+            exchange.keep_request(&said, books);
+        }
         if let Some(id) = cancelled {
             self.cancel(id, moment);
         }
@@ -271,7 +290,7 @@ impl Exchanges {
 
     fn take_request_bytes(&mut self, bytes: &[u8], moment: Moment, books: &mut Books) {
         self.client_last_at = self.client_last_at.max(moment.captured_at);
-        // Where requests are interleaved, their heads are compressed: nobody could mask the secrets in them.
+        // Where requests are interleaved, what they say is kept, and not how.
         let is_kept = !self.is_interleaved();
         if let Some(exchange) = self.last_mut() {
             exchange.request_bytes += bytes.len() as u64;

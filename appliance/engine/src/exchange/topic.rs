@@ -5,7 +5,7 @@ use crate::books::Books;
 use crate::compare::{Rules, Scope};
 use crate::findings::{EndpointId, Findings, Hash};
 use crate::limits::findings::REQUEST_BYTES;
-use crate::protocol::{Definition, Subject, http1};
+use crate::protocol::{Definition, Subject, http1, http2};
 
 /// First bytes of a request that are looked at to find what it is about; longer paths are nobody's.
 const START_BYTES: usize = 4_096;
@@ -42,7 +42,7 @@ impl Topic {
         let subject = (definition.subject)(&start[..start.len().min(START_BYTES)])?;
         let Subject { verb, path, query, .. } = subject;
         let mut request = Hash::new(identity.account as u64).with(verb).with(b" ").with(path).with(b"?").with(query);
-        let is_http = *definition == http1::PROTOCOL;
+        let is_http = is_http(definition);
         if is_http {
             request = telling_fields(start).fold(request, Hash::with);
         }
@@ -65,7 +65,7 @@ impl Topic {
         head: &[u8],
         books: &mut Books,
     ) -> Option<Self> {
-        let definition = definition.filter(|definition| **definition == http1::PROTOCOL);
+        let definition = definition.filter(|definition| is_http(definition));
         Self::of(definition, rules, identity, head, &mut books.findings)
     }
 
@@ -80,6 +80,10 @@ impl Topic {
     pub(super) fn request(&self) -> u64 {
         self.request.with(&self.body_len.to_le_bytes()).value()
     }
+}
+
+fn is_http(definition: &Definition) -> bool {
+    *definition == http1::PROTOCOL || *definition == http2::PROTOCOL
 }
 
 fn telling_fields(head: &[u8]) -> impl Iterator<Item = &[u8]> {

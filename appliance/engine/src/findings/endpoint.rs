@@ -302,8 +302,8 @@ impl Field {
 
 /// Whether a difference in `name` leaves nothing to compare in `field`.
 fn lies_above(name: &str, field: &str) -> bool {
-    let decides =
-        matches!(name, "status" | "error") || (matches!(name, "rows" | "columns") && field.starts_with("row "));
+    let decides = matches!(name, "status" | "error" | "header:grpc-status")
+        || (matches!(name, "rows" | "columns") && field.starts_with("row "));
     decides || field.strip_prefix(name).is_some_and(|rest| rest.starts_with(['.', '[', ':', ' ']))
 }
 

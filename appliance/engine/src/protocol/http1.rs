@@ -12,6 +12,8 @@ mod chunked;
 mod head;
 mod stream;
 
+pub(super) use head::subject;
+
 use super::{AtClose, Boundary, Definition, Expect, Framer, Garbled, Opening, Recognition, Step};
 use memchr::memchr;
 use stream::Stream;
@@ -36,7 +38,7 @@ const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0";
 pub const PROTOCOL: Definition = Definition {
     name: "http",
     recognise,
-    subject: head::subject,
+    subject,
     reader: None,
     framer: Some(|head_bytes_limit| Box::new(Http1::new(head_bytes_limit))),
     resumable: true,

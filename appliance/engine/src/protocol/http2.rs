@@ -14,15 +14,16 @@
 //! replayed from its beginning or not at all, and up to the first thing that is missing: a hole in the mirror, a bound, a
 //! connection that the target ends. Of a hole within content only that answer is lost.
 //!
-//! `frames` finds frames, `requests` and `answers` are the two sides, `hpack` and `huffman` read heads.
+//! `frames` finds frames, `requests` and `answers` are the two sides, `heads`, `hpack` and `huffman` read heads.
 
 mod answers;
 mod frames;
+mod heads;
 mod hpack;
 mod huffman;
 mod requests;
 
-use super::{AtClose, Definition, Expect, Framer, Garbled, Opening, Recognition, Step};
+use super::{AtClose, Definition, Expect, Framer, Garbled, Opening, Recognition, Step, Subject, http1};
 use answers::Answers;
 use requests::Requests;
 
@@ -33,11 +34,16 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub const PROTOCOL: Definition = Definition {
     name: "http2",
     recognise,
-    subject: |_| None,
+    subject,
     reader: None,
     framer: Some(|head_bytes_limit| Box::new(Http2::new(head_bytes_limit))),
     resumable: false,
 };
+
+/// What a head that was told asks for; frames do not say it.
+fn subject(head: &[u8]) -> Option<Subject<'_>> {
+    http1::subject(head).filter(|subject| subject.verb.iter().all(u8::is_ascii_uppercase))
+}
 
 /// Cuts the two byte streams of one HTTP/2 connection.
 #[derive(Debug)]
@@ -49,7 +55,7 @@ pub struct Http2 {
 impl Http2 {
     /// At the start of a connection. A head of more than `head_bytes_limit` bytes, compressed or not, is [`Garbled`].
     pub fn new(head_bytes_limit: usize) -> Self {
-        Self { requests: Requests::default(), answers: Answers::new(head_bytes_limit) }
+        Self { requests: Requests::new(head_bytes_limit), answers: Answers::new(head_bytes_limit) }
     }
 }
 
@@ -64,6 +70,10 @@ impl Framer for Http2 {
 
     fn cancelled(&self) -> Option<u64> {
         self.requests.cancelled().map(u64::from)
+    }
+
+    fn continued(&self) -> Option<u64> {
+        self.requests.continued().map(u64::from)
     }
 
     fn is_interleaved(&self) -> bool {

@@ -50,7 +50,8 @@ pub enum Part<'a> {
     /// Bytes that frame the content (chunk sizes, an interim answer, an incomplete head): not compared.
     Framing,
     /// A whole head, from where on [`Framer::expect`] is known. The comparison reads an answer's as HTTP's, start line to
-    /// empty line; a second one holds trailers. Answers of other protocols consist of the other parts.
+    /// empty line; a second one holds trailers. Answers of other protocols consist of the other parts. Of interleaved requests it
+    /// is what the head says, in the form of HTTP/1, or nothing where that cannot be read.
     Head(&'a [u8]),
     /// Content, without its framing.
     Body(&'a [u8]),
@@ -145,6 +146,12 @@ pub trait Framer: Send {
     /// [`Part::Aside`] overtake what waits, because answers may wait for them. `None`: these bytes begin a request.
     fn aside<'a>(&mut self, bytes: &'a [u8]) -> Option<Step<'a>> {
         let _ = bytes;
+        None
+    }
+
+    /// The [`Expect::kind`] of the request that the step of an aside that was taken last goes on with: what it says in it is the
+    /// step's part, a head's or not.
+    fn continued(&self) -> Option<u64> {
         None
     }
 

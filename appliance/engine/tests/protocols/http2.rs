@@ -2,7 +2,7 @@
 
 use super::dialogue::Said::{Client, Server};
 use super::dialogue::{Said, check};
-use tapcopy_engine::protocol::{Opening, Recognition, find};
+use tapcopy_engine::protocol::{Boundary, Framer, Opening, Part, Recognition, find};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const DATA: u8 = 0;
@@ -156,4 +156,41 @@ fn only_its_beginning_is_recognised() {
     check(&opened(), true, Recognition::No);
     check(&get(3), true, Recognition::No);
     check(b"POST / HTTP/1.1\r\n", false, Recognition::No);
+}
+
+/// What a request says, without frames: its head in the form of HTTP/1, its content, and what follows between others.
+#[test]
+fn requests_are_told() {
+    let mut framer = find("http2").and_then(|definition| definition.framer).expect("a framer")(1 << 16);
+    let mut bytes = opened();
+    while !bytes.is_empty() {
+        let consumed = framer.aside(&bytes).expect("no request").consumed;
+        bytes.drain(..consumed);
+    }
+    let head = b"\x83\x44\x06/lab/a\x41\x03lab\x86\x40\x0dauthorization\x01x";
+    let mut told = Vec::new();
+    let mut take = |framer: &mut Box<dyn Framer>, bytes: &[u8]| {
+        let step = framer.request(bytes).expect("a request");
+        assert_eq!(step.consumed, bytes.len());
+        match step.part {
+            Part::Head(said) | Part::Body(said) => told.extend_from_slice(said),
+            _ => {}
+        }
+    };
+    take(&mut framer, &frame(HEADERS, END_HEADERS, 1, head));
+    take(&mut framer, &data(PADDED, 1, b"\x02body\0\0"));
+    let end = framer.request(&get(3)).expect("another").boundary;
+    assert_eq!(
+        (end, (find("http2").expect("it is known").subject)(&told).map(|subject| subject.path)),
+        (Boundary::End, Some(&b"/lab/a"[..]))
+    );
+    assert_eq!(
+        told.escape_ascii().to_string(),
+        "POST /lab/a HTTP/2\\r\\nhost: lab\\r\\nauthorization: x\\r\\n\\r\\nbody"
+    );
+    assert_eq!(framer.request(&get(3)).expect("another").part, Part::Head(b"GET / HTTP/2\r\n\r\n"));
+    let more = data(END_STREAM, 1, b"more");
+    let step = framer.aside(&more).expect("the rest of the first");
+    assert_eq!(step.part, Part::Head(b"more"));
+    assert_eq!(framer.continued(), Some(1));
 }

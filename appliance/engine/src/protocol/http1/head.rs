@@ -19,7 +19,7 @@ pub(super) fn read_request(head: &[u8]) -> Result<(Expect, Meaning), Garbled> {
 }
 
 /// What a request line asks for (RFC 9112, section 3): of a whole URL, its path.
-pub(super) fn subject(head: &[u8]) -> Option<Subject<'_>> {
+pub(in crate::protocol) fn subject(head: &[u8]) -> Option<Subject<'_>> {
     let line = &head[..memchr::memchr(b'\n', head)?];
     let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
     let (verb, target) = (words.next()?, words.next()?.trim_ascii_end());

@@ -1,5 +1,7 @@
 //! Frames, the units in which both sides speak (RFC 9113, section 4.1).
 
+use core::ops::Range;
+
 /// Bytes in front of each frame's content.
 const HEAD_BYTES: usize = 9;
 
@@ -60,6 +62,8 @@ pub struct Frames {
     have: usize,
     /// The frame within, and how many bytes of its content are still to come.
     within: Option<(Frame, usize)>,
+    /// Bytes of padding at the end of the frame within; not known before its first byte.
+    padding: Option<usize>,
 }
 
 impl Frames {
@@ -92,6 +96,7 @@ impl Frames {
     pub fn take_head(&mut self, bytes: &[u8]) -> usize {
         if let Some(frame) = self.peek(bytes) {
             self.within = Some((frame, frame.len));
+            self.padding = None;
             return HEAD_BYTES - core::mem::take(&mut self.have);
         }
         self.head[self.have..self.have + bytes.len()].copy_from_slice(bytes);
@@ -105,6 +110,31 @@ impl Frames {
         let taken = bytes.len().min(*left).min(most);
         *left -= taken;
         taken
+    }
+
+    /// Takes content of the frame of data within, at the front of which `consumed` bytes are its head. How many bytes are consumed
+    /// then, and which of them are data: not the padding around them (section 6.1).
+    pub fn take_data(&mut self, mut consumed: usize, bytes: &[u8]) -> (usize, Range<usize>) {
+        let is_padded = self.within.is_some_and(|(frame, _)| frame.has(flag::PADDED) && frame.len > 0);
+        if is_padded && self.padding.is_none() {
+            let Some(len) = bytes.get(consumed) else { return (consumed, consumed..consumed) };
+            consumed += self.take_content(&bytes[consumed..], 1);
+            self.padding = Some(usize::from(*len));
+        }
+        let from = consumed;
+        let padding = self.padding.unwrap_or(0);
+        let most = self.left().saturating_sub(padding);
+        consumed += self.take_content(&bytes[from..], most);
+        let to = consumed;
+        if self.left() <= padding {
+            consumed += self.take_content(&bytes[to..], usize::MAX);
+        }
+        (consumed, from..to)
+    }
+
+    /// Whether it is known what of the frame within is padding.
+    pub fn knows_padding(&self) -> bool {
+        self.within.is_some_and(|(frame, _)| !frame.has(flag::PADDED) || self.padding.is_some())
     }
 
     /// Passes over content of the frame within.

@@ -1,12 +1,18 @@
-//! The client's side: the run of frames that begins each stream is a request, all other frames are asides.
+//! The client's side: the run of frames that begins each stream is a request, all other frames are asides. What is handed out of
+//! either as head and content is what it says, without its framing.
 
 use super::PREFACE;
 use super::frames::{Frame, Frames, flag, kind};
+use super::heads::{Heads, told_request};
 use crate::protocol::{Boundary, Garbled, Part, Step};
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Requests {
     frames: Frames,
+    /// None where a head could not be read: the requests are sent all the same, and nobody knows what they say.
+    heads: Option<Heads>,
+    /// The head that the last step hands out.
+    head: Vec<u8>,
     preface: usize,
     /// The stream whose beginning is read.
     run: Option<u32>,
@@ -19,9 +25,26 @@ pub struct Requests {
     /// The stream that was begun last.
     last: u32,
     cancelled: Option<u32>,
+    continued: Option<u32>,
 }
 
 impl Requests {
+    pub fn new(head_bytes_limit: usize) -> Self {
+        Self {
+            frames: Frames::default(),
+            heads: Some(Heads::new(head_bytes_limit)),
+            head: Vec::new(),
+            preface: 0,
+            run: None,
+            has_head: false,
+            is_ended: false,
+            is_answered: false,
+            last: 0,
+            cancelled: None,
+            continued: None,
+        }
+    }
+
     /// The stream of the request that was begun last.
     pub fn stream(&self) -> u32 {
         self.last
@@ -30,6 +53,11 @@ impl Requests {
     /// The stream which the aside that ended last gives up.
     pub fn cancelled(&self) -> Option<u32> {
         self.cancelled
+    }
+
+    /// The stream whose request the step of an aside that was taken last goes on with.
+    pub fn continued(&self) -> Option<u32> {
+        self.continued
     }
 
     pub fn at_boundary(&self) -> bool {
@@ -49,22 +77,53 @@ impl Requests {
         if self.frames.peek(bytes).is_some_and(|frame| self.begins(frame)) {
             return None;
         }
-        let (mut consumed, mut part) = (0, Part::Framing);
-        if self.frames.within().is_none() {
-            consumed = self.frames.take_head(bytes);
-            if self.frames.within().is_some_and(Frame::is_of_message) {
-                part = Part::Head(&bytes[..consumed]);
-            }
-        }
-        if self.frames.within().is_some_and(Frame::is_credit) {
-            part = Part::Aside;
-        }
-        consumed += self.frames.take_content(&bytes[consumed..], usize::MAX);
+        let begins = self.frames.within().is_none();
+        let head_len = if begins { self.begin_frame(bytes) } else { 0 };
+        let within = self.frames.within();
+        self.continued = within.filter(|frame| frame.is_of_message()).map(|frame| frame.stream);
+        let (consumed, data, _) = self.take_content(head_len, bytes);
+        let part = match within {
+            Some(frame) if frame.is_credit() => Part::Aside,
+            Some(frame) if frame.is_of_message() && begins => Part::Head(data),
+            Some(frame) if frame.is_of_message() => Part::Body(data),
+            _ => Part::Framing,
+        };
         let ended = self.frames.finish();
         if let Some(frame) = ended {
             self.cancelled = (frame.kind == kind::RST_STREAM).then_some(frame.stream);
         }
         Some(step(consumed, part, ended.is_some()))
+    }
+
+    /// Takes what there is of the next frame's head; how many bytes.
+    fn begin_frame(&mut self, bytes: &[u8]) -> usize {
+        self.heads.iter_mut().for_each(Heads::begin_frame);
+        self.frames.take_head(bytes)
+    }
+
+    /// Takes content of the frame within, if there is one, behind so many bytes of its head: how many bytes are consumed then,
+    /// the data among them, and whether a head has become whole that can be read.
+    fn take_content<'a>(&mut self, head_len: usize, bytes: &'a [u8]) -> (usize, &'a [u8], bool) {
+        let Some(frame) = self.frames.within() else { return (head_len, b"", false) };
+        if frame.kind == kind::DATA {
+            let (consumed, data) = self.frames.take_data(head_len, bytes);
+            return (consumed, &bytes[data], false);
+        }
+        let consumed = head_len + self.frames.take_content(&bytes[head_len..], usize::MAX);
+        let is_head = matches!(frame.kind, kind::HEADERS | kind::CONTINUATION);
+        let is_told = is_head && self.take_head(frame, &bytes[head_len..consumed]).unwrap_or(false);
+        (consumed, b"", is_told)
+    }
+
+    /// Takes a piece of a head; whether that is whole now. Where it cannot be read, neither can those that follow.
+    fn take_head(&mut self, frame: Frame, piece: &[u8]) -> Option<bool> {
+        let mut heads = self.heads.take()?;
+        heads.push(piece).ok()?;
+        let whole = if self.frames.left() == 0 { heads.end_frame(frame).ok()? } else { None };
+        self.heads = Some(heads);
+        let Some((_, fields)) = whole else { return Some(false) };
+        self.head = told_request(&fields);
+        Some(true)
     }
 
     fn take_preface<'a>(&mut self, bytes: &'a [u8]) -> Option<Step<'a>> {
@@ -74,7 +133,7 @@ impl Requests {
             return None;
         }
         self.preface += len;
-        self.cancelled = None;
+        (self.cancelled, self.continued) = (None, None);
         Some(step(len, Part::Framing, self.preface == PREFACE.len()))
     }
 
@@ -85,7 +144,7 @@ impl Requests {
 
     /// The run of frames that begins a stream; it ends with the client's last word on it, in front of a frame that is not of
     /// it, or of one that follows what the server has answered.
-    pub fn step<'a>(&mut self, bytes: &'a [u8]) -> Result<Step<'a>, Garbled> {
+    pub fn step<'a>(&'a mut self, bytes: &'a [u8]) -> Result<Step<'a>, Garbled> {
         if self.preface < PREFACE.len() {
             return Err(Garbled);
         }
@@ -100,10 +159,10 @@ impl Requests {
                 }
                 _ => {}
             }
-            consumed = self.frames.take_head(bytes);
+            consumed = self.begin_frame(bytes);
         }
-        consumed += self.frames.take_content(&bytes[consumed..], usize::MAX);
-        let Some(frame) = self.frames.finish() else { return Ok(step(consumed, Part::Framing, false)) };
+        let (consumed, data, is_told) = self.take_content(consumed, bytes);
+        let Some(frame) = self.frames.finish() else { return Ok(step(consumed, Part::Body(data), false)) };
         let completes_head = !self.has_head && frame.has(flag::END_HEADERS);
         self.has_head |= completes_head;
         self.is_ended |= frame.ends_stream();
@@ -111,7 +170,10 @@ impl Requests {
         if is_whole {
             self.run = None;
         }
-        let part = if completes_head { Part::Head(&bytes[..consumed]) } else { Part::Framing };
+        let part = match completes_head {
+            true => Part::Head(if is_told { &self.head } else { b"" }),
+            false => Part::Body(data),
+        };
         Ok(step(consumed, part, is_whole))
     }
 
