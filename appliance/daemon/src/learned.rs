@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use tapcopy_engine::Engine;
 use tapcopy_engine::findings::{Finding, Place, Timing};
 use tapcopy_engine::ledger::Latencies;
+use tapcopy_records::Masks;
 
 /// Findings and times.
 #[derive(Clone, Debug, Default)]
@@ -65,9 +66,10 @@ impl Learned {
         self.times.extend_from_slice(&other.times);
     }
 
-    /// `{"findings": [...]}`; `example` tells the number of the record that shows a finding.
-    pub fn findings_json(&self, example: impl Fn(&Finding) -> Option<u64>) -> Value {
-        json!({ "findings": self.findings.iter().map(|found| finding(found, example(found))).collect::<Vec<_>>() })
+    /// `{"findings": [...]}`, without what is masked; `example` tells the number of the record that shows a finding.
+    pub fn findings_json(&self, masks: &Masks, example: impl Fn(&Finding) -> Option<u64>) -> Value {
+        let shown = self.findings.iter().map(|found| finding(found, masks, example(found)));
+        json!({ "findings": shown.collect::<Vec<_>>() })
     }
 
     /// `{"services": [...], "endpoints": [...]}`
@@ -80,9 +82,10 @@ impl Learned {
     }
 }
 
-fn finding(finding: &Finding, example: Option<u64>) -> Value {
+fn finding(finding: &Finding, masks: &Masks, example: Option<u64>) -> Value {
     let seconds = |place: Place| place.captured_at.as_nanos() as f64 / 1e9;
     let [origin, target] = &finding.example;
+    let masked = |value: &str| masks.masked(&finding.field, value);
     let mut shown = json!({
         "service": finding.service,
         "endpoint": finding.endpoint,
@@ -92,8 +95,8 @@ fn finding(finding: &Finding, example: Option<u64>) -> Value {
         "origin_rate": finding.origin_rate,
         "exchanges": finding.exchanges,
         "differing": finding.differing,
-        "example_origin": origin,
-        "example_target": target,
+        "example_origin": masked(origin),
+        "example_target": masked(target),
         "example_record": example,
     });
     if finding.last.session > 0 {

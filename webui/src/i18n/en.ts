@@ -596,6 +596,8 @@ export const en = {
   "settings.records.headers": "Further headers to mask",
   "settings.records.fields": "Further fields to mask",
   "settings.records.mask_hint": "Passwords, cookies and the like are masked without it.",
+  "settings.records.patterns": "Patterns to mask",
+  "settings.records.patterns_hint": "Regular expressions, such as KD-[0-9]{8}; with groups, only what they match.",
   "latency.stalled": "Stalled by us",
   "mirror.longer": "longer",
   "settings.rules.title": "What is not compared, or otherwise",

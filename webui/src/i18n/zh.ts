@@ -585,6 +585,8 @@ export const zh: Catalogue = {
   "settings.records.headers": "额外屏蔽的头部",
   "settings.records.fields": "额外屏蔽的字段",
   "settings.records.mask_hint": "密码、Cookie 等默认已屏蔽。",
+  "settings.records.patterns": "要屏蔽的模式",
+  "settings.records.patterns_hint": "正则表达式，例如 KD-[0-9]{8}；若有分组，则只屏蔽分组匹配的部分。",
   "latency.stalled": "因我方重传而停顿",
   "mirror.longer": "更长",
   "settings.rules.title": "不比较或以其他方式比较的内容",

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tapcopy_engine::compare::decoded;
 use tapcopy_engine::ledger::Reason;
 use tapcopy_engine::message::{self, Verdict};
-use tapcopy_engine::{Record, Time};
+use tapcopy_engine::{Limits, Record, Time};
 use tapcopy_records::{Contents, Difference, Exchange, Latency, Masks, Outcome, Said};
 
 /// Bytes of a content after decoding, at most: a few bytes can stand for any number.
@@ -44,7 +44,7 @@ pub struct Converter {
 impl Converter {
     /// A converter by these rules; `clock` is that of the engine.
     pub fn new(keeping: &Keeping, clock: Clock) -> Self {
-        Self { masks: Masks::new(&keeping.mask_headers, &keeping.mask_fields), clock }
+        Self { masks: keeping.masks(), clock }
     }
 
     /// What is stored; `None` for a service that nobody knows any more.
@@ -87,7 +87,7 @@ impl Converter {
     }
 
     fn difference(&self, found: &message::Difference) -> Difference {
-        let side = |value: &str| (!value.is_empty()).then(|| self.masked(&found.field, value));
+        let side = |value: &str| (!value.is_empty()).then(|| self.masks.masked(&found.field, value));
         Difference {
             field: found.field.clone(),
             offset: found.offset,
@@ -96,25 +96,29 @@ impl Converter {
         }
     }
 
-    /// A field's value, masked as it would be where it stands.
-    fn masked(&self, field: &str, value: &str) -> String {
-        let mut bytes = value.as_bytes().to_vec();
-        self.masks.apply_to_value(field, &mut bytes);
-        String::from_utf8_lossy(&bytes).into_owned()
-    }
-
     fn contents(&self, contents: &message::Contents, record: &Record) -> Contents {
-        let head_end = http_head(&contents.request);
-        let (head, body) = contents.request.split_at(head_end);
-        let body_bytes = record.request_bytes.saturating_sub(head_end as u64);
+        let (head, body) = contents.request.split_at(http_head(&contents.request));
+        let is_http2 = is_http2(head);
+        let body_bytes = match record.request_bytes.saturating_sub(head.len() as u64) {
+            // What came over the wire was framed and compressed, and says nothing of the content's length.
+            _ if is_http2 && contents.request.len() < Limits::default().request_kept_bytes => body.len() as u64,
+            bytes => bytes.max(body.len() as u64),
+        };
         let request = match is_chunked(head).then(|| dechunk(body)).flatten() {
             Some(body) => message::Said { head: head.to_vec(), body_len: body.len() as u64, body },
             None => message::Said { head: head.to_vec(), body: body.to_vec(), body_len: body_bytes },
         };
+        let answer = |said: &message::Said| {
+            let mut said = self.said(said);
+            if is_http2 && let Some(rest) = said.head.strip_prefix(b"HTTP/1.1") {
+                said.head = [b"HTTP/2", rest].concat();
+            }
+            said
+        };
         Contents {
             request: self.said(&request),
-            origin: self.said(&contents.origin),
-            target: self.said(&contents.target),
+            origin: answer(&contents.origin),
+            target: answer(&contents.target),
             request_last_at: contents.request_last_at.as_nanos(),
             sent_at: contents.sent_at.map(|at| self.wall_of(at)),
             local: contents.local,
@@ -155,12 +159,18 @@ fn latency(latency: message::Latency) -> Latency {
     Latency { first_byte: latency.first_byte.as_nanos() as u64, last_byte: latency.last_byte.as_nanos() as u64 }
 }
 
-/// Length of a request's head, if it is one of HTTP/1; else 0.
+/// Length of a request's head, if it is one of HTTP; else 0.
 fn http_head(request: &[u8]) -> usize {
     let first = request.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let is_http = first.windows(8).any(|window| window.starts_with(b" HTTP/1."));
+    let is_http = first.windows(8).any(|window| window.starts_with(b" HTTP/1.")) || is_http2(first);
     let end = request.windows(4).position(|window| window == b"\r\n\r\n").map_or(request.len(), |end| end + 4);
     if is_http { end } else { 0 }
+}
+
+/// Whether a message of HTTP/2 has this head, as it is told here.
+pub fn is_http2(head: &[u8]) -> bool {
+    let first = head.split(|byte| *byte == b'\n').next().unwrap_or_default().trim_ascii_end();
+    first.ends_with(b" HTTP/2") || first.starts_with(b"HTTP/2 ")
 }
 
 /// The value of a field of a head, the first of its name.

@@ -25,7 +25,7 @@ use std::time::Duration;
 use tapcopy_engine::Record;
 use tapcopy_engine::config::Sample;
 use tapcopy_engine::findings::Finding;
-use tapcopy_records::{Bounds, Folder, Log, Reader};
+use tapcopy_records::{Bounds, Folder, Log, Masks, Reader};
 
 /// The folder of the log in the data folder.
 pub const FOLDER: &str = "records";
@@ -59,6 +59,15 @@ pub struct Keeping {
     pub mask_headers: Vec<String>,
     /// Fields that are.
     pub mask_fields: Vec<String>,
+    /// Regular expressions for what is.
+    pub mask_patterns: Vec<String>,
+}
+
+impl Keeping {
+    /// What is masked.
+    pub fn masks(&self) -> Masks {
+        Masks::new(&self.mask_headers, &self.mask_fields, &self.mask_patterns)
+    }
 }
 
 /// What became of the records of this run.
@@ -92,6 +101,8 @@ impl Figures {
 struct Shared {
     figures: Mutex<Figures>,
     places: Mutex<Places>,
+    /// What is masked at present.
+    masks: Mutex<Masks>,
     contents_bytes: AtomicUsize,
 }
 
@@ -129,7 +140,7 @@ impl Archive {
         let (log, opened) = Log::open(Arc::new(Folder::made(&path)?), keeping.bounds)?;
         offline::tell(&path, &opened);
         let (inbox, messages) = sync_channel(QUEUE_BATCHES);
-        let shared = Arc::new(Shared::default());
+        let shared = Arc::new(Shared { masks: Mutex::new(keeping.masks()), ..Shared::default() });
         let reader = log.reader();
         let next = log.next();
         shared.change(|figures| figures.next = next);
@@ -152,6 +163,11 @@ impl Archive {
     /// What became of the records.
     pub fn figures(&self) -> Figures {
         self.shared.figures.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What is masked.
+    pub fn masks(&self) -> Masks {
+        self.shared.masks.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The number of the record that shows a finding, where there is one.
@@ -309,6 +325,7 @@ impl Keeper {
     fn configure(&mut self, keeping: &Keeping) {
         self.log.bound(keeping.bounds);
         self.converter = Converter::new(keeping, self.clock);
+        *self.shared.masks.lock().unwrap_or_else(PoisonError::into_inner) = keeping.masks();
     }
 
     fn take(&mut self, services: &[Service], record: &Record) {

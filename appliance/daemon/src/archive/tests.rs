@@ -11,6 +11,7 @@ fn keeping() -> Keeping {
         sample: Sample { per_million: 0 },
         mask_headers: Vec::new(),
         mask_fields: vec!["iban".to_owned()],
+        mask_patterns: Vec::new(),
     }
 }
 

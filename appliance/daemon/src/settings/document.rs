@@ -160,6 +160,9 @@ pub struct Records {
     /// Names of fields (of JSON, forms, queries, XML) that are.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mask_fields: Vec<String>,
+    /// Regular expressions: what they match is masked; where they have groups, what those match.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mask_patterns: Vec<String>,
 }
 
 /// One `[[service]]`.
@@ -264,6 +267,7 @@ impl Default for Records {
             sample_percent_bodies: 0.1,
             mask_headers: Vec::new(),
             mask_fields: Vec::new(),
+            mask_patterns: Vec::new(),
         }
     }
 }
@@ -418,6 +422,7 @@ impl Records {
             sample_percent_bodies: section.optional("sample_percent_bodies").unwrap_or(default.sample_percent_bodies),
             mask_headers: section.list("mask_headers"),
             mask_fields: section.list("mask_fields"),
+            mask_patterns: section.list("mask_patterns"),
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::archive::Keeping;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 use tapcopy_engine::config::Sample;
-use tapcopy_records::Bounds;
+use tapcopy_records::{Bounds, Masks};
 
 /// Less holds next to nothing, more is a slip.
 const BYTES: RangeInclusive<u64> = 1 << 20..=1 << 50;
@@ -13,6 +13,8 @@ const BYTES: RangeInclusive<u64> = 1 << 20..=1 << 50;
 const HOURS: RangeInclusive<u64> = 1..=876_000;
 /// Names of each kind.
 const NAMES_MAX: usize = 256;
+/// Each goes through all that is kept.
+const PATTERNS_MAX: usize = 32;
 
 pub(super) fn validate(written: &document::Records, faults: &mut Faults) -> Keeping {
     for (key, number, range) in
@@ -39,6 +41,15 @@ pub(super) fn validate(written: &document::Records, faults: &mut Faults) -> Keep
                 .add(format!("records.{key}"), format!("has more than {NAMES_MAX} names; leave out what others cover"));
         }
     }
+    for (index, pattern) in written.mask_patterns.iter().enumerate() {
+        if let Err(message) = Masks::check_pattern(pattern) {
+            faults.add(format!("records.mask_patterns[{index}]"), message);
+        }
+    }
+    if written.mask_patterns.len() > PATTERNS_MAX {
+        let message = format!("has more than {PATTERNS_MAX} patterns; join some of them with `|`");
+        faults.add("records.mask_patterns", message);
+    }
     Keeping {
         enabled: written.enabled,
         bounds: Bounds {
@@ -48,5 +59,6 @@ pub(super) fn validate(written: &document::Records, faults: &mut Faults) -> Keep
         sample: Sample { per_million: (percent * 10_000.0).round() as u32 },
         mask_headers: written.mask_headers.clone(),
         mask_fields: written.mask_fields.clone(),
+        mask_patterns: written.mask_patterns.clone(),
     }
 }

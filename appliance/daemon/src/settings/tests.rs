@@ -391,18 +391,28 @@ fn records() {
     let settings = parse(WHOLE, Format::Toml, Purpose::Run).unwrap();
     assert!(settings.records.enabled);
     assert_eq!((settings.records.bounds.total_bytes, settings.records.sample.per_million), (2 << 30, 1_000));
-    let settings = parse(&with("max_age_hours = 2\nmask_fields = ['iban']"), Format::Toml, Purpose::Run).unwrap();
+    let settings = parse(
+        &with("max_age_hours = 2\nmask_fields = ['iban']\nmask_patterns = ['KD-[0-9]+']"),
+        Format::Toml,
+        Purpose::Run,
+    )
+    .unwrap();
     assert_eq!(settings.records.bounds.age.as_secs(), 7_200);
     let again = parse(&settings.document.to_json(), Format::Json, Purpose::Run).unwrap();
     assert_eq!((again.document, again.records), (settings.document, settings.records));
     check(
-        &with("max_bytes = 5\nmax_age_hours = 0\nsample_percent_bodies = 101\nmask_headers = ['a', '-']\nkeep = true"),
+        &with(
+            "max_bytes = 5\nmax_age_hours = 0\nsample_percent_bodies = 101\nmask_headers = ['a', '-']\n\
+               mask_patterns = ['(a', '']\nkeep = true",
+        ),
         &[
             "records.keep: is not a key",
             "records.max_bytes: 5 is outside",
             "records.max_age_hours: 0 is outside",
             "records.sample_percent_bodies: 101 is outside",
             "records.mask_headers[1]: has no letter",
+            "records.mask_patterns[0]: `(a` is no regular expression",
+            "records.mask_patterns[1]: is empty",
         ],
     );
 }

@@ -49,8 +49,10 @@ pub(super) fn ledger(state: &State, _: &Call) -> Answer {
 
 /// `GET /findings`
 pub(super) fn findings(state: &State, _: &Call) -> Answer {
-    let example = |finding: &Finding| state.plant.archive().and_then(|archive| archive.example(finding));
-    Answer::json(200, &state.plant.total().learned.findings_json(example))
+    let archive = state.plant.archive();
+    let masks = archive.map(|archive| archive.masks()).unwrap_or_default();
+    let example = |finding: &Finding| archive.and_then(|archive| archive.example(finding));
+    Answer::json(200, &state.plant.total().learned.findings_json(&masks, example))
 }
 
 /// `GET /latency`

@@ -9,23 +9,34 @@ mod cards;
 mod fields;
 mod lines;
 mod names;
+mod patterns;
 mod protocols;
 #[cfg(test)]
 mod tests;
 
 use names::Names;
+use patterns::Patterns;
 
 /// The rules: those that are always there, and those that were added.
 #[derive(Clone, Debug, Default)]
 pub struct Masks {
     names: Names,
+    patterns: Patterns,
 }
 
 impl Masks {
     /// The rules with further headers and fields (of JSON, forms, queries, XML), whose names are compared without case and
-    /// punctuation.
-    pub fn new(headers: &[String], fields: &[String]) -> Self {
-        Self { names: Names::new(headers, fields) }
+    /// punctuation, and with regular expressions for what has no name. One that is none says nothing.
+    pub fn new(headers: &[String], fields: &[String], patterns: &[String]) -> Self {
+        Self { names: Names::new(headers, fields), patterns: Patterns::new(patterns) }
+    }
+
+    /// Whether a text is a pattern.
+    ///
+    /// # Errors
+    /// What is wrong with it, and the mend.
+    pub fn check_pattern(text: &str) -> Result<(), String> {
+        patterns::parse(text).map(drop)
     }
 
     /// Covers every secret that the rules find.
@@ -34,10 +45,18 @@ impl Masks {
         fields::mask(bytes, &self.names);
         protocols::mask(bytes);
         cards::mask(bytes);
+        self.patterns.mask(bytes);
+    }
+
+    /// What a field of this path says, without secrets.
+    pub fn masked(&self, path: &str, value: &str) -> String {
+        let mut bytes = value.as_bytes().to_vec();
+        self.apply_to_value(path, &mut bytes);
+        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// Covers what a field of this path says: all of it where the path names a secret.
-    pub fn apply_to_value(&self, path: &str, value: &mut [u8]) {
+    fn apply_to_value(&self, path: &str, value: &mut [u8]) {
         let mut names = path.split(|byte: char| !(byte.is_alphanumeric() || "-_".contains(byte)));
         if names.any(|name| self.names.is_secret_header(name.as_bytes()) || self.names.is_secret_field(name.as_bytes()))
         {

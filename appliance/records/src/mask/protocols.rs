@@ -17,6 +17,12 @@ fn mask_commands(bytes: &mut [u8]) {
         if is_login {
             cover(&mut line[5..length.max(5)]);
         }
+        if line.len() > 6
+            && line[..6].eq_ignore_ascii_case(b"hello ")
+            && let Some(found) = find_text(line, 5, b" auth ")
+        {
+            cover(&mut line[found + 6..length.max(found + 6)]);
+        }
     }
     for (word, arguments) in
         [(&b"\r\nauth\r\n"[..], 2), (b"\r\nrequirepass\r\n", 1), (b"\r\nmasterauth\r\n", 1), (b"\r\nsetuser\r\n", 64)]

@@ -1,7 +1,8 @@
 use super::Masks;
 
 fn masked(text: &str) -> String {
-    let masks = Masks::new(&["X-Customer".to_owned()], &["iban".to_owned()]);
+    let patterns = ["KD-[0-9]+".to_owned(), "(?i)badge ([a-z]+)".to_owned(), "(".to_owned()];
+    let masks = Masks::new(&["X-Customer".to_owned()], &["iban".to_owned()], &patterns);
     let mut bytes = text.as_bytes().to_vec();
     masks.apply(&mut bytes);
     String::from_utf8(bytes).unwrap()
@@ -107,15 +108,50 @@ fn cards() {
 }
 
 #[test]
+fn patterns() {
+    check(&[
+        ("of KD-1234, KD-5", "of *******, ****"),
+        ("Badge blue and badge red", "Badge **** and badge ***"),
+        ("KD-x", "KD-x"),
+    ]);
+    let mut bytes = b"\xffKD-12\xc3KD-3\xa4".to_vec();
+    Masks::new(&[], &[], &["KD-[0-9]".to_owned()]).apply(&mut bytes);
+    assert_eq!(bytes, b"\xff****2\xc3****\xa4");
+    assert!(Masks::check_pattern("a+").is_ok());
+    for wrong in ["", "(", "(?=a)", &"a".repeat(2_000)] {
+        assert!(Masks::check_pattern(wrong).is_err(), "{wrong}");
+    }
+}
+
+/// Where secrets are in what is kept of requests: forms, nested JSON, the query of a request line, logins.
+#[test]
+fn requests_with_secrets() {
+    check(&[
+        (
+            "POST /in?next=%2F&token=abc HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\n\r\nuser=a&passwd=b+c&card=4111111111111111",
+            "POST /in?next=%2F&token=*** HTTP/1.1\r\nContent-Type: application/x-www-form-urlencoded\r\n\r\nuser=a&passwd=***&card=****************",
+        ),
+        (
+            r#"[{"a":{"b":[{"login":{"userPassword":"x","pin":1234}}]}}]"#,
+            r#"[{"a":{"b":[{"login":{"userPassword":"*","pin":****}}]}}]"#,
+        ),
+        (
+            "*3\r\n$6\r\nCONFIG\r\n$3\r\nSET\r\n$11\r\nrequirepass\r\n$3\r\nabc\r\n",
+            "*3\r\n$6\r\nCONFIG\r\n$3\r\nSET\r\n$11\r\nrequirepass\r\n$3\r\n***\r\n",
+        ),
+        ("hello 3 auth default abc setname x\r\n", "hello 3 auth *********************\r\n"),
+        ("UPDATE users SET password = 'abc', name = 'b'", "UPDATE users SET password = '***', name = 'b'"),
+    ]);
+}
+
+#[test]
 fn values_of_differences() {
     let masks = Masks::default();
-    let value = |path: &str, text: &str| {
-        let mut bytes = text.as_bytes().to_vec();
-        masks.apply_to_value(path, &mut bytes);
-        String::from_utf8(bytes).unwrap()
-    };
+    let value = |path: &str, text: &str| masks.masked(path, text);
     assert_eq!(value("body:$.user.password", "abc"), "***");
     assert_eq!(value("header:set-cookie", "abc"), "***");
+    assert_eq!(value("row 3.password", "abc"), "***");
+    assert_eq!(value("value[\"session:token\"].data", "abc"), "***");
     assert_eq!(value("body:$.price", "10"), "10");
     assert_eq!(value("body:$.card", "4111111111111111"), "****************");
 }

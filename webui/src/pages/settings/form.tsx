@@ -163,6 +163,11 @@ function Records(): JSX.Element {
             label={t("settings.records.fields")}
             hint={t("settings.records.mask_hint")}
           />
+          <BoundList
+            path="records.mask_patterns"
+            label={t("settings.records.patterns")}
+            hint={t("settings.records.patterns_hint")}
+          />
         </div>
       </div>
     </Panel>
