@@ -1,6 +1,7 @@
 //! The two legs as packets, rebuilt from the messages.
 
-use crate::archive::convert::{field, is_chunked};
+use super::http2;
+use crate::archive::convert::{field, is_chunked, is_http2};
 use crate::nic::checksum;
 use crate::record::{Interface, blocks};
 use std::net::{IpAddr, SocketAddr};
@@ -70,6 +71,9 @@ fn leg(
 
 /// A message with the framing that its head speaks of.
 fn on_the_wire(said: &Said) -> Vec<u8> {
+    if is_http2(&said.head) {
+        return http2::frames(said);
+    }
     if !said.note.is_empty() {
         return [plain(&said.head, said.body.len()), said.body.clone()].concat();
     }

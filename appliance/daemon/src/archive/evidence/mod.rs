@@ -1,7 +1,8 @@
 //! The evidence of a finding: one archive (tar) that can be handed to whoever mends the server under test.
 
-mod curl;
+mod again;
 mod frames;
+mod http2;
 mod tar;
 #[cfg(test)]
 mod tests;
@@ -20,15 +21,17 @@ origin-answer.bin    what production answered
 target-answer.bin    what the server under test answered
 client-leg.pcapng    production's side as packets
 target-leg.pcapng    the replay's side as packets
-curl.sh              the same request to the server under test, where it is one of HTTP
+curl.sh              a line that asks the server under test the same; of other protocols than HTTP redis-cli.sh, psql.sh, mysql.sh
+                     or nc.sh. To be run in this folder
 
 The request is the client's. Where the settings of the service rewrite requests, the server under test got it rewritten.
 
-Secrets are masked by asterisks, byte for byte, so that lengths stay; curl.sh leaves masked headers out.
+Secrets are masked by asterisks, byte for byte, so that lengths stay; the line leaves masked headers out.
 
 The packets are rebuilt from the messages, with the real addresses, ports and times of the first and last bytes; they
 are not the frames that were on the wire. Sequence numbers, the cut into segments, handshake and farewell are made up.
-Content that was sent in chunks is one chunk here, coded content is decoded, and what was not kept of a long message is missing from it.
+Content that was sent in chunks is one chunk here, coded content is decoded, heads of HTTP/2 are spelled out, and what was not kept
+of a long message is missing from it. Of answers of databases there is what was compared, which is not all that they said.
 ";
 
 /// The archive of an exchange of this number.
@@ -44,7 +47,8 @@ pub fn bundle(number: u64, exchange: &Exchange, contents: &Contents) -> Vec<u8> 
     archive.add("target-answer.bin", &whole(&contents.target));
     archive.add("client-leg.pcapng", &frames::client_leg(exchange, contents));
     archive.add("target-leg.pcapng", &frames::target_leg(exchange, contents));
-    archive.add("curl.sh", curl::script(exchange, &contents.request).as_bytes());
+    let (name, script) = again::script(exchange, &contents.request);
+    archive.add(name, script.as_bytes());
     archive.finish()
 }
 

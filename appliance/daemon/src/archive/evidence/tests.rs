@@ -88,3 +88,44 @@ fn legs_are_conversations_with_the_real_ends_and_times() {
     }
     assert_eq!(&packets[0].1[26..34], [10, 0, 0, 1, 10, 0, 0, 2]);
 }
+
+fn line(body: &[u8]) -> (&'static str, String) {
+    let (exchange, _) = evidence("GET / HTTP/1.1\r\n\r\n", "", "");
+    again::script(&exchange, &Said { body: body.to_vec(), body_bytes: body.len() as u64, ..Said::default() })
+}
+
+#[test]
+fn other_protocols_have_their_own_clients() {
+    let end = |(name, script): (&'static str, String)| format!("{name}: {}", script.lines().last().unwrap_or_default());
+    for (request, expected) in [
+        (
+            &b"*3\r\n$3\r\nSET\r\n$3\r\na b\r\n$2\r\n'c\r\n"[..],
+            "redis-cli.sh: redis-cli -h 10.1.0.2 -p 8080 'SET' 'a b' ''\\''c'",
+        ),
+        (b"*2\r\n$4\r\nAUTH\r\n$3\r\n***\r\n", "nc.sh: nc -w 2 10.1.0.2 8080 < request.bin"),
+        (b"get a\r\n", "nc.sh: nc -w 2 10.1.0.2 8080 < request.bin"),
+        (b"Q\0\0\0\x0dselect 1\0", "psql.sh: psql -h 10.1.0.2 -p 8080 -U \"${PGUSER:-postgres}\" -c 'select 1'"),
+    ] {
+        assert_eq!(end(line(request)), expected);
+    }
+    for request in [&b"Q\0\0\0\x0a\\! id\0"[..], b"Q\0\0\0\x18select 1; system id\0", b"\x0a\0\0\0\x03system id"] {
+        assert!(end(line(request)).contains("would not send this"), "{}", request.escape_ascii());
+    }
+    assert!(line(b"*1\r\n$6\r\n--pipe\r\n").0 == "nc.sh");
+    let (name, script) = line(b"\x09\0\0\0\x03select 1");
+    assert!(name == "mysql.sh" && script.ends_with("-e 'select 1'\n"), "{script}");
+}
+
+#[test]
+fn a_call_of_grpc_is_http2_again() {
+    let request = "POST /lab.Lab/Unary HTTP/2\r\nhost: lab\r\ncontent-type: application/grpc\r\n\r\nbody";
+    let head = "HTTP/1.1 200 \r\ncontent-type: application/grpc\r\ngrpc-status: 0\r\n\r\n";
+    let (_, contents) = evidence(request, head, "answer");
+    assert_eq!((contents.request.body.as_slice(), contents.request.body_bytes), (&b"body"[..], 4));
+    assert!(contents.origin.head.starts_with(b"HTTP/2 200 \r\n"));
+    let sent = http2::frames(&contents.request);
+    assert!(sent.starts_with(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0"));
+    assert!(sent.ends_with(b"\0\0\x04\0\x01\0\0\0\x01body"));
+    let answered = http2::frames(&contents.origin);
+    assert!(answered.ends_with(b"\0\0\x0f\x01\x05\0\0\0\x01\0\x0bgrpc-status\x010"), "{}", answered.escape_ascii());
+}
