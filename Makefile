@@ -51,9 +51,11 @@ build: setup $(PAGE)
 	    $(PROGRAM) generate $$shell > dist/completions/tapcopy.$$shell; done
 
 .PHONY: bench bench-program
-# With UPDATE=1 the ratios in the tree become those of this run; with LARGE=1 a million connections are held, too.
-bench: bench-program
+# With UPDATE=1 the ratios in the tree become those of this run; with LARGE=1 a million connections are held, too. ROUNDS=1 is a
+# short look at the live part.
+bench: bench-program build
 	@$(BENCH) $(if $(LARGE),--large)
+	@$(AS_ROOT) env PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 python3 -m lab.live $(if $(ROUNDS),--rounds $(ROUNDS))
 
 bench-program: setup
 	@RUSTFLAGS="$(STATIC)" cargo build --release --locked -j2 --target $(TRIPLE) -p tapcopy-bench

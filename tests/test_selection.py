@@ -193,7 +193,9 @@ def test_a_cap_leaves_out_whole_sessions() -> None:
     """Three sessions begin at once, and after more than a second three others: the first of each is replayed."""
     requests = 60
     with Bench(PLAN) as bench:
-        box = bench.start_box(bench.settings(pool(103)) + "max_sessions_per_second = 1\n")
+        # With a second shard, the first alone would have the one session, and clients of the other none.
+        settings = bench.settings(pool(103)).replace("schema_version = 1", "schema_version = 1\nshards = 1")
+        box = bench.start_box(settings + "max_sessions_per_second = 1\n")
         assert bench.ask(requests=requests, rate=40) == SESSIONS * requests
         box.settle(SESSIONS * requests)
         summary = box.stop()

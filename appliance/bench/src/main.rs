@@ -11,6 +11,7 @@ mod target;
 
 use figures::Figures;
 use std::process::ExitCode;
+use std::sync::Barrier;
 use tapcopy_engine::config::FarEnd;
 use tape::Tape;
 
@@ -50,6 +51,9 @@ fn bench(crowds: &[usize]) {
         let spent = rehearsal.play(|work| figures::cpu_nanos(work));
         figures.note("rehearse", "ns/frame", "decode", spent / rehearsal.frames() as f64);
         figures.note("rehearse, throughput", "Gbit/s", "", rehearsal.bytes() as f64 * 8.0 / spent);
+        for (name, shards) in [("shards, 1", 1), ("shards, 2", 2)] {
+            figures.note(name, "kframes/s", "shards, 1", frames_per_second(&wire, shards) / 1e3);
+        }
         figures.note("session set-up, recycled", "ns", "decode", sessions::set_up_nanos());
     }
     for _ in 0..figures::RUNS_MIN {
@@ -62,6 +66,23 @@ fn bench(crowds: &[usize]) {
         figures.note("session, after one exchange", "bytes", "session, idle", held.after_exchange);
     }
     figures.tell();
+}
+
+/// Mirrored frames a second that so many shards deal with at the same time, each on a thread of its own, which need not have a
+/// processor of its own: its time is that in which it runs.
+fn frames_per_second(tape: &Tape, shards: usize) -> f64 {
+    let barrier = Barrier::new(shards);
+    let one = || {
+        tape.play(|work| {
+            barrier.wait();
+            let spent = figures::cpu_nanos(work);
+            tape.frames() as f64 * 1e9 / spent
+        })
+    };
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..shards).map(|_| scope.spawn(one)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a shard plays its tape")).sum()
+    })
 }
 
 /// Performs `name` once. The capture is small: an instruction counter is fifty times slower than the machine.

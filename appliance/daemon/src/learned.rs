@@ -6,13 +6,11 @@ use tapcopy_engine::findings::{Finding, Place, Timing};
 use tapcopy_engine::ledger::Latencies;
 use tapcopy_records::Masks;
 
-/// Findings and times.
+/// What is published each second.
 #[derive(Clone, Debug, Default)]
 pub struct Learned {
     /// The most frequent first.
     pub findings: Vec<Finding>,
-    /// Times of all services, then of all endpoints.
-    pub times: Vec<Times>,
 }
 
 /// Times of one service or endpoint.
@@ -21,22 +19,7 @@ pub struct Times {
     service: String,
     /// None: all of the service.
     endpoint: Option<String>,
-    origin: Side,
-    target: Side,
-    stalled: u64,
-}
-
-/// Times of one side in microseconds: to the first byte, and to the last.
-#[derive(Clone, Copy, Debug)]
-struct Side {
-    first: Quantiles,
-    last: Quantiles,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Quantiles {
-    count: u64,
-    us: [u64; 4],
+    timing: Timing,
 }
 
 /// Their names.
@@ -45,25 +28,25 @@ const QUANTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), 
 impl Learned {
     /// What this engine has learned so far.
     pub fn of(engine: &Engine) -> Self {
-        let mut findings = engine.findings();
-        findings.sort_by(|one, other| other.target_rate.total_cmp(&one.target_rate));
-        let times = |times: tapcopy_engine::findings::Times<'_>| {
-            let Timing { origin_first, origin_last, target_first, target_last, stalled } = times.timing;
-            Times {
-                service: times.service.to_owned(),
-                endpoint: times.endpoint.map(str::to_owned),
-                origin: Side::of(origin_first, origin_last),
-                target: Side::of(target_first, target_last),
-                stalled: *stalled,
-            }
-        };
-        Self { findings, times: engine.times().map(times).collect() }
+        let mut learned = Self { findings: engine.findings() };
+        learned.sort();
+        learned
     }
 
-    /// Adds another's.
+    /// Adds another shard's. What both have found is one finding; what is too rare to be one in a shard is not counted with that
+    /// of the other.
     pub fn extend(&mut self, other: &Self) {
-        self.findings.extend_from_slice(&other.findings);
-        self.times.extend_from_slice(&other.times);
+        for finding in &other.findings {
+            match self.findings.iter_mut().find(|known| is_same(known, finding)) {
+                Some(known) => add(known, finding),
+                None => self.findings.push(finding.clone()),
+            }
+        }
+        self.sort();
+    }
+
+    fn sort(&mut self) {
+        self.findings.sort_by(|one, other| other.target_rate.total_cmp(&one.target_rate));
     }
 
     /// `{"findings": [...]}`, without what is masked; `example` tells the number of the record that shows a finding.
@@ -71,14 +54,27 @@ impl Learned {
         let shown = self.findings.iter().map(|found| finding(found, masks, example(found)));
         json!({ "findings": shown.collect::<Vec<_>>() })
     }
+}
 
-    /// `{"services": [...], "endpoints": [...]}`
-    pub fn latency_json(&self) -> Value {
-        let of = |is_endpoint: bool| {
-            let these = self.times.iter().filter(|times| times.endpoint.is_some() == is_endpoint);
-            these.map(Times::to_json).collect::<Vec<_>>()
-        };
-        json!({ "services": of(false), "endpoints": of(true) })
+fn is_same(one: &Finding, other: &Finding) -> bool {
+    let key =
+        |finding: &Finding| (finding.fault, finding.service.clone(), finding.endpoint.clone(), finding.field.clone());
+    one.fault == other.fault && key(one) == key(other)
+}
+
+fn add(known: &mut Finding, other: &Finding) {
+    let (here, there) = (known.exchanges as f64, other.exchanges as f64);
+    let mean = |one: f64, other: f64| (one * here + other * there) / (here + there).max(1.0);
+    known.target_rate = mean(known.target_rate, other.target_rate);
+    known.origin_rate = mean(known.origin_rate, other.origin_rate);
+    known.exchanges += other.exchanges;
+    known.differing += other.differing;
+    if other.first.captured_at < known.first.captured_at {
+        known.first = other.first;
+    }
+    if other.last.captured_at > known.last.captured_at {
+        known.last = other.last;
+        known.example.clone_from(&other.example);
     }
 }
 
@@ -108,12 +104,36 @@ fn finding(finding: &Finding, masks: &Masks, example: Option<u64>) -> Value {
 }
 
 impl Times {
+    /// Those of this engine.
+    pub fn of(engine: &Engine) -> Vec<Self> {
+        let times = |times: tapcopy_engine::findings::Times<'_>| Self {
+            service: times.service.to_owned(),
+            endpoint: times.endpoint.map(str::to_owned),
+            timing: times.timing.clone(),
+        };
+        engine.times().map(times).collect()
+    }
+
+    /// Those of several shards as one.
+    pub fn merged(shards: impl IntoIterator<Item = Vec<Self>>) -> Vec<Self> {
+        let mut all: Vec<Self> = Vec::new();
+        for times in shards.into_iter().flatten() {
+            let is_same = |known: &&mut Self| (&known.service, &known.endpoint) == (&times.service, &times.endpoint);
+            match all.iter_mut().find(is_same) {
+                Some(known) => known.timing.add(&times.timing),
+                None => all.push(times),
+            }
+        }
+        all
+    }
+
     fn to_json(&self) -> Value {
+        let Timing { origin_first, origin_last, target_first, target_last, stalled } = &self.timing;
         let mut shown = json!({
             "service": self.service,
-            "origin": self.origin.to_json(),
-            "target": self.target.to_json(),
-            "stalled": self.stalled,
+            "origin": side(origin_first, origin_last),
+            "target": side(target_first, target_last),
+            "stalled": stalled,
         });
         if let Some(endpoint) = &self.endpoint {
             shown["endpoint"] = json!(endpoint);
@@ -122,26 +142,24 @@ impl Times {
     }
 }
 
-impl Side {
-    fn of(first: &Latencies, last: &Latencies) -> Self {
-        Self { first: Quantiles::of(first), last: Quantiles::of(last) }
-    }
-
-    fn to_json(self) -> Value {
-        json!({ "first_byte_us": self.first.to_json(), "last_byte_us": self.last.to_json() })
-    }
+/// `{"services": [...], "endpoints": [...]}`
+pub fn latency_json(all: &[Times]) -> Value {
+    let of = |is_endpoint: bool| {
+        let these = all.iter().filter(|times| times.endpoint.is_some() == is_endpoint);
+        these.map(Times::to_json).collect::<Vec<_>>()
+    };
+    json!({ "services": of(false), "endpoints": of(true) })
 }
 
-impl Quantiles {
-    fn of(latencies: &Latencies) -> Self {
-        Self { count: latencies.len(), us: QUANTILES.map(|(_, quantile)| latencies.quantile_us(quantile)) }
-    }
+/// Times of one side in microseconds: to the first byte, and to the last.
+fn side(first: &Latencies, last: &Latencies) -> Value {
+    json!({ "first_byte_us": quantiles(first), "last_byte_us": quantiles(last) })
+}
 
-    fn to_json(self) -> Value {
-        let mut shown = json!({ "count": self.count });
-        for ((name, _), us) in QUANTILES.iter().zip(self.us) {
-            shown[*name] = json!(us);
-        }
-        shown
+fn quantiles(latencies: &Latencies) -> Value {
+    let mut shown = json!({ "count": latencies.len() });
+    for (name, quantile) in QUANTILES {
+        shown[name] = json!(latencies.quantile_us(quantile));
     }
+    shown
 }

@@ -170,9 +170,9 @@ pub fn total(shards: &[Handle]) -> Snapshot {
         for (name, outcomes) in snapshot.services {
             total.services.entry(name).or_default().add(outcomes);
         }
-        // Endpoints of several shards stand side by side.
         Arc::make_mut(&mut total.learned).extend(&snapshot.learned);
     }
+    total.ledger.findings = total.learned.findings.len() as u64;
     total
 }
 

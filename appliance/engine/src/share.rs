@@ -38,6 +38,12 @@ impl Part {
         self.of == 1
     }
 
+    /// Its share of a whole number: those of all parts make up the number.
+    pub fn of_number(self, number: u32) -> u32 {
+        let (index, of) = (u32::from(self.index), u32::from(self.of));
+        number / of + u32::from(index < number % of)
+    }
+
     /// Splits 16 bits: whether they are of this part, and 16 bits for whoever splits it again.
     fn split(self, bits: u32) -> (bool, u32) {
         let scaled = bits * u32::from(self.of);
@@ -160,6 +166,14 @@ mod tests {
         assert_eq!((found, hash(v6, 443)), ([64_092, 22_228], 53_086));
         let mapped = Ipv4Addr::new(192, 0, 2, 1).to_ipv6_mapped().into();
         assert_eq!(hash(mapped, 1_024), found[1]);
+    }
+
+    #[test]
+    fn a_number_is_shared_out_whole() {
+        for (number, of, expected) in [(10, 3, vec![4, 3, 3]), (1, 2, vec![1, 0]), (7, 1, vec![7])] {
+            let parts: Vec<u32> = (0..of).map(|index| Part { index, of }.of_number(number)).collect();
+            assert_eq!(parts, expected);
+        }
     }
 
     #[test]

@@ -33,6 +33,7 @@ pub mod seed;
 pub mod selection;
 pub mod server;
 pub mod shape;
+pub mod shares;
 pub mod span;
 pub mod topology;
 pub mod truth;

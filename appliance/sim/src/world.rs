@@ -141,6 +141,13 @@ pub fn run(seed: u64, options: Options) -> (Report, Vec<Captured>) {
     (report, world.captured)
 }
 
+/// What the mirror shows in the world of one seed, and what its engine would be told.
+pub fn shown(seed: u64, options: Options) -> (Config, Vec<Captured>) {
+    let mut world = World::new(seed, options);
+    world.produce();
+    (world.config, world.captured)
+}
+
 impl World {
     fn new(seed: u64, options: Options) -> Self {
         let mut rng = Rng::new(seed);

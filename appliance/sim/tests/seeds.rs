@@ -6,6 +6,7 @@ use tapcopy_engine::ledger::{Ended, Ignored, Incomparable, NotAnswered, NotRepla
 use tapcopy_sim::batch;
 use tapcopy_sim::report::Report;
 use tapcopy_sim::sabotage::Sabotage;
+use tapcopy_sim::shares;
 use tapcopy_sim::world::Options;
 
 const SEEDS: u64 = 1_000;
@@ -119,6 +120,23 @@ fn every<R: Reason>(of: &'static str) -> Vec<(&'static str, &'static str)> {
 fn production_alone() {
     let options = Options { production_only: true, ..Options::default() };
     expect_no_failure(&batch::run_many(0, SEEDS, options, |_| {}));
+}
+
+/// Boxes and shards that share the traffic do together what one engine does, whatever the mirror wraps it in.
+#[test]
+fn the_traffic_shared_out() {
+    let (mut judged, mut least) = (0, 0);
+    for seed in 0..SEEDS / 8 {
+        match shares::divide(seed) {
+            Some(Ok(sessions)) => (judged, least) = (judged + 1, least + sessions),
+            Some(Err(wrong)) => panic!("seed {seed}: {wrong}"),
+            None => {}
+        }
+    }
+    assert!(
+        judged > SEEDS / 10 && least > SEEDS / 20,
+        "{judged} worlds, in which the smallest shares have {least} sessions"
+    );
 }
 
 /// Each deliberate fault is found in some of the seeds that pass without it.

@@ -313,7 +313,8 @@ export const en = {
   "settings.shards": "Threads",
   "settings.shards_hint": "A number, or auto: one for each processor.",
   "settings.shard": "Part of this box",
-  "settings.shard_hint": "Only where several boxes are fed with the same mirror: 1/2 on the first of two, 2/2 on the second.",
+  "settings.shard_hint":
+    "Only where several boxes are fed with the same mirror: 1/2 on the first of two, 2/2 on the second.",
   "settings.addressing": "Addresses of the replay",
   "settings.mode": "Where sessions come from",
   "settings.mode.pool": "A pool of free addresses",

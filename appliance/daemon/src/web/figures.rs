@@ -1,7 +1,9 @@
 //! The ledger, health, and the kill switch.
 
 use super::call::{Answer, Call, put};
+use super::sessions::stuck;
 use super::{State, exchanges, settings};
+use crate::learned::{Times, latency_json};
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 use tapcopy_engine::findings::Finding;
@@ -57,7 +59,12 @@ pub(super) fn findings(state: &State, _: &Call) -> Answer {
 
 /// `GET /latency`
 pub(super) fn latency(state: &State, _: &Call) -> Answer {
-    Answer::json(200, &state.plant.total().learned.latency_json())
+    let mut shards = Vec::new();
+    for shard in state.plant.handles() {
+        let Some(times) = shard.ask(|engine, _, _| Times::of(engine)) else { return stuck() };
+        shards.push(times);
+    }
+    Answer::json(200, &latency_json(&Times::merged(shards)))
 }
 
 /// `POST /replay/start`

@@ -115,6 +115,6 @@ fn with_records(state: &State, turns: &[Turn]) -> Vec<Value> {
     turns.iter().map(|turn| turn.shown(numbers.get(&turn.key).copied())).collect()
 }
 
-fn stuck() -> Answer {
+pub(super) fn stuck() -> Answer {
     error(503, "busy", "a shard does not answer; try again")
 }

@@ -11,6 +11,7 @@ use crate::message::MirrorFrame;
 use crate::replay::{Manner, Replay};
 use crate::selection::cap::Cap;
 use crate::session::Session;
+use crate::share::Part;
 use core::ops::Range;
 
 /// What the replays of one session share.
@@ -107,8 +108,9 @@ impl Engine {
 }
 
 /// The services' caps, with all that they may hold.
-pub(super) fn caps(services: &[Service], shards: u16) -> Vec<Option<Cap>> {
-    services.iter().map(|service| service.sessions_per_second.map(|rate| Cap::new(rate, shards))).collect()
+pub(super) fn caps(services: &[Service], of_shards: Part) -> Vec<Option<Cap>> {
+    let cap = |service: &Service| service.sessions_per_second.map(|rate| Cap::new(of_shards.of_number(rate)));
+    services.iter().map(cap).collect()
 }
 
 /// Indexes of the targets that a client's sessions go to. The part of the hash that samples clients has no say in it.

@@ -98,7 +98,7 @@ impl Engine {
         let far = Far::new(now, &config, &locals, seed);
         let mut engine = Self {
             services: config.services.clone().into(),
-            caps: begin::caps(&config.services, config.share.of_shards.of),
+            caps: begin::caps(&config.services, config.share.of_shards),
             seed,
             now,
             decoder: Some(Box::new(Decoder::new(&limits))),
@@ -315,7 +315,7 @@ impl Engine {
         self.directory = Directory::new(&config.services, self.seed);
         self.services = config.services.clone().into();
         self.open_accounts();
-        self.caps = begin::caps(&config.services, config.share.of_shards.of);
+        self.caps = begin::caps(&config.services, config.share.of_shards);
         (self.books.limits, self.books.contents) = (config.limits, config.contents);
         self.is_replaying &= config.replay;
         self.config = config;
@@ -323,7 +323,7 @@ impl Engine {
 
     /// Ends every session, and frees its flow: the next frame on it belongs to another session.
     fn begin_round(&mut self) {
-        self.caps = begin::caps(&self.services, self.config.share.of_shards.of);
+        self.caps = begin::caps(&self.services, self.config.share.of_shards);
         for id in self.slots.keys().collect::<Vec<_>>() {
             if let Some(slot) = self.slots.get(id) {
                 self.unhook(slot.key, id);

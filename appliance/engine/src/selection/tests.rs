@@ -132,7 +132,7 @@ fn fields() {
 
 #[test]
 fn a_cap_lets_its_rate_through() {
-    let mut cap = Cap::new(10, 1);
+    let mut cap = Cap::new(10);
     let mut admitted = |millis: u64| cap.admit(Time::from_millis(millis));
     assert_eq!((0..20).filter(|_| admitted(5_000)).count(), 10, "a second's worth at once");
     assert!(!admitted(5_099));
