@@ -198,6 +198,15 @@ pub fn freeze(inside: BorrowedFd<'_>) -> Result<()> {
     check(unsafe { libc::ioctl(inside.as_raw_fd(), FIFREEZE, 0) })
 }
 
+/// The kernel's clock, which is only read.
+pub fn clock() -> Result<libc::timex> {
+    // SAFETY: an all-zero timex is a valid value of this plain C structure, and asks for no change.
+    let mut state: libc::timex = unsafe { zeroed() };
+    // SAFETY: the kernel writes into this one structure, which outlives the call.
+    check(unsafe { libc::adjtimex(from_mut(&mut state)) })?;
+    Ok(state)
+}
+
 /// Waits until the kernel's random numbers are good. This call, unlike a wait on /dev/random, makes the kernel gather what it
 /// lacks: on a machine that is idle and has no random source of its own, it would never come.
 pub fn wait_for_randomness() {

@@ -7,6 +7,7 @@
 
 pub mod boot_env;
 pub mod button;
+pub mod clock;
 pub mod dhcp;
 pub mod disk;
 pub mod init;

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
+use tapcopy_machine::clock::discipline;
 
 /// What was measured last, and the rates since the time before.
 #[derive(Default)]
@@ -113,6 +114,11 @@ pub(super) fn system(state: &State, _: &Call) -> Answer {
         "disk": disk, "confinement": state.confinement.shown(),
     });
     put(&mut shown, "slot", state.firmware.as_ref().and_then(|firmware| firmware.slot()));
+    if let Some(clock) = discipline() {
+        shown["clock_synchronised"] = Value::from(clock.is_synchronised);
+        shown["clock_offset_ms"] = Value::from(clock.offset_seconds * 1_000.0);
+        shown["clock_error_ms_max"] = Value::from(clock.error_seconds_max * 1_000.0);
+    }
     put(&mut shown, "kernel", host::line_of("/proc/sys/kernel/osrelease"));
     Answer::json(200, &shown)
 }

@@ -6,19 +6,64 @@ use super::State;
 use super::call::{Answer, Call};
 use crate::archive::Figures;
 use crate::clock::Clock;
+use crate::host;
 use crate::shard::Snapshot;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
+use std::path::Path;
 use tapcopy_engine::Ledger;
 use tapcopy_engine::ledger::{Account, Reason, Services, Tally};
+use tapcopy_machine::clock::{Discipline, discipline};
 
 /// `GET /metrics`
 pub(super) fn metrics(state: &State, _: &Call) -> Answer {
     let archived = state.plant.archive().map(|archive| archive.figures()).unwrap_or_default();
-    let text = text(&state.plant.total(), &archived, &state.clock);
+    let machine = Machine::look(state.accounts.folder());
+    let text = text(&state.plant.total(), &archived, &state.clock, &machine);
     Answer::new(200, "text/plain; version=0.0.4; charset=utf-8", text)
 }
 
-fn text(snapshot: &Snapshot, archived: &Figures, clock: &Clock) -> String {
+/// What the box takes of its machine.
+#[derive(Default)]
+struct Machine {
+    /// Seconds of processor time, by the name of the thread.
+    threads: BTreeMap<String, f64>,
+    memory_bytes: u64,
+    /// Of the data folder's disk, where there is one: all, and what is free.
+    disk_bytes: Option<(u64, u64)>,
+    clock: Option<Discipline>,
+}
+
+impl Machine {
+    fn look(data: Option<&Path>) -> Self {
+        Self {
+            threads: host::thread_seconds(),
+            memory_bytes: host::memory().2,
+            disk_bytes: data.and_then(host::disk),
+            clock: discipline(),
+        }
+    }
+
+    fn tell(&self, text: &mut Text) {
+        text.head("thread_cpu_seconds_total", "counter", "Processor time of the threads of one name that there are.");
+        for (name, seconds) in &self.threads {
+            let _ = writeln!(text.0, "tapcopy_thread_cpu_seconds_total{{thread=\"{}\"}} {seconds}", label(name));
+        }
+        text.gauge("memory_resident_bytes", "Memory that the process holds.", self.memory_bytes);
+        if let Some((total, free)) = self.disk_bytes {
+            text.gauge("data_disk_size_bytes", "Size of the file system of the data folder.", total);
+            text.gauge("data_disk_free_bytes", "What is free of it.", free);
+        }
+        if let Some(clock) = self.clock {
+            let kept = clock.is_synchronised;
+            text.gauge("clock_synchronised", "1 while somebody keeps the machine's clock, as NTP does.", kept.into());
+            text.head("clock_offset_seconds", "gauge", "What is still being corrected of the clock.");
+            let _ = writeln!(text.0, "tapcopy_clock_offset_seconds {}", clock.offset_seconds);
+        }
+    }
+}
+
+fn text(snapshot: &Snapshot, archived: &Figures, clock: &Clock, machine: &Machine) -> String {
     let mut text = Text::default();
     box_itself(snapshot, clock, &mut text);
     frames_and_sessions(&snapshot.ledger, &mut text);
@@ -29,6 +74,7 @@ fn text(snapshot: &Snapshot, archived: &Figures, clock: &Clock) -> String {
     recording(&snapshot.ledger, &mut text);
     archive(archived, &mut text);
     latency(&snapshot.ledger, &mut text);
+    machine.tell(&mut text);
     text.0
 }
 
@@ -229,7 +275,7 @@ mod tests {
 
     #[test]
     fn the_dashboard_shows_metrics_that_there_are() {
-        let text = text(&Snapshot::default(), &Figures::default(), &Clock::start());
+        let text = text(&Snapshot::default(), &Figures::default(), &Clock::start(), &Machine::default());
         let board = include_str!("../../../../docs/grafana.json");
         let names =
             board.split("tapcopy_").skip(1).map(|rest| rest.split(|c: char| c != '_' && !c.is_ascii_lowercase()));
@@ -243,7 +289,8 @@ mod tests {
         let mut snapshot = Snapshot::default();
         let account = snapshot.ledger.services.open("a\"b");
         snapshot.ledger.count(account, |requests, _| requests.captured += 2);
-        let text = text(&snapshot, &Figures::default(), &Clock::start());
+        let text = text(&snapshot, &Figures::default(), &Clock::start(), &Machine::look(Some(Path::new("/"))));
+        assert!(text.contains("\ntapcopy_data_disk_free_bytes ") && text.contains("tapcopy_thread_cpu_seconds_total{"));
         assert!(text.contains("tapcopy_service_requests_captured_total{service=\"a\\\"b\"} 2\n"), "{text}");
         let mut described = BTreeSet::new();
         for line in text.lines() {
