@@ -110,7 +110,7 @@ webui/node_modules/.package-lock.json: webui/package-lock.json | setup
 	@$(NPM) ci --silent
 	@touch $@
 
-$(PAGE): webui/node_modules/.package-lock.json webui/index.html webui/openapi.yaml webui/vite.config.ts webui/tsconfig.json \
+$(PAGE): webui/node_modules/.package-lock.json webui/index.html webui/api.html webui/interface.ts webui/openapi.yaml webui/vite.config.ts webui/tsconfig.json \
     $(shell find webui/src webui/public -type f -not -name schema.ts)
 	@$(NPM) run --silent build
 	@touch $@

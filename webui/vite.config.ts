@@ -2,6 +2,7 @@ import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 import { defineConfig, type Plugin } from "vite";
+import { interfacePage } from "./interface";
 
 const OUT = "dist";
 /** Where the development server finds a running box: `BOX=https://192.0.2.7 npm run dev`. */
@@ -30,9 +31,24 @@ function compressed(): Plugin {
   };
 }
 
+/** The REST interface as a page to read. */
+function readable(): Plugin {
+  return {
+    name: "readable",
+    transformIndexHtml: html =>
+      html.replace("<!-- interface -->", () => interfacePage(readFileSync("openapi.yaml", "utf8"))),
+  };
+}
+
 export default defineConfig({
-  plugins: [compressed()],
-  build: { outDir: OUT, target: "es2022", assetsInlineLimit: 0, modulePreload: { polyfill: false } },
+  plugins: [readable(), compressed()],
+  build: {
+    outDir: OUT,
+    target: "es2022",
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    rollupOptions: { input: ["index.html", "api.html"] },
+  },
   server: {
     proxy: Object.fromEntries(
       ["/api", "/metrics"].map(path => [path, { target: BOX, secure: false, changeOrigin: true }]),

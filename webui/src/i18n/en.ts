@@ -414,6 +414,7 @@ export const en = {
   "system.not_synchronised": "Not synchronised",
   "system.offset": "{ms} ms off",
   "system.kernel": "Kernel",
+  "system.interface": "REST interface",
   "system.load": "Load",
   "system.memory": "Memory",
   "system.disk": "Disk",

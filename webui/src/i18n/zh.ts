@@ -410,6 +410,7 @@ export const zh: Catalogue = {
   "system.not_synchronised": "未同步",
   "system.offset": "偏差 {ms} 毫秒",
   "system.kernel": "内核",
+  "system.interface": "REST 接口",
   "system.load": "负载",
   "system.memory": "内存",
   "system.disk": "磁盘",

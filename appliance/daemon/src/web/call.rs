@@ -21,13 +21,15 @@ pub(crate) enum Method {
     Put,
     Patch,
     Delete,
+    /// One that no path takes.
+    Other,
 }
 
 impl Method {
     /// The method of this name.
-    pub fn named(name: &str) -> Option<Self> {
+    pub fn named(name: &str) -> Self {
         let all = [Self::Get, Self::Head, Self::Post, Self::Put, Self::Patch, Self::Delete];
-        all.into_iter().find(|method| method.name() == name)
+        all.into_iter().find(|method| method.name() == name).unwrap_or(Self::Other)
     }
 
     /// Its name.
@@ -39,6 +41,7 @@ impl Method {
             Self::Put => "PUT",
             Self::Patch => "PATCH",
             Self::Delete => "DELETE",
+            Self::Other => "another method",
         }
     }
 

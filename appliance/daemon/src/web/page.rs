@@ -65,6 +65,12 @@ impl File {
     }
 }
 
+/// `GET /api/v1/docs`
+pub(super) fn docs(_: &State, call: &Call) -> Answer {
+    let file = FILES.iter().find(|file| file.path == "/api.html");
+    file.map_or_else(|| Answer::new(200, "text/html; charset=utf-8", NOT_BUILT), |file| file.answer(call))
+}
+
 /// `GET /api/v1/openapi.yaml`
 pub(super) fn openapi(_: &State, _: &Call) -> Answer {
     Answer::new(200, "application/yaml", include_str!("../../../../webui/openapi.yaml"))

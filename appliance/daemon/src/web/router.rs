@@ -70,6 +70,7 @@ const fn upload(path: &'static str, least: Least, handle: fn(&State, &Call, &mut
 const ROUTES: &[Route] = &[
     get("/api/v1/health", OPEN, figures::health),
     get("/api/v1/openapi.yaml", OPEN, page::openapi),
+    get("/api/v1/docs", OPEN, page::docs),
     post("/api/v1/setup", OPEN, access::setup),
     post("/api/v1/login", OPEN, access::log_in),
     post("/api/v1/logout", VIEWER, access::log_out),
@@ -210,6 +211,12 @@ fn admit(state: &State, call: &mut Call, least: Least) -> Result<(), Answer> {
         Some(secret) => state.accounts.by_token(secret.trim()),
         None => access::cookie(call).and_then(|secret| state.accounts.by_cookie(secret)),
     };
+    // A browser says itself when a page of another site has made it send this: so nobody is logged in under a name that is not
+    // his, either.
+    let site = call.header("sec-fetch-site").unwrap_or("none");
+    if !call.method.is_safe() && !["none", "same-origin"].contains(&site) {
+        return Err(error(403, "csrf", "a page of another site has sent this; use the box's own page"));
+    }
     let role = match least {
         Least::Open => return Ok(()),
         Least::Figures if call.identity.is_none() && is_local_and_unclaimed(state, call) => return Ok(()),

@@ -73,11 +73,7 @@ fn work(state: &State, behind: &Behind, inbox: &Mutex<Receiver<Request>>) {
 }
 
 fn answer(state: &State, behind: &Behind, request: &mut Request) -> Answer {
-    let Some(method) = Method::named(request.method().as_str()) else {
-        let message = "no path takes this method";
-        return error(405, "method_not_allowed", message).with("Allow", "GET, HEAD, POST, PUT, PATCH, DELETE");
-    };
-    let mut call = call(request, method);
+    let mut call = call(request, Method::named(request.method().as_str()));
     // The socket's address is no secret on this machine.
     if !call.header(SECRET_HEADER).is_some_and(|secret| behind.admits(secret)) {
         return error(403, "forbidden", "the page is served by its own address alone");
@@ -118,6 +114,8 @@ fn respond(request: Request, answer: Answer) {
         ),
         ("X-Content-Type-Options", "nosniff".to_owned()),
         ("Referrer-Policy", "no-referrer".to_owned()),
+        ("Cross-Origin-Opener-Policy", "same-origin".to_owned()),
+        ("Cross-Origin-Resource-Policy", "same-origin".to_owned()),
     ];
     if answer.status != 204 {
         headers.push(("Content-Type", answer.content_type.to_owned()));

@@ -17,9 +17,9 @@ fn serve(folder: Option<&Path>) -> SocketAddr {
     let settings = Settings::read(SETTINGS, Format::Toml, Purpose::Run).unwrap();
     let plant = Arc::new(Plant::played(&settings));
     let desk = Desk::new(store, plant.clone(), Some(settings.document), clock, confirm);
-    let listener = listen("127.0.0.1:0".parse().unwrap()).unwrap();
-    let address = listener.local_addr().unwrap();
-    start(listener, plant, Arc::new(desk), Arc::new(accounts), None, clock, Confinement::default()).unwrap();
+    let sockets = listen("127.0.0.1:0".parse().unwrap(), None).unwrap();
+    let address = sockets.page.local_addr().unwrap();
+    start(sockets, plant, Arc::new(desk), Arc::new(accounts), None, clock, Confinement::default()).unwrap();
     address
 }
 
@@ -49,6 +49,7 @@ fn resources() {
     check(&ask(address, "GET /?x=1", "", ""), 200, "<title>TapCopy</title>");
     check(&ask(address, "GET /api/v1/health", "", ""), 200, "\"status\":\"idle\"");
     check(&ask(address, "GET /api/v1/openapi.yaml", "", ""), 200, "openapi: 3.1");
+    check(&ask(address, "GET /api/v1/docs", "", ""), 200, "<title>TapCopy");
     check(&ask(address, "GET /api/v1/ledger", "", ""), 200, "\"received\":0");
     check(&ask(address, "GET /api/v1/reasons", "", ""), 200, "\"mirror_gap\":\"The mirror lost");
     check(&ask(address, "GET /metrics", "", ""), 200, "tapcopy_frames_received_total 0");
@@ -56,7 +57,8 @@ fn resources() {
     check(&ask(address, "POST /api/v1/ledger", "", "x"), 405, "Allow: GET, HEAD\r\n");
     check(&ask(address, "DELETE /api/v1/settings", "", ""), 405, "Allow: GET, PUT, HEAD\r\n");
     check(&ask(address, "GET /api/v1/doctor", "", ""), 401, "unauthorized");
-    check(&ask(address, "BREW /", "", ""), 405, "no path takes this method");
+    check(&ask(address, "BREW /", "", ""), 405, "Allow: GET, HEAD\r\n");
+    check(&ask(address, "OPTIONS /api/v1/login", "", ""), 405, "Allow: POST\r\n");
 }
 
 /// What a header of an answer holds.
@@ -217,8 +219,8 @@ fn a_backup_brings_back_users_and_settings() {
 #[test]
 fn an_address_in_use_is_named() {
     let address = serve(None);
-    assert!(matches!(listen(address), Err(WebFault::InUse(_))));
-    assert!(listen("127.0.0.2:0".parse().unwrap()).is_ok());
+    assert!(matches!(listen(address, None), Err(WebFault::InUse(_))));
+    assert!(listen("127.0.0.2:0".parse().unwrap(), None).is_ok());
 }
 
 #[test]

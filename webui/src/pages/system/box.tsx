@@ -56,6 +56,12 @@ function About({ box, onChange }: { box: System; onChange: () => void }): JSX.El
             [t("system.clock"), <Clock key="clock" box={box} />],
             box.slot ? [t("system.slot"), box.slot] : null,
             box.kernel ? [t("system.kernel"), box.kernel] : null,
+            [
+              t("system.interface"),
+              <a key="interface" href="/api/v1/docs">
+                /api/v1/docs
+              </a>,
+            ],
           ]}
         />
         {may("admin") ? (
