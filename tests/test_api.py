@@ -3,6 +3,7 @@
 import contextlib
 import http.client
 import json
+import os
 import random
 import signal
 import socket
@@ -29,6 +30,7 @@ from lab.box import binary
 DOCUMENT = Path(__file__).parents[1] / "webui" / "openapi.yaml"
 PASSWORD = "several plain words"
 SLOW_CLIENTS = 1_000
+EXAMPLES = int(os.environ.get("EXAMPLES", "6"))
 ROLES = ["viewer", "operator", "admin"]
 SETTINGS = """schema_version = 1
 [nics]\nmirror = ["mirror0"]\ntarget = "target0"
@@ -43,11 +45,14 @@ INTERFACE = WHOLE.exclude(operation_id=["restore", "removeToken", "setup", "logi
 
 
 class Page:
-    """A box without interfaces, and what it answers."""
+    """A box without interfaces, and what it answers; over HTTPS unless its address is on loopback."""
 
     def __init__(self, data: Path, *words: str, address: str = "127.0.0.1") -> None:
         with contextlib.closing(socket.create_server((address, 0))) as free:
-            self.address = free.getsockname()
+            self.address = ("127.0.0.1", free.getsockname()[1])
+        self.is_secure = address != "127.0.0.1"
+        self.tls = ssl.create_default_context()
+        self.tls.check_hostname, self.tls.verify_mode = False, ssl.CERT_NONE
         self.data, self.log = data, data.parent / "box.log"
         self.command = [
             str(binary()), "run", "--data", str(data), "--listen", f"{address}:{self.address[1]}", *words,
@@ -69,7 +74,9 @@ class Page:
                 time.sleep(0.02)
 
     def connect(self) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection(self.address[0], self.address[1], timeout=10)
+        if self.is_secure:
+            return http.client.HTTPSConnection(*self.address, timeout=10, context=self.tls)
+        return http.client.HTTPConnection(*self.address, timeout=10)
 
     def ask(
         self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
@@ -114,6 +121,13 @@ def page(tmp_path: Path) -> Iterator[Page]:
     page.kill()
 
 
+@pytest.fixture
+def secure_page(tmp_path: Path) -> Iterator[Page]:
+    page = Page(tmp_path / "data", address="0.0.0.0")
+    yield page
+    page.kill()
+
+
 @pytest.fixture(scope="module")
 def claimed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Page, dict[str, str]]]:
     """A page with an admin, and the headers of a program that may do everything."""
@@ -124,7 +138,9 @@ def claimed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Page, di
 
 
 @INTERFACE.parametrize()
-@settings(max_examples=6, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=EXAMPLES, deadline=None, database=None, derandomize=True, suppress_health_check=list(HealthCheck)
+)
 def test_no_answer_is_unknown_to_the_document(
     case: schemathesis.Case[Any], claimed: tuple[Page, dict[str, str]]
 ) -> None:
@@ -179,6 +195,10 @@ def test_another_site_cannot_use_the_cookie(page: Page) -> None:
         status, answer, _ = page.ask("POST", "/api/v1/replay/stop", None, headers)
         assert (status, answer["error"]["code"]) == (403, "csrf")
     assert page.ask("POST", "/api/v1/replay/stop")[0] == 200
+    login = {"username": "admin", "password": PASSWORD}
+    for site, expected in (("cross-site", 403), ("same-site", 403), ("same-origin", 200)):
+        status, answer, _ = page.ask("POST", "/api/v1/login", login, {"Sec-Fetch-Site": site})
+        assert status == expected, f"{site}: {answer}"
 
 
 def test_the_login_and_the_kill_switch_survive_a_crash(page: Page) -> None:
@@ -193,12 +213,8 @@ def test_the_login_and_the_kill_switch_survive_a_crash(page: Page) -> None:
     page.stop()
 
 
-def test_a_thousand_slow_clients_hold_nobody_up(page: Page) -> None:
-    heads = [
-        b"GET /api/v1/health HTTP/1.1\r\nHost: x\r\nX: ",
-        b"POST /api/v1/login HTTP/1.1\r\nContent-Length: 99\r\n\r\n{",
-        b"",
-    ]
+def check_quick_beside(page: Page, heads: list[bytes]) -> None:
+    """Of a thousand clients each begins as one of these do, and goes no further; others are answered at once."""
     with contextlib.ExitStack() as clients:
         for number in range(SLOW_CLIENTS):
             client = clients.enter_context(socket.create_connection(page.address))
@@ -209,6 +225,20 @@ def test_a_thousand_slow_clients_hold_nobody_up(page: Page) -> None:
             assert page.ask("GET", "/api/v1/health")[0] == 200
             took.append(time.monotonic() - begin)
     assert sorted(took)[len(took) // 2] < 0.2, took
+
+
+def test_a_thousand_slow_clients_hold_nobody_up(page: Page) -> None:
+    head = b"GET /api/v1/health HTTP/1.1\r\nHost: x\r\nX: "
+    check_quick_beside(page, [head, b"POST /api/v1/login HTTP/1.1\r\nContent-Length: 99\r\n\r\n{", b""])
+
+
+def test_a_thousand_slow_clients_of_tls_hold_nobody_up(secure_page: Page) -> None:
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    with contextlib.suppress(ssl.SSLWantReadError):
+        secure_page.tls.wrap_bio(incoming, outgoing).do_handshake()
+    hello = outgoing.read()
+    # Half a greeting, a whole one whose answer nobody takes, and none.
+    check_quick_beside(secure_page, [hello[:100], hello, b""])
 
 
 def test_garbage_ends_its_own_connection_only(page: Page) -> None:
@@ -225,44 +255,38 @@ def test_garbage_ends_its_own_connection_only(page: Page) -> None:
     assert page.ask("GET", "/api/v1/health")[0] == 200
 
 
-def test_https_on_every_other_address(tmp_path: Path) -> None:
-    page = Page.__new__(Page)
-    page.headers = {}
-    # An address of this machine that is not 127.0.0.0/8, and nothing else answers on.
+def test_plain_http_sends_readers_on(tmp_path: Path) -> None:
     with contextlib.closing(socket.create_server(("0.0.0.0", 0))) as free:
         port = free.getsockname()[1]
-    log = (tmp_path / "box.log").open("wb")
-    command = [str(binary()), "run", "--data", str(tmp_path / "data"), "--listen", f"0.0.0.0:{port}"]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    page = Page(tmp_path / "data", "--redirect-port", str(port), address="0.0.0.0")
     try:
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        deadline = time.monotonic() + 10
-        while "the page is on https" not in (tmp_path / "box.log").read_text():
-            assert time.monotonic() < deadline, (tmp_path / "box.log").read_text()
-            time.sleep(0.02)
-        with contextlib.closing(http.client.HTTPSConnection("127.0.0.1", port, context=context)) as connection:
-            for _ in range(3):
-                connection.request("GET", "/api/v1/health")
-                answer = connection.getresponse()
-                assert json.loads(answer.read())["claimable"]
-            # Nothing is open to strangers here, claimed or not.
-            connection.request("GET", "/api/v1/ledger")
-            answer = connection.getresponse()
-            assert (answer.status, answer.read()[:8]) == (401, b'{"error"')
-            token = (tmp_path / "data" / "claim-token").read_text().strip()
-            claim = json.dumps({"claim_token": token, "password": PASSWORD})
-            connection.request("POST", "/api/v1/setup", claim, {"Content-Type": "application/json"})
-            answer = connection.getresponse()
-            answer.read()
-            assert answer.headers["Set-Cookie"].endswith("; HttpOnly; SameSite=Strict; Secure")
-        with socket.create_connection(("127.0.0.1", port)) as plain:
-            plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
-            assert b"<" not in plain.recv(1 << 16)
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as plain:
+            plain.request("GET", "/api/v1/health?x=1")
+            answer = plain.getresponse()
+            assert answer.status == 308
+            assert answer.headers["Location"] == f"https://127.0.0.1:{page.address[1]}/api/v1/health?x=1"
+        with contextlib.closing(http.client.HTTPConnection("127.0.0.1", port, timeout=10)) as plain:
+            plain.request("POST", "/api/v1/login", "{}")
+            assert plain.getresponse().status == 403
     finally:
-        process.kill()
-        process.wait()
-        log.close()
+        page.kill()
+
+
+def test_https_on_every_other_address(secure_page: Page) -> None:
+    page = secure_page
+    with contextlib.closing(page.connect()) as connection:
+        for _ in range(3):
+            connection.request("GET", "/api/v1/health")
+            assert json.loads(connection.getresponse().read())["claimable"]
+    # Nothing is open to strangers here, claimed or not.
+    assert page.ask("GET", "/api/v1/ledger")[0] == 401
+    token = (page.data / "claim-token").read_text().strip()
+    status, _, headers = page.ask("POST", "/api/v1/setup", {"claim_token": token, "password": PASSWORD})
+    assert status == 200
+    assert headers["Set-Cookie"].endswith("; HttpOnly; SameSite=Strict; Secure")
+    with socket.create_connection(page.address) as plain:
+        plain.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        assert b"<" not in plain.recv(1 << 16)
 
 
 def change(page: Page, port: int) -> None:

@@ -63,6 +63,9 @@ pub struct RunArgs {
     /// Address and port of the page: plain HTTP on a loopback address, HTTPS on any other
     #[arg(long, value_name = "ADDR:PORT", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
+    /// Port of plain HTTP from which readers are sent on to an HTTPS page; 0 is none [default: 80 where the page is on 443]
+    #[arg(long, value_name = "PORT")]
+    pub redirect_port: Option<u16>,
     /// How long applied settings wait to be confirmed before they are taken back
     #[arg(long, value_name = "N", default_value_t = 90, hide = true, value_parser = clap::value_parser!(u16).range(1..))]
     pub confirm_seconds: u16,

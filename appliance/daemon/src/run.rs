@@ -105,7 +105,7 @@ pub fn run_as(
     let summary = args.summary.summary.as_ref();
     summary.map_or(Ok(()), Destination::check)?;
     raise_file_limit();
-    let listener = web::listen(args.listen)?;
+    let sockets = web::listen(args.listen, args.redirect_port)?;
     let clock = Clock::start();
     let plant = Arc::new(Plant::new(clock)?);
     let origin = args.short.origin(args.settings.as_ref(), &args.mirror_nic);
@@ -135,7 +135,7 @@ pub fn run_as(
         // The page is there whatever becomes of stored settings.
         _ => desk.retry(),
     }
-    web::start(listener, plant.clone(), desk.clone(), accounts, firmware, clock, confinement)?;
+    web::start(sockets, plant.clone(), desk.clone(), accounts, firmware, clock, confinement)?;
     let beginning = beginning(&plant, &desk.document().unwrap_or_default());
     log::info!("{beginning}; the page is on {}://{}", scheme(args.listen), args.listen);
     watch(Vitals { plant: plant.clone(), clock, page: args.listen })?;

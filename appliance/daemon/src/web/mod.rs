@@ -36,7 +36,7 @@ use crate::nic::interface::{self, kernel_addresses};
 use crate::nic::listener::Listeners;
 use crate::plant::Plant;
 use call::{Call, Turns, decode};
-use front::{Behind, Forbidden, Tls};
+use front::{Behind, Destination, Forbidden, Tls};
 use machine::Meter;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
@@ -71,6 +71,17 @@ pub enum WebFault {
     /// Somebody else listens there.
     #[error("--listen: {0} is in use by another program; end that one or name another port")]
     InUse(SocketAddr),
+    /// The port that sends readers on to HTTPS cannot be had.
+    #[error("--redirect-port: {address} cannot be listened on: {source}; name another port, or 0 for none")]
+    Redirect {
+        /// The address.
+        address: SocketAddr,
+        /// The system's words.
+        source: std::io::Error,
+    },
+    /// There is no HTTPS page to send on to.
+    #[error("--redirect-port: the page on {0} is plain HTTP; leave it out")]
+    NothingToRedirect(SocketAddr),
     /// The address cannot be listened on.
     #[error("--listen: {address} cannot be listened on: {source}; name another address or port")]
     Listen {
@@ -84,7 +95,7 @@ pub enum WebFault {
 impl WebFault {
     /// Whether the command line is to blame.
     pub fn is_bad_usage(&self) -> bool {
-        matches!(self, Self::NoData(_))
+        matches!(self, Self::NoData(_) | Self::NothingToRedirect(_))
     }
 }
 
@@ -136,15 +147,38 @@ impl State {
     }
 }
 
-/// Takes the address.
+/// The sockets of the page.
+pub struct Sockets {
+    page: TcpListener,
+    /// On plain HTTP, where readers are sent on to the page.
+    redirecting: Option<TcpListener>,
+}
+
+/// Takes the address, and beside it the port from which readers are sent on to HTTPS: 80 where the page is on 443, unless
+/// another is named, or none (0). That of nobody's wish may be missing.
 ///
 /// # Errors
-/// It cannot be listened on.
-pub fn listen(address: SocketAddr) -> Result<TcpListener, WebFault> {
-    TcpListener::bind(address).map_err(|source| match source.kind() {
+/// They cannot be listened on.
+pub fn listen(address: SocketAddr, redirect_port: Option<u16>) -> Result<Sockets, WebFault> {
+    let page = TcpListener::bind(address).map_err(|source| match source.kind() {
         ErrorKind::AddrInUse => WebFault::InUse(address),
         _ => WebFault::Listen { address, source },
-    })
+    })?;
+    if address.ip().is_loopback() {
+        let wish = redirect_port.filter(|port| *port != 0);
+        return wish.map_or(Ok(Sockets { page, redirecting: None }), |_| Err(WebFault::NothingToRedirect(address)));
+    }
+    let port = redirect_port.unwrap_or(if address.port() == 443 { 80 } else { 0 });
+    let from = SocketAddr::new(address.ip(), port);
+    let redirecting = match (port != 0).then(|| TcpListener::bind(from)).transpose() {
+        Ok(redirecting) => redirecting,
+        Err(source) if redirect_port.is_some() => return Err(WebFault::Redirect { address: from, source }),
+        Err(fault) => {
+            log::warn!("{from} cannot be listened on ({fault}), and sends nobody on to HTTPS");
+            None
+        }
+    };
+    Ok(Sockets { page, redirecting })
 }
 
 /// Serves the page from now on, until the process ends.
@@ -152,7 +186,7 @@ pub fn listen(address: SocketAddr) -> Result<TcpListener, WebFault> {
 /// # Errors
 /// There is no certificate, or no thread is to be had.
 pub fn start(
-    listener: TcpListener,
+    sockets: Sockets,
     plant: Arc<Plant>,
     desk: Arc<Desk>,
     accounts: Arc<Accounts>,
@@ -160,7 +194,7 @@ pub fn start(
     clock: Clock,
     confinement: Confinement,
 ) -> Result<(), Fault> {
-    let address = listener.local_addr().map_err(|source| Fault::system("look at a socket", source))?;
+    let address = sockets.page.local_addr().map_err(|source| Fault::system("look at a socket", source))?;
     let certificate = certificate(address, accounts.folder())?;
     let tls = certificate.as_ref().map(|certificate| Arc::new(Mutex::new(certificate.config.clone())));
     let forbidden = Forbidden::default();
@@ -190,7 +224,10 @@ pub fn start(
     let ticker = std::thread::Builder::new().name("ticker".to_owned());
     ticker.spawn(move || tick(&ticking)).map_err(|source| Fault::system("start a thread", source))?;
     server::start(unix, behind.clone(), state)?;
-    front::start(listener, tls, behind, forbidden)
+    if let Some(redirecting) = sockets.redirecting {
+        front::start(redirecting, Destination::Page(address.port()), forbidden.clone())?;
+    }
+    front::start(sockets.page, Destination::Behind(behind, tls), forbidden)
 }
 
 /// The certificate for an address that other machines reach, told on the console.

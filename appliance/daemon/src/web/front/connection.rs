@@ -1,7 +1,7 @@
 //! One client's connection: gathering a request, waiting for its answer, handing it out, and again.
 
-use super::request::{Gathered, Refusal, Request, gather};
-use super::{GATHER, IDLE, LINGER, STALL};
+use super::request::{Gathered, Request, gather};
+use super::{GATHER, IDLE, LINGER, Passed, STALL};
 use nix::poll::PollFlags;
 use rustls::{ServerConfig, ServerConnection};
 use std::io::{ErrorKind, Read, Write};
@@ -149,6 +149,16 @@ impl Connection {
         }
     }
 
+    /// Bytes of requests that it holds.
+    pub fn held(&self) -> usize {
+        let phase = match &self.phase {
+            Phase::Queued(request) => request.len,
+            Phase::UnderWay { unsent, .. } => unsent.len(),
+            Phase::Gathering | Phase::Ending | Phase::Lingering => 0,
+        };
+        self.gathered.len() + phase
+    }
+
     fn waiting(&self) -> usize {
         self.answer.len() - self.taken
     }
@@ -171,7 +181,7 @@ impl Connection {
     }
 
     /// Does what can be done now. `pass_on` gives a whole request to the server behind, when that has room for it.
-    pub fn advance(&mut self, now: Time, pass_on: &mut impl FnMut(&Request) -> Option<(UnixStream, Vec<u8>)>) -> Step {
+    pub fn advance(&mut self, now: Time, pass_on: &mut impl FnMut(&Request) -> Option<Passed>) -> Step {
         match self.try_advance(now, pass_on) {
             Ok(step) => step,
             Err(_) => Step::Ends,
@@ -181,7 +191,7 @@ impl Connection {
     fn try_advance(
         &mut self,
         now: Time,
-        pass_on: &mut impl FnMut(&Request) -> Option<(UnixStream, Vec<u8>)>,
+        pass_on: &mut impl FnMut(&Request) -> Option<Passed>,
     ) -> std::io::Result<Step> {
         self.write(now)?;
         while matches!(self.phase, Phase::Gathering) {
@@ -192,13 +202,18 @@ impl Connection {
             }
         }
         if let Phase::Queued(request) = &self.phase
-            && let Some((behind, unsent)) = pass_on(request)
+            && let Some(passed) = pass_on(request)
         {
             let Request { left, keeps_alive, wants_go_ahead, .. } = **request;
-            self.phase = Phase::UnderWay { behind, unsent, sent: 0, left, keeps_alive, is_answered: false };
-            self.moved_at = now;
-            if wants_go_ahead && !std::mem::replace(&mut self.has_gone_ahead, true) {
-                self.answer.extend_from_slice(GO_AHEAD);
+            match passed {
+                Passed::Behind(behind, unsent) => {
+                    self.phase = Phase::UnderWay { behind, unsent, sent: 0, left, keeps_alive, is_answered: false };
+                    self.moved_at = now;
+                    if wants_go_ahead && !std::mem::replace(&mut self.has_gone_ahead, true) {
+                        self.answer.extend_from_slice(GO_AHEAD);
+                    }
+                }
+                Passed::Answered(answer) => self.end_with(&answer, now),
             }
         }
         self.pass_body_on(now)?;
@@ -277,12 +292,12 @@ impl Connection {
                 self.moved_at = now;
                 self.phase = Phase::Queued(Box::new(request));
             }
-            Gathered::Refused(refusal) => self.refuse(refusal, now),
+            Gathered::Refused(refusal) => self.end_with(&refusal.answer(), now),
         }
     }
 
-    fn refuse(&mut self, refusal: Refusal, now: Time) {
-        self.answer.extend(refusal.answer());
+    fn end_with(&mut self, answer: &[u8], now: Time) {
+        self.answer.extend_from_slice(answer);
         self.gathered = Vec::new();
         self.moved_at = now;
         self.phase = Phase::Ending;

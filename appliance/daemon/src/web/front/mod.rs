@@ -5,7 +5,9 @@
 //! fast as it comes and hands out as fast as the client takes it. So a client that sends slowly holds a few bytes here, and
 //! one that reads slowly the rest of its answer; neither holds a thread.
 //!
-//! Bounds: [`CONNECTIONS`]; a request's head and body; [`GATHER`] for a request, from its first byte (or the connection's
+//! A second one, on the port of plain HTTP, answers every request itself: it sends its reader on to the HTTPS page.
+//!
+//! Bounds: [`CONNECTIONS`]; a request's head and body, and [`HELD_BYTES`] of all of them; [`GATHER`] for a request, from its first byte (or the connection's
 //! beginning) to its last; [`IDLE`] between two; [`STALL`] without progress of an answer. When there is no room for a
 //! connection, the one that has gathered longest makes it: who is quick is never sent away for who is slow. An accept error
 //! (EMFILE, ECONNABORTED) costs a pause of the accepting, nothing else.
@@ -32,6 +34,8 @@ use tapcopy_engine::Time;
 const CONNECTIONS: usize = 4_096;
 /// Requests that are being answered at the same time: each holds a thread of the server behind.
 const UNDER_WAY: usize = 64;
+/// Bytes of all requests that are being gathered or passed on: eight of the longest.
+const HELD_BYTES: usize = 128 << 20;
 /// Connections accepted before the others have their turn.
 const ACCEPTED_AT_ONCE: usize = 64;
 /// The longest that a request may take to come in: a backup of 16 MiB at 5 Mbit/s.
@@ -91,29 +95,44 @@ pub type Tls = Option<Arc<Mutex<Arc<ServerConfig>>>>;
 /// Addresses on which nobody is served: those of the mirror NICs.
 pub type Forbidden = Arc<Mutex<Vec<IpAddr>>>;
 
+/// What becomes of a request.
+pub enum Destination {
+    /// The server behind answers it.
+    Behind(Behind, Tls),
+    /// Its reader is sent on to the HTTPS page on this port of the same host.
+    Page(u16),
+}
+
+/// What is done with one now.
+pub enum Passed {
+    /// It goes over this socket, as these bytes.
+    Behind(UnixStream, Vec<u8>),
+    /// This is the last answer.
+    Answered(Vec<u8>),
+}
+
 /// Takes connections from now on, until the process ends.
 ///
 /// # Errors
 /// No thread is to be had.
-pub fn start(listener: TcpListener, tls: Tls, behind: Behind, forbidden: Forbidden) -> Result<(), Fault> {
+pub fn start(listener: TcpListener, destination: Destination, forbidden: Forbidden) -> Result<(), Fault> {
     listener.set_nonblocking(true).map_err(|source| Fault::system("prepare a socket", source))?;
+    let name = if matches!(destination, Destination::Page(_)) { "web-redirect" } else { "web-front" };
     let front = Front {
         listener,
-        tls,
-        behind,
+        destination,
         forbidden,
         clock: Clock::start(),
         connections: Vec::new(),
         accept_at: Time::ZERO,
     };
-    let thread = std::thread::Builder::new().name("web-front".to_owned());
+    let thread = std::thread::Builder::new().name(name.to_owned());
     thread.spawn(move || front.run()).map(drop).map_err(|source| Fault::system("start a thread", source))
 }
 
 struct Front {
     listener: TcpListener,
-    tls: Tls,
-    behind: Behind,
+    destination: Destination,
     forbidden: Forbidden,
     clock: Clock,
     connections: Vec<Connection>,
@@ -128,18 +147,34 @@ impl Front {
             let now = self.clock.now();
             let under_way = self.connections.iter().filter(|connection| connection.is_under_way()).count();
             let mut room = UNDER_WAY.saturating_sub(under_way);
-            let (behind, mut ready) = (&self.behind, ready.into_iter());
+            let (destination, mut ready) = (&self.destination, ready.into_iter());
             self.connections.retain_mut(|connection| {
                 let is_ready = ready.next().unwrap_or_default() || connection.is_queued();
-                let mut pass_on = |request: &Request| {
-                    room = room.checked_sub(1)?;
-                    let stream = behind.connect().ok()?;
-                    Some((stream, request.forwarded(&behind.secret)))
+                let mut pass_on = |request: &Request| match destination {
+                    Destination::Behind(behind, _) => {
+                        room = room.checked_sub(1)?;
+                        Some(Passed::Behind(behind.connect().ok()?, request.forwarded(&behind.secret)))
+                    }
+                    Destination::Page(port) => Some(Passed::Answered(request.sent_on(*port))),
                 };
                 let stays = !is_ready || connection.advance(now, &mut pass_on) == Step::Stays;
                 stays && connection.deadline() > now
             });
+            self.bound_memory();
             self.accept(now);
+        }
+    }
+
+    /// Who sends most goes first: strangers must not fill the memory with requests that are never whole.
+    fn bound_memory(&mut self) {
+        let mut held: usize = self.connections.iter().map(Connection::held).sum();
+        while held > HELD_BYTES {
+            let waiting = self.connections.iter().enumerate().filter(|(_, connection)| !connection.is_under_way());
+            let most =
+                waiting.map(|(index, connection)| (connection.held(), index)).max().filter(|(most, _)| *most > 0);
+            let Some((most, index)) = most else { return };
+            self.connections.swap_remove(index);
+            held -= most;
         }
     }
 
@@ -183,8 +218,8 @@ impl Front {
                         continue;
                     }
                     drop(forbidden);
-                    let config =
-                        self.tls.as_ref().map(|tls| tls.lock().unwrap_or_else(PoisonError::into_inner).clone());
+                    let tls = if let Destination::Behind(_, tls) = &self.destination { tls.as_ref() } else { None };
+                    let config = tls.map(|tls| tls.lock().unwrap_or_else(PoisonError::into_inner).clone());
                     if let Some(connection) = Connection::new(stream, peer.ip(), config, now) {
                         self.make_room();
                         self.connections.push(connection);

@@ -14,6 +14,8 @@ const HEAD_BYTES: usize = 32 << 10;
 const HEADERS: usize = 100;
 /// Longest body: settings of thousands of services fit, and a backup of a hundred versions.
 const BODY_BYTES: usize = 16 << 20;
+/// Longest body of who does not say who he is: a name and a password.
+const STRANGERS_BODY_BYTES: usize = 64 << 10;
 /// What is passed on as it comes, and its longest body: a slot of the disk, and a signature.
 const STREAMED: (&str, &str) = ("POST", "/api/v1/system/update");
 const STREAMED_BYTES: usize = (64 << 20) + (64 << 10);
@@ -76,6 +78,30 @@ impl Refusal {
 }
 
 impl Request {
+    /// The answer which sends a reader on to the HTTPS page of the host that he has asked. What would change anything is
+    /// refused instead, because it has told its secrets to the network already and somebody must notice.
+    pub fn sent_on(&self, port: u16) -> Vec<u8> {
+        let mut lines = self.head.lines();
+        let mut words = lines.next().unwrap_or_default().split(' ');
+        let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+        if !["GET", "HEAD"].contains(&method) {
+            let message = "this port only sends readers on; use https, and change what you have just sent in the open";
+            return Refusal { status: "403 Forbidden", code: "https_only", message }.answer();
+        }
+        let fields = lines.filter_map(|line| line.split_once(':'));
+        let host = fields.filter(|(name, _)| name.eq_ignore_ascii_case("host")).map(|(_, value)| value.trim()).next();
+        let Some(name) = host.and_then(host_name) else {
+            let message = "the Host header names no host";
+            return Refusal { status: "400 Bad Request", code: "bad_host", message }.answer();
+        };
+        let port = if port == 443 { String::new() } else { format!(":{port}") };
+        format!(
+            "HTTP/1.1 308 Permanent Redirect\r\nLocation: https://{name}{port}{path}\r\nCache-Control: no-store\r\n\
+             Content-Length: 0\r\nConnection: close\r\n\r\n"
+        )
+        .into_bytes()
+    }
+
     /// As the server behind gets it.
     pub fn forwarded(&self, secret: &str) -> Vec<u8> {
         let (head, peer, tls, length) = (&self.head, self.peer, u8::from(self.is_tls), self.body.len() + self.left);
@@ -85,6 +111,14 @@ impl Request {
         );
         [head.as_bytes(), own.as_bytes(), &self.body].concat()
     }
+}
+
+/// The name in a Host header, without a port, where it has one that a URL can have.
+fn host_name(host: &str) -> Option<&str> {
+    let port = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|byte| byte.is_ascii_digit()));
+    let name = port.map_or(host, |(name, _)| name);
+    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:[]".contains(&byte);
+    (!name.is_empty() && name.bytes().all(is_good)).then_some(name)
 }
 
 /// Looks at the bytes that have come in.
@@ -122,6 +156,9 @@ pub fn gather(bytes: &[u8], peer: IpAddr, is_tls: bool) -> Gathered {
     }
     if !is_streamed && body_len > BODY_BYTES {
         return refusal("413 Content Too Large", "too_long", "a body is 16 MiB at most");
+    }
+    if !is_streamed && body_len > STRANGERS_BODY_BYTES && !has("authorization") && !has("cookie") {
+        return refusal("401 Unauthorized", "unauthorized", "log in first: a body is 64 KiB at most until then");
     }
     let len = bytes.len().min(head_len + body_len);
     let left = head_len + body_len - len;
@@ -221,6 +258,26 @@ mod tests {
     }
 
     #[test]
+    fn readers_are_sent_on_to_https() {
+        let sent_on = |head: &str, port| {
+            let Gathered::Whole(request) = look(head.as_bytes()) else { panic!("{head}") };
+            String::from_utf8(request.sent_on(port)).unwrap()
+        };
+        for (host, port, expected) in [
+            ("box.example:80", 443, "https://box.example/a?b"),
+            ("192.0.2.1", 8443, "https://192.0.2.1:8443/a?b"),
+            ("[2001:db8::1]:80", 443, "https://[2001:db8::1]/a?b"),
+        ] {
+            let answer = sent_on(&format!("GET /a?b HTTP/1.1\r\nHost: {host}\r\n\r\n"), port);
+            assert!(answer.starts_with("HTTP/1.1 308 ") && answer.contains(&format!("\r\nLocation: {expected}\r\n")));
+        }
+        for host in ["", "a b", "x/y", "\"", "x@y"] {
+            assert!(sent_on(&format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n"), 443).starts_with("HTTP/1.1 400 "));
+        }
+        assert!(sent_on("POST / HTTP/1.1\r\nHost: x\r\n\r\n", 443).starts_with("HTTP/1.1 403 "));
+    }
+
+    #[test]
     fn what_could_mean_two_things_is_refused() {
         check_refused(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", "411");
         check_refused(b"POST / HTTP/1.1\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\n", "400");
@@ -231,6 +288,11 @@ mod tests {
         check_refused(b"GET / HTTP/1.1\r\nX: \xff\r\n\r\n", "400");
         check_refused(b"\x16\x03\x01", "400");
         check_refused(b"POST / HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n", "413");
+        check_refused(b"POST / HTTP/1.1\r\nContent-Length: 65537\r\n\r\n", "401");
+        assert!(matches!(
+            look(b"POST / HTTP/1.1\r\nCookie: x\r\nContent-Length: 65537\r\n\r\n"),
+            Gathered::Part { .. }
+        ));
         check_refused(&[b"GET /".as_slice(), &[b'a'; HEAD_BYTES]].concat(), "431");
         let many = "X: y\r\n".repeat(HEADERS + 1);
         check_refused(format!("GET / HTTP/1.1\r\n{many}\r\n").as_bytes(), "431");
