@@ -1,15 +1,18 @@
 """HTTP/2 without TLS, and gRPC over it, with real servers and clients; and TLS, which is named."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from test_protocols import evidence, findings
 
 from lab.box import Box
 from lab.ledger import Ledger, broken_laws, losses
 from lab.nginx import make_root
 from lab.servers import ServerLab
+from lab.world import ORIGIN_PORT, TARGET_ADDRESS, TARGET_PORT
 
 pytestmark = pytest.mark.lab
 
@@ -50,7 +53,11 @@ from concurrent import futures
 
 import grpc
 
+is_odd = sys.argv[3] == "odd"
+
 def unary(request, context):
+    if request == b"odd" and is_odd:
+        context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "enough")
     context.set_trailing_metadata((("told", str(len(request))),))
     if request == b"missing":
         context.abort(grpc.StatusCode.NOT_FOUND, "there is none")
@@ -114,6 +121,16 @@ with grpc.insecure_channel(f"{sys.argv[1]}:{sys.argv[2]}") as channel:
     assert list(answers) == []
 """
 
+GRPC_ODD_CLIENT = """
+import sys
+
+import grpc
+
+with grpc.insecure_channel(f"{sys.argv[1]}:{sys.argv[2]}") as channel:
+    for _ in range(10):
+        channel.unary_unary("/lab.Lab/Unary")(b"odd", metadata=(("authorization", "Bearer hush"),))
+"""
+
 GRPC_CALLS = 50 + 100 + 1 + 2 + 1 + 1 + 1 + 10
 
 
@@ -141,7 +158,7 @@ def nginx_with_tls(address: str, port: int, folder: Path) -> list[str]:
 
 def grpc(address: str, port: int, folder: Path) -> list[str]:
     del folder
-    return [sys.executable, "-c", GRPC_SERVER, address, str(port)]
+    return [sys.executable, "-c", GRPC_SERVER, address, str(port), "odd" if address == TARGET_ADDRESS else "even"]
 
 
 def url(lab: ServerLab, path: str, scheme: str = "http") -> str:
@@ -203,6 +220,33 @@ def test_grpc() -> None:
         box = lab.start_box()
         lab.client(sys.executable, "-c", GRPC_CLIENT, lab.origin_server.address, str(lab.origin_server.port))
         check_all_match(lab, box, GRPC_CALLS)
+
+
+def test_a_call_that_the_target_refuses(tmp_path: Path) -> None:
+    """The finding is the call's status; what was said is recorded, and its evidence is HTTP/2 to another program."""
+    with ServerLab(grpc) as lab:
+        box = lab.start_box()
+        lab.client(sys.executable, "-c", GRPC_ODD_CLIENT, lab.origin_server.address, str(lab.origin_server.port))
+        assert findings(box) == {("POST /lab.Lab/Unary", "header:grpc-status", "value")}
+        number = json.loads(box.get("/api/v1/findings"))["findings"][0]["example_record"]
+        exchange = box.ask("GET", f"/api/v1/exchanges/{number}")
+        folder = evidence(box, tmp_path)
+        again = lab.target_server.run("sh", "-c", f"cd {folder} && sh curl.sh")
+        box.stop()
+    assert "grpc-status: 8" in again
+    contents: dict[str, dict[str, str]] = exchange["contents"]  # type: ignore[assignment]
+    assert contents["request"]["head"].startswith("POST /lab.Lab/Unary HTTP/2\r\nhost: ")
+    assert contents["request"]["body"].endswith("odd")
+    assert contents["origin"]["head"].startswith("HTTP/2 200 \r\n")
+    assert "grpc-status: 8\r\n" in contents["target"]["head"]
+    assert not [file for file in folder.iterdir() if b"hush" in file.read_bytes()]
+    fields = ["-T", "fields", "-e", "http2.headers.method", "-e", "http2.headers.path", "-e", "http2.headers.status"]
+    ports = [word for port in (ORIGIN_PORT, TARGET_PORT) for word in ("-d", f"tcp.port=={port},http2")]
+    for leg in ("client-leg.pcapng", "target-leg.pcapng"):
+        command = ["tshark", "-r", str(folder / leg), *ports, "-Y", "http2.headers || _ws.malformed", *fields]
+        told = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+        assert told[:2] == ["POST", "/lab.Lab/Unary"], told
+        assert "200" in told, told
 
 
 def test_tls_is_named() -> None:

@@ -1,5 +1,8 @@
 """Real servers and their own clients, protocol by protocol: after the run, origin and target hold the same data."""
 
+import io
+import json
+import tarfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -83,6 +86,31 @@ def judge(lab: ServerLab, box: Box, contents: Contents, minimum: int) -> Ledger:
     return ledger
 
 
+def findings(box: Box) -> set[tuple[str, str, str]]:
+    """The findings, of which each names a record that shows it."""
+    deadline = time.monotonic() + 8.0
+    while True:
+        found = json.loads(box.get("/api/v1/findings"))["findings"]
+        if (found and all(one["example_record"] for one in found)) or time.monotonic() > deadline:
+            break
+        time.sleep(0.1)
+    for one in found:
+        exchange = box.ask("GET", f"/api/v1/exchanges/{one['example_record']}")
+        assert exchange["endpoint"] == one["endpoint"]
+        assert one["example_target"] in [each.get("target", "") for each in exchange["differences"]]  # type: ignore[attr-defined]
+    return {(one["endpoint"], one["field"], one["kind"]) for one in found}
+
+
+def evidence(box: Box, folder: Path) -> Path:
+    """The evidence of the one finding, unpacked."""
+    (found,) = json.loads(box.get("/api/v1/findings"))["findings"]
+    archive = box.download(f"/api/v1/exchanges/{found['example_record']}/evidence")
+    with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
+        tar.extractall(folder, filter="data")
+    (unpacked,) = folder.iterdir()
+    return unpacked
+
+
 def benchmark(lab: ServerLab, connections: int, tests: str, count: int) -> None:
     lab.client(
         "redis-benchmark", "-h", lab.origin_server.address, "-p", str(lab.origin_server.port), "-q",
@@ -131,6 +159,50 @@ def test_redis_publishes_to_subscribers() -> None:
         assert ledger["verdicts"]["match"] == 22, lab.explain(box, ledger)
 
 
+def test_a_value_that_redis_has_otherwise(tmp_path: Path) -> None:
+    """Of what a hash has, one field is another at the target, and nothing else is told; the evidence asks it again."""
+
+    def price(server: Server, price: str) -> None:
+        ask = ["redis-cli", "-h", server.address, "-p", str(server.port)]
+        server.run(*ask, "HSET", "item:7", "name", "pen", "price", price)
+
+    with ServerLab(redis) as lab:
+        box = lab.start_box()
+        price(lab.origin_server, "2.50")
+        price(lab.target_server, "2.51")
+        ask = ["redis-cli", "-h", lab.origin_server.address, "-p", str(lab.origin_server.port)]
+        lab.client(*ask, "-r", "10", "HMGET", "item:7", "name", "price")
+        assert findings(box) == {("HMGET item:{number}", "reply[*]", "value")}
+        folder = evidence(box, tmp_path)
+        assert lab.target_server.run("sh", str(folder / "redis-cli.sh")) == "pen\n2.51\n"
+        for leg, answer in (("client", "2.50"), ("target", "2.51")):
+            told = lab.target_server.run(
+                "tshark", "-r", str(folder / f"{leg}-leg.pcapng"), "-d", "tcp.port==11311,resp", "-d",
+                "tcp.port==11511,resp", "-Y", "resp", "-T", "fields", "-e", "resp.bulk_string.value",
+            )  # fmt: skip
+            assert bytes(answer, "ascii").hex() in told or answer in told, told
+        price(lab.target_server, "2.50")
+        ledger = judge(lab, box, redis_digest, 10)
+        assert ledger["verdicts"]["differ"] == 10, lab.explain(box, ledger)
+
+
+def check_flags_that_differ(lab: ServerLab, box: Box) -> None:
+    """The flags of one item are others at the target; the unique numbers are everybody's own."""
+
+    def ask(server: Server, command: bytes, end: bytes, times: int = 1) -> None:
+        where = (server.address, server.port)
+        namespace = lab.clients if times > 1 else server.namespace
+        with namespace.connect(where) as connection, connection.makefile("rb") as lines:
+            for _ in range(times):
+                connection.sendall(command)
+                assert end in iter(lines.readline, b"")
+
+    for server, flags in ((lab.origin_server, b"1"), (lab.target_server, b"2")):
+        ask(server, b"set item:7 " + flags + b" 0 3\r\npen\r\n", b"STORED\r\n")
+    ask(lab.origin_server, b"get item:7\r\n", b"END\r\n", times=10)
+    assert findings(box) == {("GET item:{number}", "value[*].flags", "value")}
+
+
 @pytest.mark.parametrize("dialect", ["ascii", "binary"])
 def test_memcached(dialect: str) -> None:
     """The conformance tests of libmemcached use nearly every command; then many connections write and read."""
@@ -138,6 +210,8 @@ def test_memcached(dialect: str) -> None:
     with ServerLab(memcached) as lab:
         box = lab.start_box()
         host, port = lab.origin_server.address, str(lab.origin_server.port)
+        if dialect == "ascii":
+            check_flags_that_differ(lab, box)
         lab.client("memccapable", "-h", host, "-p", port, flag)
         load = ["memcslap", f"--servers={host}:{port}", "--concurrency=4", "--execute-number=200", "--initial-load=200"]
         lab.client(*load, "--test=set", *(["--binary"] if dialect == "binary" else []))

@@ -17,8 +17,8 @@ const EXAMPLES_MAX: usize = 1 << 17;
 const TURNS_MAX: usize = 1 << 16;
 /// So often a difference comes at least that is a finding.
 const TELLING: u64 = tapcopy_engine::findings::DIFFERING_MIN;
-/// A slow answer takes the place of an earlier one that was slower by less than a tenth.
-const NEARLY: u64 = 10;
+/// How slow an answer was counts less by such a part with each that follows, so that the slowest of late is known.
+const FADES: u64 = 1_024;
 
 /// A place in an endpoint's answers, as a number.
 type Place = u64;
@@ -91,7 +91,8 @@ impl Places {
         for (place, excess) in &shown.places {
             let example = self.examples.entry(*place).or_insert(Example { number, count: 0, excess: *excess });
             example.count += 1;
-            if *excess >= example.excess - example.excess / NEARLY {
+            example.excess -= example.excess / FADES;
+            if *excess >= example.excess {
                 (example.number, example.excess) = (number, *excess);
             }
         }
