@@ -62,7 +62,7 @@ impl Told {
     fn input(&self, now: Time) -> Input<'_> {
         match self {
             Self::Mirror(bytes) => Input::Mirror(mirrored(now, bytes)),
-            Self::Target(bytes) => Input::Target(bytes),
+            Self::Target(bytes) => Input::Target { arrived_at: now, bytes },
             Self::Tick => Input::Tick,
         }
     }

@@ -36,9 +36,29 @@ pub fn thread_time() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
+/// How long ago a stamp of the kernel was made, which is of the wall clock, since 1970. Zero where the wall clock was set
+/// meanwhile: nothing waits for as long as a second.
+pub fn age(stamp: Duration) -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    now.checked_sub(stamp).filter(|age| *age < Duration::from_secs(1)).unwrap_or_default()
+}
+
 /// The wall clock, in seconds since the Unix epoch: for what people read, never for an interval. It is told to the
 /// millisecond, which a number in JSON keeps through reading and writing.
 pub fn wall() -> f64 {
     let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     millis as f64 / 1_000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stamp_has_an_age_unless_the_clock_was_set() {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let old = age(now - Duration::from_millis(20));
+        assert!(old >= Duration::from_millis(20) && old < Duration::from_secs(1), "{old:?}");
+        assert_eq!([age(now + Duration::from_secs(5)), age(now - Duration::from_secs(60))], [Duration::ZERO; 2]);
+    }
 }

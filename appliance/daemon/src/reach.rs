@@ -112,8 +112,8 @@ impl Try {
         let _ = poll(&mut descriptors, PollTimeout::from(WAIT_MS));
         let now = self.clock.now();
         for index in 0..self.target.receive(now) {
-            let frame = self.target.received(index).map(<[u8]>::to_vec);
-            frame.iter().for_each(|frame| self.handle(Input::Target(frame)));
+            let frame = self.target.received(index).map(|(_, bytes)| bytes.to_vec());
+            frame.iter().for_each(|bytes| self.handle(Input::Target { arrived_at: now, bytes }));
         }
         if self.engine.poll_timeout().is_some_and(|due| due <= self.clock.now()) {
             self.handle(Input::Tick);

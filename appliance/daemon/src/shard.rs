@@ -32,9 +32,9 @@ use tapcopy_engine::config::Service;
 use tapcopy_engine::ledger::{NotReplayed, Reason, Recorded};
 use tapcopy_engine::{Command, Config, Engine, Input, Ledger, Output, Record, Time};
 
-/// Frames of the mirror in one turn: some 0.2 ms of work, so that answers of the target wait no longer.
+/// Frames of the mirror in one turn: some 0.2 ms of work, for which the target's answers wait.
 const MIRROR_BATCH: usize = 256;
-/// Batches of the target in one turn; what waits longer is measured as the target's latency.
+/// Batches of the target in one turn.
 const TARGET_BATCHES: usize = 4;
 /// How often the ledger is published.
 const PUBLISH_EVERY: Duration = Duration::from_secs(1);
@@ -376,13 +376,15 @@ impl Shard {
         if self.target.is_backed_up() || matches!(self.phase, Phase::Finishing { .. }) {
             return 0;
         }
-        let now = self.clock.now();
+        let (now, clock) = (self.clock.now(), self.clock);
         let backlog = self.engine.backlog();
         let (engine, target, recorder) = (&mut self.engine, &mut self.target, &mut self.recorder);
         let archiver = &mut self.archiver;
         let observed = &mut self.observed;
         self.source.read(now, MIRROR_BATCH, backlog, |nic, input| {
             let frame = if let Input::Mirror(frame) = &input { Some(*frame) } else { None };
+            // When a request is sent counts as the beginning of the target's time.
+            let now = clock.now();
             engine.handle_input(now, input);
             if let (Some(recorder), Some(frame), Some(service)) = (&mut *recorder, frame, engine.mirrored_service()) {
                 recorder.record(nic, &frame, service);
@@ -402,8 +404,9 @@ impl Shard {
             let count = self.target.receive(now);
             for index in 0..count {
                 // Frame by frame, because what the engine answers goes into the same NIC's queue.
-                let Some(frame) = self.target.received(index) else { break };
-                self.engine.handle_input(now, Input::Target(frame));
+                let Some((waited, bytes)) = self.target.received(index) else { break };
+                let now = self.clock.now();
+                self.engine.handle_input(now, Input::Target { arrived_at: now - waited, bytes });
                 take_outputs(&mut self.engine, &mut self.target, &mut self.archiver, &mut self.observed, now);
             }
             frames += count;

@@ -5,6 +5,7 @@ use crate::findings::Findings;
 use crate::ledger::Ledger;
 use crate::limits::{Budget, Limits};
 use crate::message::Record;
+use core::time::Duration;
 use std::collections::VecDeque;
 
 /// The engine's accounts.
@@ -24,6 +25,8 @@ pub struct Books {
     pub bodies: Budget,
     /// Which records carry what was said.
     pub contents: Option<Sample>,
+    /// How long the frame of a target that is being handled waited for the engine: no time of the target's.
+    pub waited: Duration,
 }
 
 impl Books {
@@ -37,6 +40,7 @@ impl Books {
             outboxes: Budget::new(limits.outboxes_bytes),
             bodies: Budget::new(limits.bodies_bytes),
             contents: None,
+            waited: Duration::ZERO,
         }
     }
 

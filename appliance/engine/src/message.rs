@@ -44,7 +44,12 @@ pub enum Input<'a> {
     /// A frame from a mirror NIC or a capture.
     Mirror(MirrorFrame<'a>),
     /// An Ethernet frame that arrived at the target NIC.
-    Target(&'a [u8]),
+    Target {
+        /// When it arrived, in the clock of the engine; what it waited since then is not the target's time.
+        arrived_at: Time,
+        /// The frame.
+        bytes: &'a [u8],
+    },
     /// An order.
     Command(Command),
     /// The time that [`crate::Engine::poll_timeout`] named has come.

@@ -85,7 +85,7 @@ impl World {
             }
             6..9 => {
                 if let Some(frame) = self.target.frame(input)? {
-                    self.handle(Input::Target(&frame));
+                    self.handle(Input::Target { arrived_at: self.now, bytes: &frame });
                 }
             }
             9..12 => {
@@ -99,7 +99,7 @@ impl World {
             13 => {
                 let len: u8 = input.arbitrary()?;
                 let frame = input.bytes(usize::from(len).min(input.len()))?;
-                self.handle(Input::Target(frame));
+                self.handle(Input::Target { arrived_at: self.now, bytes: frame });
             }
             14 => self.handle(Input::Tick),
             _ => {
@@ -132,7 +132,7 @@ impl World {
         });
         assert!(outputs.count() < OUTPUTS_MAX, "outputs without end");
         while let Some(frame) = self.target.reply() {
-            self.handle(Input::Target(&frame));
+            self.handle(Input::Target { arrived_at: self.now, bytes: &frame });
         }
         self.check_laws();
     }

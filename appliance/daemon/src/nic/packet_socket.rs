@@ -8,6 +8,7 @@ use std::mem::{size_of, zeroed};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::raw::c_int;
 use std::ptr::{from_mut, from_ref, null_mut};
+use std::time::Duration;
 
 /// Frames for one system call. Of 32 and more, the cost of the call itself no longer shows.
 pub const BATCH: usize = 64;
@@ -31,22 +32,24 @@ pub struct PacketSocket {
     fd: OwnedFd,
 }
 
-/// Room for the control message that comes with a frame: a `tpacket_auxdata` behind its header.
+/// Room for the control messages that come with a frame: a `timespec` and a `tpacket_auxdata`, each behind its header.
 #[derive(Clone, Copy)]
 #[repr(C, align(8))]
-struct Control([u8; 64]);
+struct Control([u8; 128]);
 
 /// Frames as they were received last.
 pub struct Received {
     bytes: Vec<u8>,
     /// Where each frame begins in its room, and where it ends.
     places: [(usize, usize); BATCH],
+    /// When the kernel got each from the driver.
+    stamps: [Option<Duration>; BATCH],
     count: usize,
 }
 
 impl Default for Received {
     fn default() -> Self {
-        Self { bytes: vec![0; BATCH * FRAME_BYTES], places: [(0, 0); BATCH], count: 0 }
+        Self { bytes: vec![0; BATCH * FRAME_BYTES], places: [(0, 0); BATCH], stamps: [None; BATCH], count: 0 }
     }
 }
 
@@ -55,6 +58,11 @@ impl Received {
     pub fn frame(&self, index: usize) -> Option<&[u8]> {
         let (from, to) = *self.places[..self.count].get(index)?;
         Some(&self.bytes[index * FRAME_BYTES..][from..to])
+    }
+
+    /// When the kernel got it from the driver, by the wall clock since 1970.
+    pub fn stamp(&self, index: usize) -> Option<Duration> {
+        *self.stamps[..self.count].get(index)?
     }
 }
 
@@ -81,6 +89,7 @@ impl PacketSocket {
         set_option(raw, libc::SOL_PACKET, libc::PACKET_QDISC_BYPASS, &1)?;
         set_option(raw, libc::SOL_PACKET, PACKET_IGNORE_OUTGOING, &1)?;
         set_option(raw, libc::SOL_PACKET, libc::PACKET_AUXDATA, &1)?;
+        set_option(raw, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, &1)?;
         for (beyond_limit, within_limit) in
             [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)]
         {
@@ -123,7 +132,7 @@ impl PacketSocket {
         received.count = 0;
         // SAFETY: as in `send`.
         let (mut vectors, mut headers): ([libc::iovec; BATCH], [libc::mmsghdr; BATCH]) = unsafe { zeroed() };
-        let mut controls = [Control([0; 64]); BATCH];
+        let mut controls = [Control([0; 128]); BATCH];
         let slots = received.bytes.chunks_exact_mut(FRAME_BYTES);
         for (((slot, vector), header), control) in slots.zip(&mut vectors).zip(&mut headers).zip(&mut controls) {
             let room = &mut slot[TAG_BYTES..];
@@ -140,8 +149,10 @@ impl PacketSocket {
         let count = unsafe { libc::recvmmsg(fd, headers.as_mut_ptr(), BATCH as u32, flags, null_mut()) };
         received.count = usize::try_from(count).map_err(|_| Error::last_os_error())?;
         let slots = received.bytes.chunks_exact_mut(FRAME_BYTES);
-        for ((place, header), slot) in received.places.iter_mut().zip(&headers).zip(slots).take(received.count) {
+        let frames = received.places.iter_mut().zip(&mut received.stamps).zip(&headers).zip(slots);
+        for (((place, stamp), header), slot) in frames.take(received.count) {
             let to = TAG_BYTES + (header.msg_len as usize).min(FRAME_BYTES - TAG_BYTES);
+            *stamp = stamped(&header.msg_hdr);
             let auxiliary = auxiliary(&header.msg_hdr);
             if auxiliary.is_some_and(|auxiliary| auxiliary.tp_status & libc::TP_STATUS_CSUMNOTREADY != 0) {
                 checksum::complete(&mut slot[TAG_BYTES..to]);
@@ -205,13 +216,35 @@ fn put_tag_back(slot: &mut [u8], kind: u16, tag: u16) {
 
 /// What the kernel says of a frame beside its bytes: whether its checksum was left to the hardware, and its VLAN tag.
 fn auxiliary(header: &libc::msghdr) -> Option<libc::tpacket_auxdata> {
-    // SAFETY: the kernel has filled in the header's control buffer and its length, and the buffer is still there.
-    let message = unsafe { libc::CMSG_FIRSTHDR(header).as_ref() };
-    let wanted =
-        |message: &&libc::cmsghdr| (message.cmsg_level, message.cmsg_type) == (libc::SOL_PACKET, libc::PACKET_AUXDATA);
     // SAFETY: a message of this type holds a tpacket_auxdata, of which any bit pattern is valid.
-    let read = |message| unsafe { libc::CMSG_DATA(message).cast::<libc::tpacket_auxdata>().read_unaligned() };
-    message.filter(wanted).map(|message| read(message))
+    unsafe { control(header, libc::SOL_PACKET, libc::PACKET_AUXDATA) }
+}
+
+/// When the kernel got a frame from the driver, by the wall clock since 1970.
+fn stamped(header: &libc::msghdr) -> Option<Duration> {
+    // SAFETY: a message of this type holds a timespec, of which any bit pattern is valid.
+    let stamp: libc::timespec = unsafe { control(header, libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) }?;
+    let (seconds, nanos) = (u64::try_from(stamp.tv_sec).ok()?, u32::try_from(stamp.tv_nsec).ok()?);
+    Some(Duration::new(seconds, nanos))
+}
+
+/// The content of the control message of this level and type.
+///
+/// # Safety
+/// Such messages hold a `T`, of which any bit pattern is valid.
+unsafe fn control<T>(header: &libc::msghdr, level: c_int, kind: c_int) -> Option<T> {
+    // SAFETY: the kernel has filled in the header's control buffer and its length, and the buffer is still there.
+    let mut next = unsafe { libc::CMSG_FIRSTHDR(header) };
+    // SAFETY: the pointer is null or that of a message within the buffer.
+    while let Some(message) = unsafe { next.as_ref() } {
+        if (message.cmsg_level, message.cmsg_type) == (level, kind) {
+            // SAFETY: the content follows the message's header; the caller knows its type.
+            return Some(unsafe { libc::CMSG_DATA(message).cast::<T>().read_unaligned() });
+        }
+        // SAFETY: as above.
+        next = unsafe { libc::CMSG_NXTHDR(header, message) };
+    }
+    None
 }
 
 /// A packet socket that receives nothing until it is bound.

@@ -6,6 +6,7 @@
 
 use super::packet_socket::{BATCH, PacketSocket, Received};
 use super::{NicFault, interface, packet_socket, steer};
+use crate::clock;
 use std::collections::VecDeque;
 use std::io::{Error, ErrorKind};
 use std::os::fd::BorrowedFd;
@@ -16,6 +17,8 @@ use tapcopy_engine::share::Share;
 
 /// Waiting frames at which no further input is taken. One input makes few frames, so the queue grows little beyond it.
 const BACKED_UP_FRAMES: usize = 4_096;
+/// How long a frame waits for others to leave with it: it is measured as the target's time.
+const SEND_WITHIN: Duration = Duration::from_micros(50);
 /// Warnings about one interface come at most so often.
 const WARN_EVERY: Duration = Duration::from_secs(5);
 
@@ -30,6 +33,8 @@ pub struct TargetNic {
     received: Received,
     counters: TargetCounters,
     warn_at: Time,
+    /// When the first frame of the queue was queued.
+    waiting_since: Time,
 }
 
 /// What the target NIC could not do.
@@ -70,6 +75,7 @@ impl TargetNic {
             received: Received::default(),
             counters: TargetCounters::default(),
             warn_at: Time::ZERO,
+            waiting_since: Time::ZERO,
         })
     }
 
@@ -83,13 +89,16 @@ impl TargetNic {
         self.mtu
     }
 
-    /// Queues a frame; a full batch leaves at once.
+    /// Queues a frame; a full batch leaves at once, and so does one that has waited.
     pub fn transmit(&mut self, now: Time, frame: &[u8]) {
         let mut buffer = self.spare.pop().unwrap_or_default();
         buffer.clear();
         buffer.extend_from_slice(frame);
+        if self.queue.is_empty() {
+            self.waiting_since = now;
+        }
         self.queue.push_back(buffer);
-        if self.queue.len() == BATCH {
+        if self.queue.len() == BATCH || now.since(self.waiting_since) >= SEND_WITHIN {
             self.flush(now);
         }
     }
@@ -131,9 +140,10 @@ impl TargetNic {
         }
     }
 
-    /// One of the frames received last.
-    pub fn received(&self, index: usize) -> Option<&[u8]> {
-        self.received.frame(index)
+    /// One of the frames received last, and how long it has waited since it arrived.
+    pub fn received(&self, index: usize) -> Option<(Duration, &[u8])> {
+        let waited = self.received.stamp(index).map(clock::age).unwrap_or_default();
+        Some((waited, self.received.frame(index)?))
     }
 
     /// What could not be done so far.

@@ -25,6 +25,7 @@ use crate::time::Time;
 use crate::timers::Timers;
 use backlog::{Share, Sum};
 use core::net::IpAddr;
+use core::time::Duration;
 use far::Far;
 pub use holdings::Holdings;
 pub use roster::Live;
@@ -137,9 +138,13 @@ impl Engine {
     /// Takes one input. Never fails: what cannot be used is counted.
     pub fn handle_input(&mut self, now: Time, input: Input<'_>) {
         self.now = self.now.max(now);
+        self.books.waited = Duration::ZERO;
         match input {
             Input::Mirror(frame) => self.handle_mirror(&frame),
-            Input::Target(frame) => self.handle_target(frame),
+            Input::Target { arrived_at, bytes } => {
+                self.books.waited = self.now.since(arrived_at);
+                self.handle_target(bytes);
+            }
             Input::Command(command) => self.handle_command(command),
             Input::Tick => {}
         }
@@ -332,7 +337,7 @@ impl Engine {
         }
     }
 
-    fn finish(&mut self, limit: core::time::Duration) {
+    fn finish(&mut self, limit: Duration) {
         let by = self.now + limit;
         self.finish_by = Some(self.finish_by.map_or(by, |earlier| earlier.min(by)));
         for id in self.slots.keys().collect::<Vec<_>>() {

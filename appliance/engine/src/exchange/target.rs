@@ -189,7 +189,7 @@ impl Exchanges {
         if step.is_idle() || step.part == Part::Aside {
             return Some((step.consumed, Boundary::Inside));
         }
-        exchange.target.touch(now, step.consumed);
+        exchange.target.touch(now - books.waited, step.consumed);
         match step.part {
             Part::Framing | Part::Aside => {}
             Part::Head(head) => exchange.target.push_head(head, books),
@@ -241,7 +241,7 @@ impl Exchanges {
         let sent = self.turn_sent;
         match sent.and_then(|id| self.get_mut(id)).filter(|exchange| exchange.is_under_way()) {
             Some(exchange) => {
-                exchange.target.touch(now, bytes.len());
+                exchange.target.touch(now - books.waited, bytes.len());
                 exchange.target.push_body(bytes, books);
             }
             None if sent.is_none() => {

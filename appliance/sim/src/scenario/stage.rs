@@ -142,7 +142,7 @@ impl Stage<'_> {
             }
             Happening::AtBox(frame) => {
                 self.say("target", frame.get(14..).unwrap_or_default());
-                self.input(Input::Target(&frame));
+                self.input(Input::Target { arrived_at: now, bytes: &frame });
             }
             Happening::AtTarget(frame) => {
                 self.say("box", frame.get(14..).unwrap_or_default());

@@ -28,7 +28,7 @@ impl World {
             Event::Switch(from_client, packet) => self.switch(from_client, packet),
             Event::Arrive(machine, packet) => self.arrive(machine, packet),
             Event::Capture(shown) => self.capture(shown),
-            Event::AtBox(frame) => self.input(Input::Target(&frame)),
+            Event::AtBox(frame) => self.input(Input::Target { arrived_at: self.clock.now(), bytes: &frame }),
             Event::Tick => self.tick(),
             Event::Order(order) => self.order(order),
         }
