@@ -168,8 +168,13 @@ pub const REPLAYS_MAX: usize = 1_000;
 
 /// The bounds of one comparison of two answers ([`crate::compare`]): what lies beyond them is compared by bytes.
 pub mod comparison {
-    /// Differences told of one pair of answers; more say nothing new.
-    pub const DIFFERENCES_MAX: usize = 16;
+    /// Differences told of one pair of answers: a page with a token in each of its scripts has some dozens, and behind them comes
+    /// what matters.
+    pub const DIFFERENCES_MAX: usize = 64;
+    /// Of these, elements of arrays that differ in the same place.
+    pub const ELEMENTS_MAX: usize = 3;
+    /// Differences left out for that, after which no more are looked for.
+    pub const LEFT_OUT_MAX: usize = 4_096;
     /// Bytes shown of each value that differs.
     pub const EXCERPT_BYTES: usize = 120;
     /// Bytes that a content may have without its coding: eight times of what is kept of it, as text is compressed.
@@ -202,8 +207,10 @@ pub mod findings {
     pub const ANSWERS_MAX: usize = 4_096;
     /// Bytes of all of them.
     pub const ANSWERS_BYTES_MAX: usize = 16 << 20;
-    /// Bytes of one: longer ones would drive the others out.
+    /// Bytes of one: longer ones would drive the others out, and only their beginning is remembered.
     pub const ANSWER_BYTES_MAX: usize = 64 << 10;
+    /// The same of one that is remembered for its endpoint, which has up to three: 24 MiB in all.
+    pub const NEIGHBOUR_BYTES_MAX: usize = 16 << 10;
     /// Bytes of a request's body that tell it from others; the length does, too.
     pub const REQUEST_BYTES: u64 = 4_096;
     /// Services that the ledger tells apart, over all changes of the settings; the others are `other`.

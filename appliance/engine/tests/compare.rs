@@ -84,7 +84,26 @@ fn all_differences_are_told_up_to_a_bound() {
         &Terms::plain(&rules, rules.scope(&[b""])),
     );
     let Comparison::Unequal(differences) = found else { panic!("{found:?}") };
-    assert_eq!(differences.len(), 16);
+    assert_eq!(differences.len(), 3, "elements of one array");
+    let keys =
+        |of: usize| format!("{{{}}}", (0..100).map(|key| format!("\"k{key}\":{of}")).collect::<Vec<_>>().join(","));
+    let (origin, target) = (keys(1), keys(2));
+    let found = compare(
+        &message(JSON, origin.as_bytes()),
+        &message(JSON, target.as_bytes()),
+        &Terms::plain(&rules, rules.scope(&[b""])),
+    );
+    let Comparison::Unequal(differences) = found else { panic!("{found:?}") };
+    assert_eq!(differences.len(), 64);
+    let items = |price: usize| {
+        let item = |at: usize| format!("{{\"id\":{},\"price\":{}}}", price + at, if at == 90 { price } else { 0 });
+        format!("[{}]", (0..100).map(item).collect::<Vec<_>>().join(","))
+    };
+    check_json(
+        &items(1),
+        &items(5),
+        "value body:$[0].id 1|5; value body:$[1].id 2|6; value body:$[2].id 3|7; value body:$[90].price 1|5",
+    );
 }
 
 #[test]

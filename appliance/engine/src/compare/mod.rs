@@ -19,11 +19,12 @@ mod tree;
 pub use coding::decoded;
 pub use rules::{Field, Pattern, RULES_MAX, Rule, Rules, Scope, VOLATILE_HEADERS, is_header_name};
 
-use crate::limits::comparison::{DECODED_BYTES, DIFFERENCES_MAX, EXCERPT_BYTES};
+use crate::limits::comparison::{DECODED_BYTES, DIFFERENCES_MAX, ELEMENTS_MAX, EXCERPT_BYTES, LEFT_OUT_MAX};
 use crate::protocol::reply::Reader;
 use coding::Decoded;
 use head::Head;
 use std::borrow::Cow;
+use xxhash_rust::xxh3::Xxh3;
 
 /// An answer, as far as the bounds let it be kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,7 +128,7 @@ pub fn compare(origin: &Message<'_>, target: &Message<'_>, terms: &Terms<'_>) ->
         return Comparison::Equal;
     }
     let Terms { rules, scope, reader } = *terms;
-    let mut findings = Findings { rules, scope, found: Vec::new() };
+    let mut findings = Findings { rules, scope, found: Vec::new(), folded: Vec::new(), left_out: 0 };
     if let Some((read, kind)) = reader
         && origin.is_whole()
         && target.is_whole()
@@ -180,7 +181,7 @@ fn contents(
             }
             return unequal;
         }
-        (Decoded::Whole(origin), Decoded::Broken(target)) if origin.starts_with(&target) => {
+        (Decoded::Whole(origin), Decoded::Broken(target)) if target.len() < origin.len() => {
             findings.add("body".to_owned(), Kind::Length, Some(target.len() as u64), &origin, &target);
         }
         _ => bytes(origin.body, target.body, findings),
@@ -282,6 +283,9 @@ struct Findings<'r> {
     rules: &'r Rules,
     scope: Scope,
     found: Vec<Difference>,
+    /// The place of each, with indexes folded.
+    folded: Vec<u64>,
+    left_out: usize,
 }
 
 impl Findings<'_> {
@@ -294,7 +298,18 @@ impl Findings<'_> {
     }
 
     fn is_full(&self) -> bool {
-        self.found.len() >= DIFFERENCES_MAX
+        self.found.len() >= DIFFERENCES_MAX || self.left_out >= LEFT_OUT_MAX
+    }
+
+    /// Whether enough elements of arrays are told that differ in the same place; else it is one more.
+    fn is_told(&mut self, field: &str, kind: Kind) -> bool {
+        let folded = fold(field, kind);
+        let is_told = self.folded.iter().filter(|known| **known == folded).count() >= ELEMENTS_MAX;
+        match is_told {
+            true => self.left_out += 1,
+            false => self.folded.push(folded),
+        }
+        is_told
     }
 
     fn is_ignored(&self, field: &Field) -> bool {
@@ -316,11 +331,25 @@ impl Findings<'_> {
     }
 
     fn add(&mut self, field: String, kind: Kind, offset: Option<u64>, origin: &[u8], target: &[u8]) {
-        if self.is_full() || self.agrees_without_patterns(origin, target) {
+        if self.is_full() || self.agrees_without_patterns(origin, target) || self.is_told(&field, kind) {
             return;
         }
         self.found.push(Difference { field, kind, offset, origin: excerpt(origin), target: excerpt(target) });
     }
+}
+
+/// Hash of a field without its indexes.
+fn fold(field: &str, kind: Kind) -> u64 {
+    let mut pieces = field.split('[');
+    let first = pieces.next().unwrap_or_default();
+    let mut hash = Xxh3::new();
+    hash.update(first.as_bytes());
+    for piece in pieces {
+        hash.update(b"[");
+        hash.update(piece.trim_start_matches(|letter: char| letter.is_ascii_digit()).as_bytes());
+    }
+    hash.update(kind.word().as_bytes());
+    hash.digest()
 }
 
 /// The beginning of a value, for people.

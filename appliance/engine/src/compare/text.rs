@@ -2,7 +2,11 @@
 
 use super::{Findings, Kind};
 use crate::limits::comparison::LINE_PAIRS;
+use core::cmp::Ordering;
 use core::ops::Range;
+
+/// Bytes by which a line without its end is shorter at least: a number has fewer.
+const CUT_BYTES_MIN: usize = 16;
 
 /// Compares two texts that are not equal. Lines are counted from 1, as in the origin's.
 pub(super) fn compare(origin: &[u8], target: &[u8], findings: &mut Findings<'_>) {
@@ -14,7 +18,10 @@ pub(super) fn compare(origin: &[u8], target: &[u8], findings: &mut Findings<'_>)
     let mut lines = Lines { ours, theirs, first: same + 1, is_at_end: tail == 0, findings };
     if ours.len() == theirs.len() {
         for (index, (one, other)) in ours.iter().zip(theirs).enumerate() {
-            lines.changed(index, one, other);
+            match lines.is_at_end && index + 1 == ours.len() && is_cut(one, other) {
+                true => lines.cut(one, other),
+                false => lines.changed(index, one, other),
+            }
         }
     } else if ours.len().saturating_mul(theirs.len()) > LINE_PAIRS {
         lines.changed(0, ours.first().copied().unwrap_or_default(), theirs.first().copied().unwrap_or_default());
@@ -86,33 +93,39 @@ impl Lines<'_, '_, '_> {
         common
     }
 
-    /// Lines between common ones: as many as there are on both sides are each other's.
+    /// Lines between common ones: as many as there are on both sides are each other's. At the end of the text what only one of them
+    /// has is one difference, whether or not the other ends within a line.
     fn region(&mut self, ours: Range<usize>, theirs: Range<usize>) {
         let (ours, theirs, first) = (&self.ours[ours.clone()], &self.theirs[theirs], ours);
-        let is_cut = self.is_at_end && first.end == self.ours.len() && is_cut(ours, theirs);
         let pairs = ours.len().min(theirs.len());
-        let whole = if is_cut { theirs.len().saturating_sub(1) } else { pairs };
+        let is_cut = self.is_at_end && first.end == self.ours.len() && ours.len() != theirs.len();
+        let whole = if is_cut { pairs.saturating_sub(1) } else { pairs };
         for index in 0..whole {
             self.changed(first.start + index, ours[index], theirs[index]);
         }
         if is_cut {
-            let kept = theirs.get(whole).map_or(0, |line| line.len());
-            return self.findings.add("body".to_owned(), Kind::Length, None, &ours[whole][kept..], b"");
+            let line = |lines: &[&'_ [u8]]| lines.get(whole).copied().unwrap_or_default().to_vec();
+            return self.cut(&line(ours), &line(theirs));
         }
-        for (index, line) in ours.iter().enumerate().skip(pairs) {
-            self.add(first.start + index, Kind::Missing, line, b"");
+        // A run of lines is one difference, which bears the same number whichever side has it.
+        match ours.len().cmp(&theirs.len()) {
+            Ordering::Greater => self.add(first.start + pairs, Kind::Missing, &ours[pairs..].join(&b'\n'), b""),
+            Ordering::Less => self.add(first.start + pairs, Kind::Added, b"", &theirs[pairs..].join(&b'\n')),
+            Ordering::Equal => {}
         }
-        for line in &theirs[pairs..] {
-            self.add(first.end, Kind::Added, b"", line);
-        }
+    }
+
+    /// One of the texts ends early, here.
+    fn cut(&mut self, origin: &[u8], target: &[u8]) {
+        let same = origin.iter().zip(target).take_while(|(one, other)| one == other).count();
+        self.findings.add("body".to_owned(), Kind::Length, None, &origin[same..], &target[same..]);
     }
 }
 
-/// Whether the target ends here, within a line or between two, and the origin goes on.
-fn is_cut(ours: &[&[u8]], theirs: &[&[u8]]) -> bool {
-    let last = theirs.len().saturating_sub(1);
-    let goes_on = ours.len() > theirs.len();
-    goes_on && theirs.get(last).is_none_or(|line| ours[last].starts_with(line))
+/// Whether one of two last lines looks like the other without its end.
+fn is_cut(origin: &[u8], target: &[u8]) -> bool {
+    let end = |line: &[u8]| line.len().saturating_sub(CUT_BYTES_MIN);
+    origin.len().abs_diff(target.len()) >= CUT_BYTES_MIN && origin[end(origin)..] != target[end(target)..]
 }
 
 #[cfg(test)]
@@ -142,7 +155,9 @@ mod tests {
         check("a\r\nb", "a\nb", "");
         check("a\nb\nc\nd\n", "a\nc\nd\n", "body:line 2=b/");
         check("a\nc\n", "a\nb\nc\n", "body:line 2=/b");
-        check("1\na\nb\n2\nc\n", "9\na\nb\n8\nc\nd\n", "body:line 1=1/9 body:line 4=2/8 body:line 6=/d");
+        check("a\nb\nb\nc\n", "a\nc\n", "body:line 2=b\nb/");
+        check("a\nc\n", "a\nb\nb\nc\n", "body:line 2=/b\nb");
+        check("1\na\nb\n2\nc\n", "9\na\nb\n8\nc\nd\n", "body:line 1=1/9 body:line 4=2/8 body=/d");
     }
 
     #[test]
@@ -150,5 +165,13 @@ mod tests {
         check("a\nbcd\ne\nf\n", "a\nb", "body=cd/");
         check("a\nbcd\ne\nf\n", "a\n", "body=bcd/");
         check("t=1\nb\nc\nd\ne\n", "t=2\nb\nc", "body:line 1=t=1/t=2 body=d/");
+        check("a\nt=12345\nc\nd\n", "a\nt=98", "body=12345/98");
+        check("a\nb", "a\nb\nc\nd", "body=/c");
+        check("t=1 and then the end of the line", "t=2 and then", "body=1 and then the end of the line/2 and then");
+        check(
+            "t=1 and then the end of the line",
+            "t=2345 and then the end of the line",
+            "body:line 1=t=1 and then the end of the line/t=2345 and then the end of the line",
+        );
     }
 }
