@@ -56,6 +56,11 @@ impl Exchanges {
     /// Lets the findings learn from a comparison.
     fn observe(&self, id: u64, verdict: &Verdict, books: &mut Books) {
         let Some(exchange) = self.get(id) else { return };
+        if exchange.origin.progress == Progress::Broken(Incomparable::OriginIncomplete)
+            && !exchange.origin.head.is_empty()
+        {
+            return books.findings.observe_broken_origin(exchange.topic.endpoint, self.place(id, exchange));
+        }
         let differences = match verdict {
             Verdict::Match => &[][..],
             Verdict::Differ(differences) => differences,

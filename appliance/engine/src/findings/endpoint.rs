@@ -1,10 +1,12 @@
 //! One endpoint: how often it was asked, and what was found in which of its fields.
 
+use super::alike::are_alike;
+use super::field::{self, Field};
 use super::latency::Timing;
-use super::memory::Deviation;
-use super::noise::{self, Earlier};
-use super::template::{self, Hash};
-use super::{Fault, Finding, Place};
+use super::memory::{Answer, Deviation, Past};
+use super::noise::{self, Case, Earlier};
+use super::template::Hash;
+use super::{Evidence, Fault, Finding, Place};
 use crate::compare::{Difference, Kind};
 use crate::limits::comparison::DIFFERENCES_MAX;
 use crate::limits::findings::FIELDS_MAX;
@@ -39,30 +41,6 @@ const OFTEN: u64 = 16;
 const OFTEN_UP_TO: u64 = 1 << 14;
 const RARELY: u64 = 256;
 
-/// How far apart two times may be and still be those of the same moment on two servers, in seconds.
-const MOMENT: f64 = 60.0;
-
-/// Where the earlier answer comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Evidence {
-    /// The same request.
-    Repeats,
-    /// Another request of the endpoint.
-    Neighbours,
-}
-
-#[derive(Debug)]
-struct Field {
-    name: String,
-    kind: Kind,
-    differing: u64,
-    repeats: Earlier,
-    neighbours: Earlier,
-    first: Place,
-    last: Place,
-    example: [String; 2],
-}
-
 /// One endpoint.
 #[derive(Debug)]
 pub(super) struct Endpoint {
@@ -77,7 +55,8 @@ pub(super) struct Endpoint {
     /// Its place was found to hold values, and it is part of another.
     pub(super) merged_into: Option<EndpointId>,
     pub(super) exchanges: u64,
-    pub(super) last_request: Option<u64>,
+    /// Its last answers of the origin, whatever the request.
+    pub(super) past: Option<Past>,
     pub(super) timing: Timing,
     equal: u64,
     pairs: [f64; 2],
@@ -94,7 +73,7 @@ impl Endpoint {
             above,
             merged_into: None,
             exchanges: 0,
-            last_request: None,
+            past: None,
             timing: Timing::default(),
             equal: 0,
             pairs: [0.0; 2],
@@ -125,6 +104,7 @@ impl Endpoint {
 
     /// Adds what another has counted.
     pub(super) fn take(&mut self, other: Self) {
+        self.past = self.past.take().or(other.past);
         self.exchanges += other.exchanges;
         self.equal += other.equal;
         self.timing.add(&other.timing);
@@ -137,6 +117,14 @@ impl Endpoint {
                 None if self.fields.len() < FIELDS_MAX => self.fields.push(field),
                 None => {}
             }
+        }
+    }
+
+    /// Remembers an answer of the origin.
+    pub(super) fn remember(&mut self, answer: Arc<Answer>) {
+        match &mut self.past {
+            Some(past) => past.push(answer),
+            None => self.past = Some(Past::new(answer)),
         }
     }
 
@@ -153,15 +141,18 @@ impl Endpoint {
 
     /// The field that a difference is counted for.
     pub(super) fn index_of(&self, found: &Difference) -> Option<usize> {
-        self.find(&template::field(&found.field), found.kind)
+        self.find(&field::name(found), found.kind)
     }
 
-    /// Counts a difference, unless it is the same moment on two clocks. The field's index.
-    pub(super) fn note_found(&mut self, found: &Difference, place: Place) -> Option<usize> {
-        if found.kind == Kind::Value && is_same_moment(&found.origin, &found.target) {
-            return None;
+    /// Counts a difference, unless it says the same in other words or its field is among the `noted` ones of this answer
+    /// already, as with elements of an array.
+    pub(super) fn note_found(&mut self, found: &Difference, place: Place, noted: &mut Vec<usize>) {
+        let name = field::name(found);
+        let is_noted = self.find(&name, found.kind).is_some_and(|index| noted.contains(&index));
+        if is_noted || (found.kind == Kind::Value && are_alike(&found.origin, &found.target)) {
+            return;
         }
-        self.note(&template::field(&found.field), found.kind, place, [&found.origin, &found.target], true)
+        noted.extend(self.note(&name, found.kind, place, [&found.origin, &found.target], true));
     }
 
     /// Counts a difference in a field.
@@ -173,12 +164,11 @@ impl Endpoint {
         example: [&str; 2],
         is_compared: bool,
     ) -> Option<usize> {
-        let index = self.find(name, kind).or_else(|| {
-            let has_room = self.fields.len() < FIELDS_MAX;
-            has_room.then(|| self.fields.push(Field::new(name, kind, place)))?;
-            Some(self.fields.len() - 1)
-        })?;
+        let index = self.find_or_make(name, kind, place)?;
         let field = &mut self.fields[index];
+        if field.differing == 0 {
+            field.first = place;
+        }
         field.differing += 1;
         field.last = place;
         field.example = example.map(str::to_owned);
@@ -187,22 +177,57 @@ impl Endpoint {
         Some(index)
     }
 
-    /// Takes where the origin's answer differs from an earlier one of its own. `noted`: the fields in which the target's
-    /// differs from it.
-    pub(super) fn hold(&mut self, evidence: Evidence, found: &[Difference], noted: &[usize], weight: f64) {
-        let is_repeat = evidence == Evidence::Repeats;
-        self.pairs[usize::from(!is_repeat)] += weight;
-        let names: Vec<(String, Kind)> =
-            found.iter().map(|found| (template::field(&found.field), found.kind)).collect();
+    /// Counts that the origin itself did in a field what the target may do, too.
+    pub(super) fn note_origin(&mut self, name: &str, kind: Kind, place: Place) {
+        if let Some(index) = self.find_or_make(name, kind, place) {
+            self.fields[index].repeats.unsteady += 1;
+        }
+    }
+
+    /// A field beyond the bound takes the place of the one that differed least, and last longest ago: names that are values
+    /// come once each.
+    fn find_or_make(&mut self, name: &str, kind: Kind, place: Place) -> Option<usize> {
+        if let Some(index) = self.find(name, kind) {
+            return Some(index);
+        }
+        if self.fields.len() < FIELDS_MAX {
+            self.fields.push(Field::new(name, kind, place));
+            return Some(self.fields.len() - 1);
+        }
+        let fields = self.fields.iter().enumerate();
+        let (index, least) = fields.min_by_key(|(_, field)| (field.differing, field.last.captured_at))?;
+        (least.differing < noise::DIFFERING_MIN).then(|| {
+            self.fields[index] = Field::new(name, kind, place);
+            index
+        })
+    }
+
+    /// Those of the fields that these changes leave as they were.
+    pub(super) fn untouched(&self, fields: &[usize], changes: &Changes) -> Vec<usize> {
+        let is_untouched = |index: &usize| !self.fields.get(*index).is_some_and(|field| changes.touch(field));
+        fields.iter().copied().filter(is_untouched).collect()
+    }
+
+    /// Takes how the origin's answer differs from an earlier one of its own. `noted`: the fields in which the target's differs
+    /// from it; `steady`: those of them in which the origin's own answers agree.
+    pub(super) fn hold(
+        &mut self,
+        evidence: Evidence,
+        changes: &Changes,
+        noted: &[usize],
+        steady: &[usize],
+        weight: f64,
+    ) {
+        self.pairs[evidence as usize] += weight;
         for (index, field) in self.fields.iter_mut().enumerate() {
-            let differs = names.iter().any(|(name, kind)| field.is_unsteady_by(name, *kind));
-            let earlier = if is_repeat { &mut field.repeats } else { &mut field.neighbours };
+            let differs = changes.touch(field);
+            let earlier = field.earlier_mut(evidence);
             if differs {
                 earlier.differing += weight;
                 earlier.differing_seen += 1;
             }
             if noted.contains(&index) {
-                let is_steady = !differs && names.len() < DIFFERENCES_MAX;
+                let is_steady = steady.contains(&index);
                 earlier.steady += u64::from(is_steady);
                 earlier.unsteady += u64::from(!is_steady);
             }
@@ -212,7 +237,7 @@ impl Endpoint {
     /// The origin says now what the target said to the same request before: the target was only later than a change.
     pub(super) fn note_drift(&mut self, deviations: &[Deviation], found: &[Difference]) {
         for now in found {
-            let (name, value) = (template::field(&now.field), Hash::new(1).with(now.target.as_bytes()).value());
+            let (name, value) = (field::name(now), Hash::new(1).with(now.target.as_bytes()).value());
             let drifted = |deviation: &&Deviation| {
                 deviation.value == value && self.fields.get(deviation.field).is_some_and(|field| field.name == name)
             };
@@ -226,28 +251,40 @@ impl Endpoint {
         }
     }
 
-    /// What is beyond noise.
-    pub(super) fn findings(&self, service: &str) -> impl Iterator<Item = Finding> {
-        self.fields.iter().filter_map(move |field| {
-            let with_pairs = |earlier: Earlier, pairs| Earlier { pairs, ..earlier };
-            let [repeats, neighbours] = self.pairs;
-            let repeats = with_pairs(field.repeats, repeats);
-            let neighbours = with_pairs(field.neighbours, neighbours);
-            let rates = noise::judge(self.exchanges, field.differing, &repeats, &neighbours)?;
-            Some(Finding {
-                service: service.to_owned(),
-                endpoint: self.label.to_string(),
-                field: field.name.clone(),
-                fault: Fault::Content(field.kind),
-                target_rate: rates.target,
-                origin_rate: rates.origin,
+    /// What is known of each of its fields.
+    pub(super) fn cases(&self) -> impl Iterator<Item = (&Field, Case)> {
+        let with_pairs = |earlier: Earlier, pairs| Earlier { pairs, ..earlier };
+        self.fields.iter().map(move |field| {
+            let mut case = Case {
                 exchanges: self.exchanges,
                 differing: field.differing,
-                first: field.first,
-                last: field.last,
-                example: field.example.clone(),
-            })
+                repeats: with_pairs(field.repeats, self.pairs[Evidence::Repeats as usize]),
+                neighbours: with_pairs(field.neighbours, self.pairs[Evidence::Neighbours as usize]),
+            };
+            let is_other = |other: &&Field| !core::ptr::eq(*other, field) && field.is_of_one_noise(other);
+            for other in self.fields.iter().filter(is_other) {
+                case.repeats.add_steadiness(&other.repeats);
+                case.neighbours.add_steadiness(&other.neighbours);
+            }
+            (field, case)
         })
+    }
+
+    /// The finding that a field is.
+    pub(super) fn finding(&self, service: &str, field: &Field, rates: noise::Rates) -> Finding {
+        Finding {
+            service: service.to_owned(),
+            endpoint: self.label.to_string(),
+            field: field.shown().to_owned(),
+            fault: Fault::Content(field.kind),
+            target_rate: rates.target,
+            origin_rate: rates.origin,
+            exchanges: self.exchanges,
+            differing: field.differing,
+            first: field.first,
+            last: field.last,
+            example: field.example.clone(),
+        }
     }
 
     /// Whether the target is clearly slower.
@@ -270,113 +307,33 @@ impl Endpoint {
     }
 }
 
-impl Field {
-    fn new(name: &str, kind: Kind, first: Place) -> Self {
-        let (repeats, neighbours) = (Earlier::default(), Earlier::default());
-        let (name, example) = (name.to_owned(), Default::default());
-        Self { name, kind, differing: 0, repeats, neighbours, first, last: first, example }
-    }
-
-    /// Whether the origin's own answers differ here, where they differ in `name`: there, or above. That a value is another
-    /// says nothing of whether there is one.
-    fn is_unsteady_by(&self, name: &str, kind: Kind) -> bool {
-        match (name == self.name, self.kind) {
-            (true, Kind::Value | Kind::Length) => true,
-            (true, Kind::Missing | Kind::Added | Kind::Type) => kind != Kind::Value,
-            (false, _) => lies_above(name, &self.name),
-        }
-    }
-
-    fn take(&mut self, other: Self) {
-        self.differing += other.differing;
-        self.repeats = self.repeats.plus(&other.repeats);
-        self.neighbours = self.neighbours.plus(&other.neighbours);
-        if other.first.captured_at < self.first.captured_at {
-            self.first = other.first;
-        }
-        if other.last.captured_at > self.last.captured_at {
-            (self.last, self.example) = (other.last, other.example);
-        }
-    }
+/// In which fields the origin's answer differs from an earlier one of its own.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    fields: Vec<(String, Kind)>,
+    /// There may be more of them.
+    is_cut: bool,
 }
 
-/// Whether a difference in `name` leaves nothing to compare in `field`.
-fn lies_above(name: &str, field: &str) -> bool {
-    let decides = matches!(name, "status" | "error" | "header:grpc-status")
-        || (matches!(name, "rows" | "columns") && field.starts_with("row "));
-    decides || field.strip_prefix(name).is_some_and(|rest| rest.starts_with(['.', '[', ':', ' ']))
-}
-
-/// Whether two values are times, as texts or as seconds, milli-, micro- or nanoseconds since 1970, and close to one another.
-fn is_same_moment(origin: &str, target: &str) -> bool {
-    match (seconds(origin), seconds(target)) {
-        (Some(one), Some(other)) => (one - other).abs() <= MOMENT,
-        _ => false,
-    }
-}
-
-/// The seconds since 1970 that a value stands for, if it looks like a time: a number of the present century, RFC 3339, or
-/// RFC 9110's dates.
-fn seconds(value: &str) -> Option<f64> {
-    let text = value.trim().trim_matches('"');
-    if let Ok(number) = text.parse::<f64>() {
-        let units = [1.0, 1e3, 1e6, 1e9];
-        return units.iter().map(|unit| number / unit).find(|seconds| (1e9..4.2e9).contains(seconds));
-    }
-    let bytes = text.as_bytes();
-    let number = |from: usize, to: usize| text.get(from..to)?.parse::<u32>().ok();
-    if bytes.get(4) == Some(&b'-') && bytes.len() >= 19 && matches!(bytes[10], b'T' | b't' | b' ') {
-        let date = [number(0, 4)?, number(5, 7)?, number(8, 10)?];
-        let end = text[19..].find(['Z', 'z', '+', '-']).map_or(text.len(), |end| 19 + end);
-        let seconds: f64 = text.get(17..end)?.parse().ok()?;
-        return Some(since_1970(date)? + f64::from(number(11, 13)? * 3_600 + number(14, 16)? * 60) + seconds);
-    }
-    if bytes.get(3) == Some(&b',') && bytes.len() == 29 {
-        let months = "JanFebMarAprMayJunJulAugSepOctNovDec";
-        let month = months.find(text.get(8..11)?).filter(|at| at % 3 == 0)? / 3 + 1;
-        let time = number(17, 19)? * 3_600 + number(20, 22)? * 60 + number(23, 25)?;
-        return Some(since_1970([number(12, 16)?, month as u32, number(5, 7)?])? + f64::from(time));
-    }
-    None
-}
-
-/// Seconds to the beginning of a day of the Gregorian calendar (years from March on, so that the leap day is the last).
-fn since_1970([year, month, day]: [u32; 3]) -> Option<f64> {
-    if !(1..=12).contains(&month) || !(1..=31).contains(&day) || year < 1970 {
-        return None;
-    }
-    let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * year + year / 4 - year / 100 + year / 400 + (153 * month + 2) / 5 + day - 1;
-    Some(f64::from(days - 719_468) * 86_400.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn times_are_known_by_their_look() {
-        for (value, expected) in [
-            ("\"1970-01-01T00:00:01Z\"", 1.0),
-            ("\"2024-02-29T12:00:00.5+00:00\"", 1_709_208_000.5),
-            ("2024-02-29 12:00:00", 1_709_208_000.0),
-            ("Thu, 29 Feb 2024 12:00:00 GMT", 1_709_208_000.0),
-            ("1709208000", 1_709_208_000.0),
-            ("1709208000.25", 1_709_208_000.25),
-            ("1709208000250", 1_709_208_000.25),
-        ] {
-            assert_eq!(seconds(value), Some(expected), "{value}");
-        }
-        for value in ["", "12", "\"abc\"", "2024-13-01T00:00:00Z", "99999", "Thu, 29 Xyz 2024 12:00:00 GMT"] {
-            assert_eq!(seconds(value), None, "{value}");
-        }
-        assert!(is_same_moment("1709208000", "1709208003") && !is_same_moment("1709208000", "1709211600"));
+impl Changes {
+    /// Those that do not say the same in other words.
+    pub(super) fn of(found: &[Difference]) -> Self {
+        let says_else = |found: &&Difference| found.kind != Kind::Value || !are_alike(&found.origin, &found.target);
+        let place = |found: &Difference| (field::name(found), found.kind);
+        Self { fields: found.iter().filter(says_else).map(place).collect(), is_cut: found.len() >= DIFFERENCES_MAX }
     }
 
-    #[test]
-    fn one_field_lies_above_another() {
-        let above = lies_above;
-        assert!(above("body:$.a", "body:$.a.b") && above("body:$.a", "body:$.a[*]") && above("body", "body:$.a"));
-        assert!(above("status", "header:x") && !above("body:$.a", "body:$.ab") && !above("body:$.a.b", "body:$.a"));
+    /// What was kept of the contents does not tell.
+    pub(super) fn unknown() -> Self {
+        Self { fields: vec![("body".to_owned(), Kind::Value)], is_cut: false }
+    }
+
+    /// Whether it is another answer altogether.
+    pub(super) fn is_other_answer(&self) -> bool {
+        self.fields.iter().any(|(name, _)| field::is_other_answer(name))
+    }
+
+    fn touch(&self, field: &Field) -> bool {
+        self.is_cut || self.fields.iter().any(|(name, kind)| field.is_unsteady_by(name, *kind))
     }
 }

@@ -6,9 +6,12 @@
 //! and not told apart.
 //!
 //! Answers that are equal are only counted. Of these a sample, and all that differ, are remembered, and held against what was
-//! remembered before: the origin's earlier answer to the same request or, without one, to the endpoint's last request.
+//! remembered before: the origin's earlier answers to the same request or, without any, to other requests of the endpoint. `field` is
+//! what is counted of one field, `alike` knows values that say the same in other words.
 
+mod alike;
 mod endpoint;
+mod field;
 mod latency;
 mod memory;
 mod noise;
@@ -19,12 +22,12 @@ pub use latency::Timing;
 pub use noise::DIFFERING_MIN;
 
 use crate::compare::{Comparison, Difference, Kind, Message, Terms, compare};
-use crate::limits::findings::ENDPOINTS_MAX;
+use crate::limits::findings::{ANSWER_BYTES_MAX, ENDPOINTS_MAX, NEIGHBOUR_BYTES_MAX};
 use crate::protocol::Subject;
 use crate::time::Time;
 use core::fmt;
-use endpoint::{Endpoint, Evidence};
-use memory::{Deviation, Memory};
+use endpoint::{Changes, Endpoint};
+use memory::{Answer, Deviation, Memory, Past};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use template::Templates;
@@ -112,6 +115,15 @@ pub struct Times<'a> {
     pub endpoint: Option<&'a str>,
     /// The times.
     pub timing: &'a Timing,
+}
+
+/// Where an earlier answer of the origin comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Evidence {
+    /// The same request.
+    Repeats,
+    /// Another request of the endpoint.
+    Neighbours,
 }
 
 /// Endpoints of a service of which the middle one tells what is added to all: one that is slow is never the middle one.
@@ -241,6 +253,13 @@ impl Findings {
         }
     }
 
+    /// The origin's own answer was not whole.
+    pub fn observe_broken_origin(&mut self, id: EndpointId, place: Place) {
+        if let Some(index) = self.resolve(id) {
+            self.endpoints[index].note_origin("body", Kind::Length, place);
+        }
+    }
+
     /// Takes one comparison.
     pub fn observe(&mut self, observation: &Observation<'_>) {
         let Some(index) = self.resolve(observation.endpoint) else { return };
@@ -253,43 +272,66 @@ impl Findings {
                 None => return,
             },
         };
-        let noted: Vec<usize> =
-            observation.differences.iter().filter_map(|found| endpoint.note_found(found, observation.place)).collect();
+        let mut noted = Vec::new();
+        for found in observation.differences {
+            endpoint.note_found(found, observation.place, &mut noted);
+        }
         self.hold_against_earlier(index, observation, &noted, weight);
         let values = observation.differences.iter().map(|found| Hash::new(1).with(found.target.as_bytes()).value());
         let endpoint = &mut self.endpoints[index];
         let found = observation.differences.iter().map(|found| endpoint.index_of(found)).zip(values);
         let deviations = found.filter_map(|(field, value)| Some(Deviation { field: field?, value })).collect();
-        endpoint.last_request = Some(observation.request);
-        self.memory.put(observation.request, &observation.origin, deviations);
+        let (message, at) = (&observation.origin, observation.place.captured_at);
+        endpoint.remember(Answer::of(message, at, NEIGHBOUR_BYTES_MAX));
+        self.memory.put(observation.request, Answer::of(message, at, ANSWER_BYTES_MAX), deviations);
     }
 
-    /// Holds the origin's answer against an earlier one of its own.
+    /// Holds the origin's answer against earlier ones of its own. Where it agrees with the last one, and the target does not, an
+    /// old one tells whether it agrees only because little time has passed; and without an old answer to the same request,
+    /// those to other requests, if there the last one agrees, too.
     fn hold_against_earlier(&mut self, index: usize, observation: &Observation<'_>, noted: &[usize], weight: f64) {
-        let endpoint = &mut self.endpoints[index];
+        let endpoint = &self.endpoints[index];
         let repeat = self.memory.get(observation.request);
-        let neighbour = endpoint.last_request.and_then(|request| self.memory.get(request));
+        let Some(past) = repeat.map(|repeat| &repeat.past).or(endpoint.past.as_ref()) else { return };
         let evidence = if repeat.is_some() { Evidence::Repeats } else { Evidence::Neighbours };
-        let Some(earlier) = repeat.or(neighbour) else { return };
-        let found = match compare(&earlier.message(), &observation.origin, &observation.terms) {
-            Comparison::Unequal(found) => found,
-            Comparison::Equal => Vec::new(),
-            Comparison::Unknown => return,
-        };
-        endpoint.hold(evidence, &found, noted, weight);
-        if evidence == Evidence::Repeats {
-            endpoint.note_drift(&earlier.deviations, &found);
+        let (found, changes) = changes(past.last(), observation);
+        let mut steady = endpoint.untouched(noted, &changes);
+        if !steady.is_empty() {
+            steady = endpoint.untouched(&steady, &slow_changes(past, observation));
         }
+        if let (false, Some(_), Some(neighbours)) = (steady.is_empty(), repeat, &endpoint.past) {
+            let alike = endpoint.untouched(&steady, &self::changes(neighbours.last(), observation).1);
+            let constant = endpoint.untouched(&alike, &slow_changes(neighbours, observation));
+            steady.retain(|field| !alike.contains(field) || constant.contains(field));
+        }
+        let deviations = repeat.map(|repeat| repeat.deviations.clone()).unwrap_or_default();
+        let endpoint = &mut self.endpoints[index];
+        endpoint.hold(evidence, &changes, noted, &steady, weight);
+        endpoint.note_drift(&deviations, &found);
     }
 
     /// All findings, by service and endpoint.
     pub fn findings(&self) -> Vec<Finding> {
+        (0..self.services.len()).flat_map(|account| self.findings_of(account)).collect()
+    }
+
+    fn findings_of(&self, account: usize) -> Vec<Finding> {
+        let name = &self.services[account].name;
+        let of_service = |endpoint: &&Endpoint| endpoint.account == account && endpoint.merged_into.is_none();
+        let endpoints: Vec<&Endpoint> = self.endpoints.iter().filter(of_service).collect();
+        let mut service = noise::Service::default();
+        for (number, endpoint) in endpoints.iter().enumerate() {
+            endpoint.cases().for_each(|(field, case)| service.note(number, (&field.name, field.kind), &case));
+        }
+        let path_us = self.path_us(account);
         let mut findings = Vec::new();
-        for endpoint in self.endpoints.iter().filter(|endpoint| endpoint.merged_into.is_none()) {
-            let service = &self.services[endpoint.account];
-            let path_us = self.path_us(endpoint.account);
-            findings.extend(endpoint.findings(&service.name));
-            findings.extend(endpoint.slowness(&service.name, path_us));
+        for (number, endpoint) in endpoints.iter().enumerate() {
+            let judged = endpoint.cases().filter_map(|(field, case)| {
+                let rates = service.judge(number, (&field.name, field.kind), &case)?;
+                Some(endpoint.finding(name, field, rates))
+            });
+            judged.for_each(|finding| add(&mut findings, finding));
+            findings.extend(endpoint.slowness(name, path_us));
         }
         findings
     }
@@ -316,5 +358,40 @@ impl Findings {
             timing: &endpoint.timing,
         });
         services.chain(endpoints)
+    }
+}
+
+/// How the origin's answer differs from an earlier one.
+fn changes(earlier: &Answer, observation: &Observation<'_>) -> (Vec<Difference>, Changes) {
+    match compare(&earlier.message(), &observation.origin, &observation.terms) {
+        Comparison::Unequal(found) => {
+            let changes = Changes::of(&found);
+            (found, changes)
+        }
+        Comparison::Equal => Default::default(),
+        Comparison::Unknown => (Vec::new(), Changes::unknown()),
+    }
+}
+
+/// The same from an old one; one that was another answer altogether, as an error is, tells nothing of the others.
+fn slow_changes(past: &Past, observation: &Observation<'_>) -> Changes {
+    let changes = past.old().map(|old| changes(old, observation).1).unwrap_or_default();
+    if changes.is_other_answer() { Changes::default() } else { changes }
+}
+
+/// Adds a finding; of several in the same field one is told.
+fn add(findings: &mut Vec<Finding>, finding: Finding) {
+    let is_same = |known: &&mut Finding| {
+        (&known.endpoint, &known.field, known.fault) == (&finding.endpoint, &finding.field, finding.fault)
+    };
+    let Some(known) = findings.iter_mut().find(is_same) else { return findings.push(finding) };
+    known.target_rate += finding.target_rate;
+    known.origin_rate = known.origin_rate.max(finding.origin_rate);
+    known.differing += finding.differing;
+    if finding.first.captured_at < known.first.captured_at {
+        known.first = finding.first;
+    }
+    if finding.last.captured_at > known.last.captured_at {
+        (known.last, known.example) = (finding.last, finding.example);
     }
 }

@@ -1,8 +1,8 @@
 //! Noise: which differences of one field say something of the target, and which would be there between two origins, too.
 //!
 //! What is known of a field of an endpoint are the answers in which the target differs from the origin, and, for these and for
-//! a sample of the others, whether the origin's answer differs there from an earlier one of its own: to the same request (a
-//! *repeat*), or, without one, to the endpoint's last request (a *neighbour*).
+//! a sample of the others, whether the origin's answer differs there from earlier ones of its own: to the same request
+//! (*repeats*), or, without one, to other requests of the endpoint (*neighbours*). Where it does not, it was *steady*.
 //!
 //! Three questions, and all of them must be answered with yes for a finding:
 //!
@@ -11,23 +11,47 @@
 //!    origin differs from itself by more than 20 % of their sum, and by more than 0.03 % of the answers.
 //! 3. *Not by chance*. If origin and target drew the field alike, an earlier answer of the origin is a third such draw. Where
 //!    target and origin differ it differs from at least one of them, and by symmetry from the origin's at least every second
-//!    time. So differences in whose case the origin was steady must outnumber the others by more than chance gives.
+//!    time. So the differences in whose case the origin was steady must outnumber the others: by more than chance gives, at
+//!    whatever moment somebody looks ([`strength`]), and three to one, because load and time are never quite the same for both. A
+//!    field in which most answers differ is likely to be one that each server makes for itself: there it must be fifteen to one.
+//!
+//! Of a hundred fields that have differed a few times, one looks by chance as if only the target did it. So chance must be the less
+//! probable, the more such fields the service has. On the other hand, what the target does at several other endpoints
+//! in the same field needs no proof of its own at each.
 //!
 //! Neighbours answer question 3 for what does not depend on the request (a status, a field that is missing). A field that does
 //! depend on it differs between neighbours, be it noise or not. But noise differs between target and origin as often as between
 //! neighbours; so a field in which the target differs much less often is no noise.
 
+use crate::compare::Kind;
+use std::collections::BTreeMap;
+
 /// Differences without which nothing is said.
 pub const DIFFERING_MIN: u64 = 6;
+/// The same where other endpoints show it, too.
+const DIFFERING_SHARED_MIN: u64 = 2;
 /// Diffy's bounds.
 const RELATIVE_MIN: f64 = 0.2;
 const ABSOLUTE_MIN: f64 = 0.0003;
-/// How improbable chance must be.
-const CHANCE_MAX: f64 = 1.0 / 64.0;
+/// How many times more probable the target's fault must be than chance: at least, and for each field with rare noise.
+const STRENGTH_MIN: f64 = 64.0;
+const STRENGTH_FOR_EACH: f64 = 8.0;
+/// How many times more often the origin must be steady than not; and where the target differs in most of the answers.
+const STEADY_MIN: u64 = 3;
+const STEADY_MOSTLY_MIN: u64 = 15;
+/// Shares of the answers beyond which a difference is in most of them, and up to which it is rare.
+const MOST: f64 = 0.5;
+const RARE: f64 = 0.25;
+/// Differences of a field with noise from which it is one, and up to which chance may hide it. What differs once each is a name
+/// that is a value.
+const OPEN_MIN: u64 = 3;
+const OPEN_MAX: u64 = 24;
 /// How much more often neighbours must differ than target and origin: noise that is only in some of the answers differs
 /// between neighbours up to twice as often.
 const RARER: f64 = 4.0;
-/// Neighbours that differ, without which that is not known.
+/// Share of the neighbours that differ in what depends on the request, and neighbours that differ, without which that is not
+/// known.
+const DEPENDENT_MIN: f64 = 0.3;
 const NEIGHBOURS_MIN: u64 = 10;
 
 /// What the earlier answers of one kind say.
@@ -39,7 +63,7 @@ pub struct Earlier {
     pub differing: f64,
     /// The same without weights.
     pub differing_seen: u64,
-    /// Of the pairs where the target differs: the origin's answer is as the earlier one.
+    /// Of the answers in which the target differs: the origin's is as it was earlier.
     pub steady: u64,
     /// It is not, or the target's is as a later one.
     pub unsteady: u64,
@@ -50,10 +74,8 @@ impl Earlier {
         if self.pairs > 0.0 { self.differing / self.pairs } else { 0.0 }
     }
 
-    /// Whether the origin was steady more often than chance would have it.
-    fn is_beyond_chance(&self) -> bool {
-        let all = self.steady + self.unsteady;
-        all >= DIFFERING_MIN && chance(self.steady, all) < CHANCE_MAX
+    fn held(&self) -> u64 {
+        self.steady + self.unsteady
     }
 
     /// Both.
@@ -66,6 +88,25 @@ impl Earlier {
             unsteady: self.unsteady + other.unsteady,
         }
     }
+
+    /// Adds how steady the origin was in what is of the same noise.
+    pub fn add_steadiness(&mut self, other: &Self) {
+        self.steady += other.steady;
+        self.unsteady += other.unsteady;
+    }
+}
+
+/// What is known of one field.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Case {
+    /// Answers that were compared.
+    pub exchanges: u64,
+    /// Those in which the target differs.
+    pub differing: u64,
+    /// What the origin's earlier answers to the same requests say.
+    pub repeats: Earlier,
+    /// The same of the endpoint's other requests.
+    pub neighbours: Earlier,
 }
 
 /// How often the target differs from the origin in a field, and the origin from itself.
@@ -77,48 +118,114 @@ pub struct Rates {
     pub origin: f64,
 }
 
-/// The rates of a field that is a finding. `exchanges` answers were compared, of which `differing` differ.
-pub fn judge(exchanges: u64, differing: u64, repeats: &Earlier, neighbours: &Earlier) -> Option<Rates> {
-    if differing < DIFFERING_MIN || exchanges == 0 {
-        return None;
+impl Case {
+    fn target_rate(&self) -> f64 {
+        if self.exchanges > 0 { self.differing as f64 / self.exchanges as f64 } else { 0.0 }
     }
-    let target = differing as f64 / exchanges as f64;
-    let told = |origin: f64| {
+
+    fn all(&self) -> Earlier {
+        self.repeats.plus(&self.neighbours)
+    }
+
+    /// Diffy's rule.
+    fn told(&self, origin: f64) -> Option<Rates> {
+        let target = self.target_rate();
         let excess = target - origin;
         let is_clear = excess > RELATIVE_MIN * (target + origin) && excess > ABSOLUTE_MIN;
         is_clear.then_some(Rates { target, origin })
-    };
-    if repeats.steady + repeats.unsteady >= DIFFERING_MIN {
-        return if repeats.is_beyond_chance() { told(repeats.rate()) } else { None };
     }
-    let all = repeats.plus(neighbours);
-    if all.is_beyond_chance()
-        && let Some(rates) = told(all.rate())
-    {
-        return Some(rates);
+
+    /// Whether it looks like noise that is in few of the answers, of which so few were seen that it may yet look otherwise.
+    fn is_rare_noise(&self) -> bool {
+        let all = self.all();
+        let is_open = (OPEN_MIN..=OPEN_MAX).contains(&all.held());
+        is_open && self.target_rate() <= RARE && all.unsteady > 0 && all.steady < STEADY_MIN * all.unsteady
     }
-    let depends_on_request = neighbours.differing_seen >= NEIGHBOURS_MIN && repeats.unsteady == 0;
-    let is_rarer = target * RARER < neighbours.rate();
-    if depends_on_request && is_rarer { told(repeats.rate()) } else { None }
+
+    /// Whether the origin was steady more often than chance would have it, `rivals` fields being as rare.
+    fn is_beyond_chance(&self, earlier: &Earlier, rivals: u64) -> bool {
+        let least = if self.target_rate() > MOST { STEADY_MOSTLY_MIN } else { STEADY_MIN };
+        earlier.held() >= DIFFERING_MIN && is_beyond_chance(earlier.steady, earlier.unsteady, least, rivals)
+    }
+
+    /// The rates, if it is a finding by what is known of this endpoint.
+    fn judge(&self, rivals: u64) -> Option<Rates> {
+        if self.differing < DIFFERING_MIN {
+            return None;
+        }
+        let (repeats, neighbours, all) = (&self.repeats, &self.neighbours, &self.all());
+        if self.is_beyond_chance(repeats, rivals) {
+            return self.told(repeats.rate());
+        }
+        if self.is_beyond_chance(all, rivals) {
+            return self.told(all.rate());
+        }
+        let is_dependent = neighbours.differing_seen >= NEIGHBOURS_MIN && neighbours.rate() >= DEPENDENT_MIN;
+        let is_rarer = self.target_rate() * RARER < neighbours.rate();
+        if is_dependent && is_rarer && repeats.unsteady == 0 { self.told(repeats.rate()) } else { None }
+    }
 }
 
-/// The probability that of `all` throws of a coin at least `heads` show heads.
-fn chance(heads: u64, all: u64) -> f64 {
-    let (mean, deviation) = (all as f64 / 2.0, (all as f64).sqrt() / 2.0);
-    if all > 60 {
-        // Far enough out the normal distribution's bound (exp(-z²/2)) is on the safe side.
-        let z = (heads as f64 - mean) / deviation;
-        return if z <= 0.0 { 1.0 } else { (-z * z / 2.0).exp() };
-    }
-    let mut ways = 1.0;
-    let mut sum = 0.0;
-    for number in 0..=all {
-        if number >= heads {
-            sum += ways;
+fn is_beyond_chance(steady: u64, unsteady: u64, least: u64, rivals: u64) -> bool {
+    steady >= least * unsteady && strength(steady, unsteady) >= STRENGTH_MIN.max(STRENGTH_FOR_EACH * rivals as f64)
+}
+
+/// How many times more probable it is that the origin was so often steady if the target is at fault than if it is not.
+///
+/// A bet against a coin: half of the stake on that it never shows the other side, the rest in equal parts on biases from 0.55 to
+/// 0.95. With a fair coin the winnings reach `x` times the stake with a probability of at most 1 in `x`, however often one looks
+/// (Ville, 1939).
+fn strength(steady: u64, unsteady: u64) -> f64 {
+    let (steady, unsteady) = (steady as f64, unsteady as f64);
+    let won = |bias: f64| (steady * (2.0 * bias).ln() + unsteady * (2.0 - 2.0 * bias).ln()).exp();
+    let biases = (11..20).map(|step| f64::from(step) * 0.05);
+    let always = if unsteady > 0.0 { 0.0 } else { steady.exp2() };
+    0.5 * always + 0.5 * biases.map(won).sum::<f64>() / 9.0
+}
+
+/// A field's name and how it differs.
+type Name<'a> = (&'a str, Kind);
+
+/// What the fields of a service's endpoints say of one another.
+#[derive(Debug, Default)]
+pub struct Service<'a> {
+    /// Fields with rare noise.
+    rivals: u64,
+    /// How steady the origin was at which endpoint.
+    steadiness: BTreeMap<Name<'a>, Vec<(usize, u64, u64)>>,
+}
+
+impl<'a> Service<'a> {
+    /// Takes what is known of a field of an endpoint.
+    pub fn note(&mut self, endpoint: usize, name: Name<'a>, case: &Case) {
+        self.rivals += u64::from(case.is_rare_noise());
+        let all = case.all();
+        if case.target_rate() <= MOST && all.held() > 0 {
+            self.steadiness.entry(name).or_default().push((endpoint, all.steady, all.unsteady));
         }
-        ways = ways * (all - number) as f64 / (number + 1) as f64;
     }
-    sum / 2_f64.powi(all as i32)
+
+    /// The rates of a field that is a finding.
+    pub fn judge(&self, endpoint: usize, name: Name<'_>, case: &Case) -> Option<Rates> {
+        case.judge(self.rivals).or_else(|| {
+            let all = case.all();
+            let is_shared = case.differing >= DIFFERING_SHARED_MIN
+                && all.steady >= DIFFERING_SHARED_MIN
+                && all.unsteady == 0
+                && self.is_elsewhere(endpoint, name);
+            if is_shared { case.told(all.rate()) } else { None }
+        })
+    }
+
+    /// Whether other endpoints show that the target is at fault in a field, also without the one that shows it most.
+    fn is_elsewhere(&self, endpoint: usize, name: Name<'_>) -> bool {
+        let others = self.steadiness.get(&name).into_iter().flatten().filter(|other| other.0 != endpoint);
+        let (mut steady, mut unsteady, mut most) = (0, 0, 0);
+        for other in others {
+            (steady, unsteady, most) = (steady + other.1, unsteady + other.2, most.max(other.1));
+        }
+        is_beyond_chance(steady - most, unsteady, STEADY_MIN, self.rivals)
+    }
 }
 
 #[cfg(test)]
@@ -131,39 +238,89 @@ mod tests {
 
     const NONE: Earlier = Earlier { pairs: 0.0, differing: 0.0, differing_seen: 0, steady: 0, unsteady: 0 };
 
+    fn judge(exchanges: u64, differing: u64, repeats: Earlier, neighbours: Earlier) -> Option<Rates> {
+        Case { exchanges, differing, repeats, neighbours }.judge(0)
+    }
+
     #[test]
-    fn coins() {
-        assert_eq!(chance(0, 10), 1.0);
-        assert_eq!(chance(6, 6), 1.0 / 64.0);
-        assert!((chance(5, 10) - 0.623).abs() < 0.001);
-        assert!(chance(80, 100) < 1e-6 && chance(50, 100) == 1.0);
+    fn a_bet_against_chance() {
+        assert!(strength(6, 0) < 64.0 && strength(7, 0) > 64.0 && strength(20, 0) > 1e5);
+        assert!(strength(10, 10) < 1.0 && strength(60, 20) > 64.0 && strength(1_000_000, 0).is_infinite());
+        assert_eq!(strength(0, 1_000_000), 0.0);
+        // The winnings of a fair coin are a fair game: their mean stays the stake.
+        let mean = |throws: u64| {
+            let ways = (0..throws).scan(1.0, |ways, heads| {
+                let now = *ways;
+                *ways = *ways * (throws - heads) as f64 / (heads + 1) as f64;
+                Some(now * strength(heads, throws - heads))
+            });
+            (ways.sum::<f64>() + strength(throws, 0)) / (throws as f64).exp2()
+        };
+        assert!((mean(1) - 1.0).abs() < 1e-9 && (mean(30) - 1.0).abs() < 1e-9);
     }
 
     #[test]
     fn what_the_origin_never_does_is_a_finding() {
-        let rates = judge(2_000, 20, &earlier(2_000.0, 0.0, 20, 0), &NONE);
+        let rates = judge(2_000, 20, earlier(2_000.0, 0.0, 20, 0), NONE);
         assert_eq!(rates, Some(Rates { target: 0.01, origin: 0.0 }));
-        assert_eq!(judge(2_000, 5, &earlier(2_000.0, 0.0, 5, 0), &NONE), None, "too few");
-        assert_eq!(judge(1_000_000, 200, &earlier(1e6, 0.0, 200, 0), &NONE), None, "too rare");
+        assert_eq!(judge(2_000, 5, earlier(2_000.0, 0.0, 5, 0), NONE), None, "too few");
+        assert_eq!(judge(1_000_000, 200, earlier(1e6, 0.0, 200, 0), NONE), None, "too rare");
     }
 
     #[test]
     fn what_the_origin_does_as_often_is_none() {
-        assert_eq!(judge(1_000, 1_000, &earlier(900.0, 900.0, 0, 900), &NONE), None, "a token");
-        assert_eq!(judge(10_000, 100, &earlier(10_000.0, 100.0, 50, 50), &NONE), None, "a rare fault of both");
-        assert_eq!(judge(10_000, 100, &earlier(10_000.0, 100.0, 100, 0), &NONE), None, "Diffy's rule alone");
-        assert!(judge(10_000, 300, &earlier(10_000.0, 100.0, 250, 50), &NONE).is_some());
+        assert_eq!(judge(1_000, 1_000, earlier(900.0, 900.0, 0, 900), NONE), None, "a token");
+        assert_eq!(judge(10_000, 100, earlier(10_000.0, 100.0, 50, 50), NONE), None, "a rare fault of both");
+        assert_eq!(judge(10_000, 100, earlier(10_000.0, 100.0, 100, 0), NONE), None, "Diffy's rule alone");
+        assert_eq!(judge(10_000, 9_990, earlier(10_000.0, 60.0, 9_000, 990), NONE), None, "what each makes for itself");
+        assert!(judge(10_000, 300, earlier(10_000.0, 100.0, 250, 50), NONE).is_some());
     }
 
     #[test]
     fn without_repeats_neighbours_tell() {
-        assert!(judge(1_000, 10, &NONE, &earlier(500.0, 0.0, 10, 0)).is_some(), "a constant");
+        assert!(judge(1_000, 10, NONE, earlier(500.0, 0.0, 10, 0)).is_some(), "a constant");
         assert_eq!(
-            judge(1_000, 1_000, &NONE, &earlier(500.0, 500.0, 0, 999)),
+            judge(1_000, 1_000, NONE, earlier(500.0, 500.0, 0, 999)),
             None,
             "a token, or what all requests change"
         );
-        assert!(judge(1_000, 10, &NONE, &earlier(500.0, 490.0, 0, 10)).is_some(), "a price");
-        assert_eq!(judge(1_000, 100, &NONE, &earlier(500.0, 95.0, 0, 100)), None, "a token in a tenth of the answers");
+        assert!(judge(1_000, 10, NONE, earlier(500.0, 490.0, 0, 10)).is_some(), "a price");
+        assert_eq!(judge(1_000, 100, NONE, earlier(500.0, 95.0, 0, 100)), None, "a token in a tenth of the answers");
+    }
+
+    #[test]
+    fn the_more_fields_have_rare_noise_the_more_must_be_shown() {
+        let case = |steady, unsteady| {
+            let repeats = earlier(1_000.0, 0.0, steady, unsteady);
+            Case { exchanges: 1_000, differing: steady + unsteady, repeats, neighbours: NONE }
+        };
+        let mut service = Service::default();
+        let names: Vec<String> = (0..40).map(|number| format!("header:x-{number}")).collect();
+        for name in &names {
+            assert!(
+                service.judge(0, ("status", Kind::Value), &case(7, 0)).is_some() == (service.rivals <= 9),
+                "{service:?}"
+            );
+            service.note(0, (name, Kind::Value), &case(4, 4));
+        }
+        assert_eq!(service.rivals, 40);
+        assert!(service.judge(0, ("status", Kind::Value), &case(20, 0)).is_some());
+    }
+
+    #[test]
+    fn what_is_shown_by_several_endpoints_is_told_of_each() {
+        let case = |steady, unsteady| {
+            let repeats = earlier(1_000.0, 0.0, steady, unsteady);
+            Case { exchanges: 1_000, differing: steady + unsteady, repeats, neighbours: NONE }
+        };
+        let status = ("status", Kind::Value);
+        let mut service = Service::default();
+        service.note(0, status, &case(3, 0));
+        service.note(1, status, &case(30, 0));
+        assert_eq!(service.judge(0, status, &case(3, 0)), None, "by one other");
+        (2..6).for_each(|endpoint| service.note(endpoint, status, &case(3, 0)));
+        assert!(service.judge(0, status, &case(3, 0)).is_some());
+        assert_eq!(service.judge(0, status, &case(2, 1)), None, "the origin does it here, too");
+        assert_eq!(service.judge(0, ("status", Kind::Type), &case(3, 0)), None, "another field");
     }
 }
