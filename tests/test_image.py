@@ -15,7 +15,7 @@ import pytest
 
 from lab.box import POOL
 from lab.check import differences
-from lab.firmware import Disk, pack, update_of, update_that_fails
+from lab.firmware import DISK_BYTES, Disk, pack, update_of, update_that_fails
 from lab.load import Load
 from lab.machine import Machine, wait_until
 from lab.unrest import Unrest
@@ -173,6 +173,8 @@ def test_an_update_is_tried_and_kept(images: Path, lab: Lab, disk: Disk, tmp_pat
         wait_until_well(machine, 2)
         now = system(machine)
         assert (now["slot"], now["name"], now["version"]) == ("B", "kept", installed["version"])
+        # The data partition has all of the disk that the two systems leave.
+        assert now["disk"]["total_bytes"] > DISK_BYTES * 3 // 4
         machine.press_power_button()
         machine.wait_for_end(OFF_S)
         assert machine.cables["mirror0"].sent_by_machine == 0

@@ -2,6 +2,7 @@
 on their disks.
 """
 
+import os
 import shutil
 import subprocess
 import zlib
@@ -13,6 +14,8 @@ from lab.netns import run
 
 IMAGES = REPOSITORY / "images"
 KERNELS = REPOSITORY / "target" / "image" / "kernel"
+DISK_BYTES = 1 << 30
+"""Of a disk, which is larger than the image that is written to it."""
 KEY = REPOSITORY / "target" / "image" / "key" / "development.key"
 ENVIRONMENT = "grubenv"
 
@@ -55,6 +58,7 @@ class Disk:
         self.file = file
         (packed,) = images.glob("*.img.zst")
         run("zstd", "-q", "-d", "-f", "--sparse", str(packed), "-o", str(file))
+        os.truncate(file, DISK_BYTES)
         self._starts = partitions(file)
 
     def store_settings(self, settings: str) -> None:

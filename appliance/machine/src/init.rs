@@ -9,7 +9,7 @@ use crate::disk::{Mounted, partition, wait_for_partition};
 use crate::ioctl::wait_for_randomness;
 use crate::link::{self, Nic};
 use crate::update::{Release, Update, UpdateFault};
-use crate::{modules, mounts, power, reset};
+use crate::{grow, modules, mounts, power, reset};
 use std::fs::OpenOptions;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -169,8 +169,14 @@ fn mount_data(has_disk: bool) -> Option<Mounted> {
         log::warn!("there is no partition called data; settings are kept in memory and are lost at the end");
         return None;
     };
+    if let Err(fault) = grow::partition(&device) {
+        log::warn!("{}: the rest of the disk cannot be used: {fault}", device.display());
+    }
     match Mounted::data(&device, Path::new(DATA), "ext4") {
         Ok(mounted) => {
+            if let Err(fault) = grow::file_system(&device, mounted.path()) {
+                log::warn!("{}: the rest of the partition cannot be used: {fault}", device.display());
+            }
             match reset::finish(mounted.path(), &mounted.path().join(OWN)) {
                 Ok(true) => log::warn!("all data was removed, as somebody had asked; the box is as a new one"),
                 Ok(false) => {}

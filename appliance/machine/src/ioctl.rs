@@ -1,5 +1,5 @@
 //! System calls that have no safe face: the interface controls of Linux (netdevice(7), ethtool's part of linux/ethtool.h), and
-//! three small ones. The only unsafe code of this crate.
+//! small ones of disks, watchdog and chance. The only unsafe code of this crate.
 #![allow(unsafe_code)]
 
 use std::ffi::c_char;
@@ -11,6 +11,11 @@ use std::ptr::from_mut;
 
 /// Sets the time after which a hardware watchdog resets the machine (linux/watchdog.h).
 const WDIOC_SETTIMEOUT: libc::Ioctl = 0xc004_5706_u32 as libc::Ioctl;
+/// Tells the kernel of another length of a partition (linux/blkpg.h).
+const BLKPG: libc::Ioctl = 0x1269;
+const BLKPG_RESIZE_PARTITION: i32 = 3;
+/// Resizes a mounted ext4 (linux/ext4.h).
+const EXT4_IOC_RESIZE_FS: libc::Ioctl = 0x4008_6610;
 /// Freezes the file system that a descriptor lies on (linux/fs.h).
 const FIFREEZE: libc::Ioctl = 0xc004_5877_u32 as libc::Ioctl;
 /// ethtool over a socket (linux/sockios.h).
@@ -205,6 +210,38 @@ pub fn clock() -> Result<libc::timex> {
     // SAFETY: the kernel writes into this one structure, which outlives the call.
     check(unsafe { libc::adjtimex(from_mut(&mut state)) })?;
     Ok(state)
+}
+
+/// As the kernel takes it with a `struct blkpg_partition` (linux/blkpg.h).
+#[repr(C)]
+struct PartitionOrder {
+    operation: i32,
+    flags: i32,
+    length_of_data: i32,
+    data: *const Partition,
+}
+
+#[repr(C)]
+struct Partition {
+    start: i64,
+    length: i64,
+    number: i32,
+    names: [u8; 128],
+}
+
+/// Tells the kernel the length in bytes that a partition of this disk has now, which may be in use.
+pub fn resize_partition(disk: BorrowedFd<'_>, number: i32, start: u64, length: u64) -> Result<()> {
+    let data = Partition { start: start.cast_signed(), length: length.cast_signed(), number, names: [0; 128] };
+    let length_of_data = size_of::<Partition>() as i32;
+    let order = PartitionOrder { operation: BLKPG_RESIZE_PARTITION, flags: 0, length_of_data, data: &raw const data };
+    // SAFETY: the kernel reads the order and the data behind it, which have its own layout and outlive the call.
+    check(unsafe { libc::ioctl(disk.as_raw_fd(), BLKPG, &raw const order) })
+}
+
+/// Lets a mounted ext4, in which the descriptor lies, have so many blocks.
+pub fn resize_ext4(inside: BorrowedFd<'_>, blocks: u64) -> Result<()> {
+    // SAFETY: the kernel reads this one number, which outlives the call.
+    check(unsafe { libc::ioctl(inside.as_raw_fd(), EXT4_IOC_RESIZE_FS, &raw const blocks) })
 }
 
 /// Waits until the kernel's random numbers are good. This call, unlike a wait on /dev/random, makes the kernel gather what it

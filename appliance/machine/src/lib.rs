@@ -10,6 +10,7 @@ pub mod button;
 pub mod clock;
 pub mod dhcp;
 pub mod disk;
+mod grow;
 pub mod init;
 mod ioctl;
 pub mod link;
