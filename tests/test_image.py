@@ -92,9 +92,9 @@ def start(
     return Machine(lab.box_host, folder, *words, *drive, "-device", bus, card=card, reboots=True, has_target=has_target)
 
 
-def mirror_and_switch_off(lab: Lab, machine: Machine) -> None:
-    """A load passes the mirror, all of it is replayed, and the mirror has heard nothing."""
-    machine.process.wait_for(WELL, UP_S)
+def mirror_and_switch_off(lab: Lab, machine: Machine, starts: int = 1) -> None:
+    """A load passes the mirror, all of it is replayed, and the mirror has heard nothing; after so many starts."""
+    machine.process.wait_for(WELL, starts * UP_S)
     # Some cards take seconds to agree with the other end; the mirror's was raised before the target's.
     wait_until(lambda: machine.cables["target0"].sent_by_machine > 0, "the page's address was asked for", UP_S)
     lab.run_loads(Load("page", 50, 2, connections=4), Load("post", 5, 2, path="/post/", body_bytes=20_000))
@@ -261,7 +261,7 @@ def test_a_bad_system_gives_way_to_the_one_before(
         disk.write("slot-b", bytes(4096))
     machine = start(lab, tmp_path / "machine", disk)
     try:
-        mirror_and_switch_off(lab, machine)
+        mirror_and_switch_off(lab, machine, starts=4)
     finally:
         machine.cut_power()
     panics = machine.console().count("Kernel panic")
