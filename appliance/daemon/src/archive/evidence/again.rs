@@ -31,10 +31,9 @@ fn redis_cli(target: SocketAddr, bytes: &[u8]) -> Option<String> {
         let (length, behind) = word.split_once("\r\n")?;
         let word = behind.get(..length.parse().ok()?)?;
         rest = behind.get(word.len() + 2..)?;
-        let is_masked = word.len() > 2 && word.trim_matches('*').is_empty();
         // An option of the client's own would be taken for one.
         let is_option = line.ends_with(&format!(" {}", target.port())) && word.starts_with('-');
-        if is_masked || is_option || word.chars().any(char::is_control) {
+        if is_masked(word) || is_option || word.chars().any(char::is_control) {
             return None;
         }
         let _ = write!(line, " {}", quoted(word));
@@ -78,6 +77,9 @@ fn curl(target: SocketAddr, request: &Said) -> Option<String> {
     let start: Vec<&str> = lines.next().unwrap_or_default().split(' ').collect();
     let [method, path, version] = start.as_slice() else { return None };
     let mut script = String::new();
+    if is_masked(path) || is_masked(&String::from_utf8_lossy(&request.body)) {
+        script.push_str("# Parts of it are masked: put what it needs in the place of the asterisks.\n");
+    }
     let mut command = format!("curl --include --globoff --request {}", quoted(method));
     command.push_str(match *version {
         "HTTP/1.0" => " --http1.0",
@@ -91,7 +93,7 @@ fn curl(target: SocketAddr, request: &Said) -> Option<String> {
         if line.starts_with('@') {
             // curl would read the headers from a file of this name.
             let _ = writeln!(script, "# no header, and left out: {}", printable(name));
-        } else if line.contains('*') && line.trim_end_matches('*') != line {
+        } else if is_masked(line) {
             let _ = writeln!(script, "# masked, and left out: {}", printable(name));
         } else if !is_decoded(name) && !OWN.contains(&name.to_ascii_lowercase().as_str()) {
             let _ = write!(command, " \\\n  --header {}", quoted(line));
@@ -109,6 +111,14 @@ fn curl(target: SocketAddr, request: &Said) -> Option<String> {
     };
     let _ = writeln!(script, "{command} \\\n  {url}");
     Some(script)
+}
+
+/// Whether a part of a text was covered: a run of asterisks between separators, or behind a name. A star may also be a word of its
+/// own, or a part of one, as in `Accept: */*`.
+fn is_masked(text: &str) -> bool {
+    let is_separator = |letter: char| letter.is_whitespace() || "=&;,:\"'<>".contains(letter);
+    let is_covered = |word: &str| word.len() > 1 && word.bytes().all(|byte| byte == b'*');
+    text.contains("=*") || text.split(is_separator).any(is_covered)
 }
 
 /// A word that a shell takes as it is, whatever a stranger has put into it.

@@ -37,7 +37,7 @@ fn files(mut archive: &[u8]) -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn a_bundle_has_all_that_is_needed() {
-    let request = "GET /a?b='c HTTP/1.1\r\nHost: shop\r\nCookie: s=hush\r\n@/etc/passwd\r\nAccept: x\r\n\r\n";
+    let request = "GET /a?b='c HTTP/1.1\r\nHost: shop\r\nCookie: s=hush\r\n@/etc/passwd\r\nAccept: */*\r\n\r\n";
     let (exchange, contents) = evidence(request, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", "ok");
     let files = files(&bundle(7, &exchange, &contents));
     let names: Vec<&str> = files.iter().map(|(name, _)| name.strip_prefix("exchange-7/").unwrap()).collect();
@@ -50,7 +50,7 @@ fn a_bundle_has_all_that_is_needed() {
     assert!(curl.contains("# masked, and left out: Cookie\n") && !curl.contains("hush"), "{curl}");
     assert!(curl.contains("# no header, and left out: @/etc/passwd\n") && curl.matches('@').count() == 1, "{curl}");
     assert!(
-        curl.ends_with("--header 'Host: shop' \\\n  --header 'Accept: x' \\\n  'http://10.1.0.2:8080/a?b='\\''c'\n"),
+        curl.ends_with("--header 'Host: shop' \\\n  --header 'Accept: */*' \\\n  'http://10.1.0.2:8080/a?b='\\''c'\n"),
         "{curl}"
     );
 }
@@ -87,6 +87,17 @@ fn legs_are_conversations_with_the_real_ends_and_times() {
         assert_eq!((&again, crate::nic::checksum::of(&frame[14..34])), (frame, 0));
     }
     assert_eq!(&packets[0].1[26..34], [10, 0, 0, 1, 10, 0, 0, 2]);
+}
+
+#[test]
+fn what_is_masked_is_told() {
+    let request = "POST /in?token=hush&n=1 HTTP/1.1\r\nX-Api-Key: hush\r\nIf-Match: *\r\nAccept: text/*, */*;q=0.1\r\n\r\npin=1&note=a*b";
+    let (exchange, contents) = evidence(request, "", "");
+    let (_, script) = again::script(&exchange, &contents.request);
+    assert!(script.contains("# Parts of it are masked") && script.contains("left out: X-Api-Key\n"), "{script}");
+    assert!(script.contains("'If-Match: *'") && script.contains("'Accept: text/*, */*;q=0.1'"), "{script}");
+    let (_, script) = again::script(&exchange, &evidence("GET /a*b?c=d HTTP/1.1\r\n\r\n", "", "").1.request);
+    assert!(!script.contains("masked"), "{script}");
 }
 
 fn line(body: &[u8]) -> (&'static str, String) {
