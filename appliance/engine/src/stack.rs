@@ -7,6 +7,8 @@
 //! lingering) and forgets it. What happens to a held connection is told by [`Stack::poll_event`].
 
 mod device;
+#[cfg(test)]
+mod tests;
 
 pub use device::Outline;
 
@@ -16,7 +18,7 @@ use crate::limits::Limits;
 use crate::time::Time;
 use crate::timers::{Alarm, Timers};
 use core::time::Duration;
-use device::OnePacket;
+use device::{OnePacket, renumber};
 use slotmap::{SlotMap, new_key_type};
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet, SocketStorage};
 use smoltcp::socket::tcp::{self, CongestionControl, State};
@@ -94,6 +96,14 @@ struct Connection<O> {
 impl<O> Connection<O> {
     fn socket(&mut self) -> &mut tcp::Socket<'static> {
         self.sockets.get_mut(self.handle)
+    }
+
+    /// The number for a segment that takes none, where smoltcp gave it another: it is the next one that was never sent
+    /// (SND.NXT; RFC 9293, section 3.10.7.4). After a retransmission time-out smoltcp begins further back, and a peer that has
+    /// more already drops the segment with its acknowledgement; two such peers would never hear each other again.
+    fn right_number(&self, segment: &Outline) -> Option<u32> {
+        let next = self.sent_up_to.filter(|_| segment.span == 0 && !segment.rst)?;
+        (next.wrapping_sub(segment.end) as i32 > 0).then_some(next)
     }
 }
 
@@ -217,6 +227,9 @@ impl<O: Copy> Stack<O> {
         let was_over = connection.socket().state() == State::TimeWait;
         self.interface.poll_ingress_single(instant(now), &mut device, &mut connection.sockets);
         self.answer_owner = connection.owner;
+        if let Some(number) = Outline::of(&self.answer).and_then(|answer| connection.right_number(&answer)) {
+            renumber(&mut self.answer, number);
+        }
         connection.was_reset |= segment.rst && !was_over && connection.socket().state() == State::Closed;
         self.mark_due(id);
         self.tell(id);
@@ -262,6 +275,9 @@ impl<O: Copy> Stack<O> {
             return false;
         }
         if let Some(segment) = Outline::of(&self.packet) {
+            if let Some(number) = connection.right_number(&segment) {
+                renumber(&mut self.packet, number);
+            }
             let again = connection.sent_up_to.is_some_and(|up_to| up_to.wrapping_sub(segment.end) as i32 >= 0);
             let is_retransmit = u64::from(segment.span > 0 && again);
             self.counts.retransmits += is_retransmit;

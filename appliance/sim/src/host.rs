@@ -1,12 +1,13 @@
 //! A host: smoltcp's interface and sockets over a queue of IP packets.
 
+use crate::packet::{self, Segment, flag};
 use core::net::{IpAddr, SocketAddr};
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::{self, Device, DeviceCapabilities, Medium};
 use smoltcp::socket::tcp;
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{HardwareAddress, IpCidr, IpEndpoint, IpListenEndpoint};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use tapcopy_engine::Time;
 
 /// Converts to smoltcp's clock, which counts microseconds.
@@ -20,6 +21,8 @@ pub struct Host {
     interface: Interface,
     device: Queue,
     sockets: SocketSet<'static>,
+    /// The next number that was never sent, on each connection.
+    next: BTreeMap<(SocketAddr, SocketAddr), u32>,
 }
 
 impl Host {
@@ -30,7 +33,7 @@ impl Host {
         config.random_seed = seed;
         let mut interface = Interface::new(config, &mut device, Instant::ZERO);
         interface.update_ip_addrs(|addresses| addresses.push(IpCidr::new(address.into(), 0)).expect("room for one"));
-        Self { address, interface, device, sockets: SocketSet::new(Vec::new()) }
+        Self { address, interface, device, sockets: SocketSet::new(Vec::new()), next: BTreeMap::new() }
     }
 
     /// Its address.
@@ -56,7 +59,24 @@ impl Host {
 
     /// Packets for the network.
     pub fn take_sent(&mut self) -> Vec<Vec<u8>> {
-        core::mem::take(&mut self.device.sent)
+        let mut sent = core::mem::take(&mut self.device.sent);
+        sent.iter_mut().for_each(|packet| self.renumber(packet));
+        sent
+    }
+
+    /// A segment that takes no number carries the next one that was never sent (RFC 9293, section 3.10.7.4), as with every real
+    /// host; smoltcp's are from further back after a retransmission time-out, and its peers do not hear them.
+    fn renumber(&mut self, packet: &mut [u8]) {
+        let Some(segment) = Segment::parse(packet) else { return };
+        let end = segment.seq.wrapping_add(segment.span());
+        let next = self.next.entry((segment.src, segment.dst)).or_insert(end);
+        let is_behind = (*next).wrapping_sub(end) as i32 > 0 && segment.flags & flag::SYN == 0;
+        if !is_behind {
+            *next = end;
+        } else if segment.span() == 0 && segment.flags & flag::RST == 0 {
+            packet::put(packet, segment.header + 4, *next);
+            packet::set_checksum(packet, &segment);
+        }
     }
 
     /// Opens a connection.

@@ -57,6 +57,20 @@ pub fn u32_at(bytes: &[u8], at: usize) -> u32 {
     u32::from_be_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
 
+/// Writes a big-endian number at `at`.
+pub fn put(bytes: &mut [u8], at: usize, number: u32) {
+    bytes[at..at + 4].copy_from_slice(&number.to_be_bytes());
+}
+
+/// Writes the checksum of a packet's segment.
+pub fn set_checksum(packet: &mut [u8], segment: &Segment) {
+    let at = segment.header + 16;
+    packet[at..at + 2].fill(0);
+    let bytes = &packet[segment.header..segment.end];
+    let checksum = transport_checksum(segment.src.ip(), segment.dst.ip(), 6, bytes);
+    packet[at..at + 2].copy_from_slice(&checksum.to_be_bytes());
+}
+
 /// An Ethernet frame, padded to the least length as a NIC does.
 pub fn ethernet(dst: Mac, src: Mac, ethertype: u16, payload: &[u8]) -> Vec<u8> {
     let mut frame = Vec::with_capacity(14 + payload.len());
@@ -228,6 +242,11 @@ impl Segment {
     /// Bytes of payload.
     pub fn len(&self) -> usize {
         self.end - self.payload
+    }
+
+    /// Sequence numbers that it takes: its bytes, SYN and FIN.
+    pub fn span(&self) -> u32 {
+        self.len() as u32 + (self.flags & (flag::SYN | flag::FIN)).count_ones()
     }
 
     /// Whether there is no payload.

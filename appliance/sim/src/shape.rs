@@ -125,12 +125,12 @@ impl Shaper {
         let of = |way| self.shifts.get(way).copied().unwrap_or(0);
         let (seq, ack) = (of(&mine), of(&theirs));
         let header = segment.header;
-        put(packet, header + 4, segment.seq.wrapping_add(seq));
+        packet::put(packet, header + 4, segment.seq.wrapping_add(seq));
         if segment.flags & flag::ACK != 0 {
-            put(packet, header + 8, segment.ack.wrapping_add(ack));
+            packet::put(packet, header + 8, segment.ack.wrapping_add(ack));
         }
         shift_sacks(&mut packet[header + 20..segment.payload], ack);
-        set_checksum(packet, &segment);
+        packet::set_checksum(packet, &segment);
     }
 
     /// The frames that carry a packet whose Ethernet frame is `frame`, in the order in which they are shown; the last one
@@ -216,18 +216,6 @@ fn around(frame: Vec<u8>, layers: &[Layer]) -> Vec<u8> {
     layers.iter().fold(frame, |frame, layer| layer.around(frame))
 }
 
-fn put(bytes: &mut [u8], at: usize, number: u32) {
-    bytes[at..at + 4].copy_from_slice(&number.to_be_bytes());
-}
-
-fn set_checksum(packet: &mut [u8], segment: &Segment) {
-    let at = segment.header + 16;
-    packet[at..at + 2].fill(0);
-    let bytes = &packet[segment.header..segment.end];
-    let checksum = packet::transport_checksum(segment.src.ip(), segment.dst.ip(), 6, bytes);
-    packet[at..at + 2].copy_from_slice(&checksum.to_be_bytes());
-}
-
 /// Selective acknowledgements (RFC 2018, section 3) name the other direction's numbers.
 fn shift_sacks(mut options: &mut [u8], shift: u32) {
     loop {
@@ -240,7 +228,7 @@ fn shift_sacks(mut options: &mut [u8], shift: u32) {
         if option[0] == 5 {
             for edge in option[2..].chunks_exact_mut(4) {
                 let moved = packet::u32_at(edge, 0).wrapping_add(shift);
-                put(edge, 0, moved);
+                packet::put(edge, 0, moved);
             }
         }
         options = rest;
@@ -259,7 +247,7 @@ fn with_timestamp(packet: Vec<u8>) -> Vec<u8> {
     packet[segment.header + 12] += 3 << 4;
     let end = segment.end + option.len();
     set_len(&mut packet, end);
-    set_checksum(&mut packet, &Segment { payload: segment.payload + option.len(), end, ..segment });
+    packet::set_checksum(&mut packet, &Segment { payload: segment.payload + option.len(), end, ..segment });
     packet
 }
 

@@ -3,7 +3,7 @@
 use crate::frame::Endpoint;
 use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
-use smoltcp::wire::{IpProtocol, IpVersion, Ipv4Packet, Ipv6Packet, TcpPacket};
+use smoltcp::wire::{IpAddress, IpProtocol, IpVersion, Ipv4Packet, Ipv6Packet, TcpPacket, TcpSeqNumber};
 
 /// One poll's worth of device.
 pub struct OnePacket<'a> {
@@ -86,6 +86,8 @@ pub struct Outline {
 impl Outline {
     /// The outline of an unfragmented TCP packet.
     pub fn of(packet: &[u8]) -> Option<Self> {
+        // smoltcp looks at the first byte without asking whether there is one.
+        packet.first()?;
         match IpVersion::of_packet(packet).ok()? {
             IpVersion::Ipv4 => {
                 let ip = Ipv4Packet::new_checked(packet).ok()?;
@@ -112,4 +114,28 @@ impl Outline {
             content: tcp.payload().len(),
         }
     }
+}
+
+/// Gives the segment in a packet, which smoltcp has written, another sequence number.
+#[cold]
+pub fn renumber(packet: &mut [u8], number: u32) {
+    match IpVersion::of_packet(packet) {
+        Ok(IpVersion::Ipv4) => {
+            let mut ip = Ipv4Packet::new_unchecked(packet);
+            let ends = (ip.src_addr().into(), ip.dst_addr().into());
+            set_number(ip.payload_mut(), ends, number);
+        }
+        Ok(IpVersion::Ipv6) => {
+            let mut ip = Ipv6Packet::new_unchecked(packet);
+            let ends = (ip.src_addr().into(), ip.dst_addr().into());
+            set_number(ip.payload_mut(), ends, number);
+        }
+        Err(_) => {}
+    }
+}
+
+fn set_number(segment: &mut [u8], (source, destination): (IpAddress, IpAddress), number: u32) {
+    let mut tcp = TcpPacket::new_unchecked(segment);
+    tcp.set_seq_number(TcpSeqNumber(number as i32));
+    tcp.fill_checksum(&source, &destination);
 }

@@ -1,0 +1,79 @@
+use super::{ConnectionId, Outline, Stack};
+use crate::frame::Endpoint;
+use crate::limits::Limits;
+use crate::time::Time;
+use core::time::Duration;
+
+const SILENCE: Duration = Duration::from_secs(30);
+
+/// Two stacks, and what of the first one's packets reaches the second.
+struct Wire {
+    ends: [Stack<()>; 2],
+    now: Time,
+}
+
+impl Wire {
+    fn sent_by(&mut self, side: usize) -> Vec<Vec<u8>> {
+        self.ends[side].handle_timeout(self.now);
+        core::iter::from_fn(|| self.ends[side].poll_packet(self.now).map(|(_, packet)| packet.to_vec())).collect()
+    }
+
+    /// Hands on what `side` sends; what it was.
+    fn pass(&mut self, side: usize) -> Vec<Vec<u8>> {
+        let packets = self.sent_by(side);
+        for packet in &packets {
+            assert!(self.ends[1 - side].handle_packet(self.now, packet));
+        }
+        packets
+    }
+
+    fn open(local: Endpoint, remote: Endpoint) -> (Self, [ConnectionId; 2]) {
+        let now = Time::from_millis(1);
+        let mut ends = [1, 2].map(|seed| Stack::new(now, 1_500, &Limits::default(), seed));
+        let ids = [ends[0].connect(local, remote, SILENCE, ()), ends[1].accept(remote, local, SILENCE, ())];
+        let mut wire = Self { ends, now };
+        while wire.pass(0).len() + wire.pass(1).len() > 0 {}
+        (wire, ids)
+    }
+}
+
+fn endpoint(text: &str) -> Endpoint {
+    text.parse::<core::net::SocketAddr>().expect("an address").into()
+}
+
+/// What the first side sent is there, but the news of it is lost, and it begins again: that must not be seen of what it
+/// acknowledges meanwhile.
+fn check(local: &str, remote: &str) {
+    let (mut wire, ids) = Wire::open(endpoint(local), endpoint(remote));
+    assert_eq!(wire.ends[1].send(ids[1], b"answer"), 6);
+    let late = wire.sent_by(1);
+    let content = [b'x'; 4_000];
+    assert_eq!(wire.ends[0].send(ids[0], &content), content.len());
+    let sent = wire.pass(0);
+    let end = outline(&sent[sent.len() - 1]).end;
+    wire.now = wire.now + Duration::from_millis(50);
+    assert!(!wire.sent_by(1).is_empty());
+    wire.now = wire.now + Duration::from_millis(2_000);
+    let again: Vec<u32> = wire.sent_by(0).iter().map(|packet| outline(packet).end).collect();
+    assert!(!again.is_empty() && again.iter().all(|again| *again != end), "it begins again: {again:?}, not {end}");
+
+    assert!(late.iter().all(|packet| wire.ends[0].handle_packet(wire.now, packet)));
+    wire.now = wire.now + Duration::from_millis(50);
+    let acknowledgements: Vec<Outline> = wire.pass(0).iter().map(|packet| outline(packet)).collect();
+    assert!(acknowledgements.iter().any(|segment| segment.span == 0), "{acknowledgements:?}");
+    assert!(
+        acknowledgements.iter().all(|segment| segment.span > 0 || segment.end == end),
+        "{acknowledgements:?}, {end}"
+    );
+    assert_eq!(wire.ends[1].unacknowledged(ids[1]), 0, "the acknowledgement is heard");
+}
+
+fn outline(packet: &[u8]) -> Outline {
+    Outline::of(packet).expect("a segment")
+}
+
+#[test]
+fn an_acknowledgement_carries_the_next_number_that_was_never_sent() {
+    check("10.0.0.1:1000", "10.0.0.2:80");
+    check("[fd00::1]:1000", "[fd00::2]:80");
+}
