@@ -106,6 +106,8 @@ struct Script<'a> {
     methods: &'static [&'static str],
     /// Answers without content, of a hundred.
     empties: u64,
+    /// Answers that come before the end of their request, of a hundred requests with content.
+    earlies: u64,
 }
 
 /// Methods of requests, each as often as it is drawn.
@@ -116,7 +118,7 @@ pub const HOUR: Duration = Duration::from_secs(3_600);
 
 impl<'a> Script<'a> {
     fn new(plan: &'a mut Plan, session: SessionPlan, target: &'a TargetFaults, rng: &'a mut Rng) -> Self {
-        Self { plan, session, target, rng, said: 0, later: Duration::ZERO, methods: METHODS, empties: 8 }
+        Self { plan, session, target, rng, said: 0, later: Duration::ZERO, methods: METHODS, empties: 8, earlies: 6 }
     }
 
     /// Pipelines whose requests come in a segment each, with answers many of which are alike.
@@ -150,6 +152,7 @@ impl<'a> Script<'a> {
     }
 
     fn draw_series(mut self) {
+        self.earlies = 50;
         let count = self.rng.size(10, 20);
         for index in 0..count {
             self.add_exchange(Kind::Http, true, (index + 1 == count).then_some(Ending::ClientCloses));
@@ -374,7 +377,7 @@ impl<'a> Script<'a> {
         let (bytes, head) = message::http(&start, &fields, framing, &body, self.rng);
         let (mut answer, framing, has_content) = self.http_answer(id, method, version, closes);
         // A server may answer before it has read the whole request.
-        let early = has_body && !continues && body.len() > 1 && self.rng.percent(6);
+        let early = has_body && !continues && body.len() > 1 && self.rng.percent(self.earlies);
         answer.after = if early { head } else { bytes.len() };
         let mut request = request(self.plan.sessions.len(), bytes, answer, matches!(method, "GET" | "HEAD"));
         request.interim_after = continues.then_some(head);
