@@ -182,6 +182,20 @@ fn what_a_bound_cut_is_compared_as_far_as_it_goes() {
     assert_eq!(hold(cut(b"abc", 1), message("", b"abc")), "length body@3 |");
 }
 
+/// A pattern excuses what it matches, and nothing that is not at hand.
+#[test]
+fn a_pattern_says_nothing_of_what_was_not_kept() {
+    let rules = by(Rule { ignore_pattern: Some(Pattern::parse("[0-9]").unwrap()), ..rule(&[]) });
+    let cut = |body: &'static [u8], body_len| Message { head: b"", body, body_len, rest: Some(1) };
+    let terms = Terms::plain(&rules, rules.scope(&[b"/api/x"]));
+    let hold = |one: Message<'_>, other: Message<'_>| words(&compare(&one, &other, &terms));
+    assert_eq!(hold(cut(b"", 5), message("", b"")), "length body@0 |");
+    assert_eq!(hold(cut(b"abc", 100), cut(b"abc", 200)), "length body@100 |");
+    assert_eq!(hold(cut(b"a1", 100), cut(b"a2", 100)), "unknown");
+    assert_eq!(hold(message("", b"a1"), message("", b"a2")), "equal");
+    assert_eq!(hold(message("", b"\xff"), message("", b"\xfe")), "value body@0 \u{fffd}|\u{fffd}");
+}
+
 #[test]
 fn rules_leave_out_what_they_name() {
     let rules = by(rule(&["header:x-trace", "$.meta.time", "$.items[*].id"]));

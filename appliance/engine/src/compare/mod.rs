@@ -189,7 +189,8 @@ fn contents(
     true
 }
 
-/// Contents that the bounds cut: bytes, as far as both were kept, then length, then hash.
+/// Contents that the bounds cut: bytes, as far as both were kept, then length, then hash. What a pattern excuses of the kept says
+/// nothing of the rest.
 fn cut_contents(origin: &Message<'_>, target: &Message<'_>, findings: &mut Findings<'_>) -> bool {
     let unequal = origin.body.iter().zip(target.body).position(|(left, right)| left != right);
     let same_len = origin.body_len == target.body_len;
@@ -202,7 +203,7 @@ fn cut_contents(origin: &Message<'_>, target: &Message<'_>, findings: &mut Findi
     };
     let at = offset.unwrap_or(0) as usize;
     findings.add("body".to_owned(), kind, offset, tail(origin.body, at), tail(target.body, at));
-    true
+    !findings.found.is_empty()
 }
 
 fn decoded_contents(origin: &[u8], target: &[u8], kind: &Content, findings: &mut Findings<'_>) {
@@ -316,13 +317,14 @@ impl Findings<'_> {
         self.rules.within(self.scope).any(|rule| rule.ignore.contains(field))
     }
 
-    /// Whether two texts are the same without what the rules' patterns match.
+    /// Whether two texts that differ are the same without what the rules' patterns match.
     fn agrees_without_patterns(&self, origin: &[u8], target: &[u8]) -> bool {
         let mut patterns = self.rules.within(self.scope).filter_map(|rule| rule.ignore_pattern.as_ref()).peekable();
-        if patterns.peek().is_none() {
+        // Where they do not, the difference lies in what is not at hand.
+        if origin == target || patterns.peek().is_none() {
             return false;
         }
-        let (mut origin, mut target) = (String::from_utf8_lossy(origin), String::from_utf8_lossy(target));
+        let (mut origin, mut target) = texts(origin, target);
         for pattern in patterns {
             origin = Cow::Owned(pattern.without(&origin));
             target = Cow::Owned(pattern.without(&target));
@@ -350,6 +352,15 @@ fn fold(field: &str, kind: Kind) -> u64 {
     }
     hash.update(kind.word().as_bytes());
     hash.digest()
+}
+
+/// Two values as text that differs where they differ: what is not UTF-8 is read byte by byte.
+fn texts<'v>(one: &'v [u8], other: &'v [u8]) -> (Cow<'v, str>, Cow<'v, str>) {
+    let by_bytes = |value: &[u8]| Cow::Owned(value.iter().copied().map(char::from).collect());
+    match (core::str::from_utf8(one), core::str::from_utf8(other)) {
+        (Ok(one), Ok(other)) => (one.into(), other.into()),
+        _ => (by_bytes(one), by_bytes(other)),
+    }
 }
 
 /// The beginning of a value, for people.
