@@ -25,6 +25,8 @@ use target::Target;
 const OUTPUTS_MAX: usize = 10_000;
 /// Ticks that one pause, or the end, may take.
 const TICKS_MAX: usize = 20_000;
+/// Replays of a session.
+const COPIES_MAX: u16 = 2;
 /// What a finish waits for at most.
 const FINISH: Duration = Duration::from_secs(3);
 /// Contents of segments: what makes the framers and gates turn.
@@ -144,7 +146,8 @@ impl World {
         if self.is_rehearsal {
             assert_eq!(ledger.verdicts.differ, 0, "a rehearsal plays the origin's own answers");
         }
-        assert!(ledger.target.connections_opened <= ledger.requests.captured * 2 + ledger.sessions.opened);
+        let opened = ledger.sessions.opened * u64::from(COPIES_MAX);
+        assert!(ledger.target.connections_opened <= ledger.requests.captured * 2 + opened);
     }
 
     /// Lets time pass, with each timer at its time.
@@ -197,7 +200,7 @@ fn config([settings, protocol]: [u8; 2]) -> Config {
         protocol,
         pacing: if bit(3) { Pacing::Immediate } else { Pacing::Turns },
         sample: if bit(2) { 5_000 } else { 10_000 },
-        copies: if bit(7) { 2 } else { 1 },
+        copies: if bit(7) { COPIES_MAX } else { 1 },
         mirror_to: MirrorTo::One,
         selection: if selects { selection().into() } else { Default::default() },
         sessions_per_second: selects.then_some(2),
