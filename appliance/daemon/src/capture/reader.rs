@@ -19,6 +19,9 @@ use tapcopy_engine::message::LinkType;
 const WINDOW_BYTES: usize = 256 << 10;
 /// Window into the file at most. libpcap itself takes no frame beyond 256 KiB, a pcapng block may carry a long comment.
 const WINDOW_BYTES_MAX: usize = 16 << 20;
+/// Type of the block that names the process of a packet, and the bytes around each block's content.
+const PROCESS_INFORMATION: u32 = 0x8000_0001;
+const BLOCK_BYTES_MIN: u32 = 12;
 /// Beginnings of files that are captures only once they are unpacked: gzip, zstd, xz, bzip2, lz4.
 const COMPRESSED: [&[u8]; 5] = [b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ", b"BZh", b"\x04\x22\x4d\x18"];
 
@@ -29,6 +32,8 @@ pub struct CaptureFile {
     blocks: Box<dyn PcapReaderIterator + Send>,
     window_bytes: usize,
     interfaces: Vec<Interface>,
+    /// Its blocks are pcapng's.
+    is_ng: bool,
     /// What the file is called by when nothing in it can be understood.
     link_type_unknown: Option<i32>,
     frame: Frame,
@@ -98,6 +103,7 @@ impl CaptureFile {
             blocks,
             window_bytes: WINDOW_BYTES,
             interfaces: Vec::new(),
+            is_ng: false,
             link_type_unknown: None,
             frame: Frame::default(),
             skipped: 0,
@@ -163,8 +169,12 @@ impl CaptureFile {
 
     fn step(&mut self) -> Result<Step, CaptureFault> {
         let offset = self.blocks.consumed();
+        if self.is_ng && is_too_short(self.blocks.data()) {
+            return Err(CaptureFault::Damaged { path: self.path.clone(), offset });
+        }
         let fault = match self.blocks.next() {
             Ok((length, block)) => {
+                self.is_ng = matches!(block, PcapBlockOwned::NG(_));
                 let reading = Reading {
                     interfaces: &mut self.interfaces,
                     unknown: &mut self.link_type_unknown,
@@ -207,6 +217,14 @@ impl CaptureFile {
         }
         self.refill()
     }
+}
+
+/// Whether a process information block begins here that is shorter than what surrounds each block: the parser crate, which looks
+/// at all other lengths, counts with this one.
+fn is_too_short(data: &[u8]) -> bool {
+    let word = |at: usize| data.get(at..at + 4).and_then(<[u8]>::first_chunk).copied().unwrap_or([0xff; 4]);
+    let has = |read: fn([u8; 4]) -> u32| read(word(0)) == PROCESS_INFORMATION && read(word(4)) < BLOCK_BYTES_MIN;
+    has(u32::from_le_bytes) || has(u32::from_be_bytes)
 }
 
 /// `-` is standard input.
