@@ -10,7 +10,8 @@
 //!
 //! What the other side acknowledges was sent. So a hole below an acknowledgement is a loss of the mirror, and is given up
 //! ([`Piece::Gap`]) after a grace for directions out of order; a hole without one may yet be filled by a retransmission, and
-//! is given up after a longer time, or when the bytes held above it reach their bound.
+//! is given up after a longer time, or when the bytes held above it reach their bound. What a capture cut off a segment was sent,
+//! too: it is a hole that nothing will fill, or, where the mirror shows every frame twice, perhaps the copy.
 
 use crate::flow::Side;
 use crate::limits::{Budget, Limits};
@@ -131,13 +132,13 @@ struct Stream {
     base: Option<u32>,
     /// Handed on up to here.
     next: u64,
-    /// Acknowledged by the other side up to here.
+    /// Known to have been sent up to here: acknowledged by the other side, as a rule.
     acked: u64,
     held: BTreeMap<u64, Held>,
     held_bytes: usize,
     /// When that was captured.
     acked_at: Time,
-    /// When an acknowledgement first proved the present hole.
+    /// When the present hole was first known to be one.
     proven_at: Time,
     /// Since when something held or acknowledged waits for bytes that are missing, and where.
     stalled_since: Option<Time>,
@@ -166,6 +167,17 @@ impl Stream {
     fn is_off(&self, seq: u32, slack: i64) -> bool {
         let lies_off = |offset| offset < self.next as i64 - slack || offset > self.end() as i64 + slack;
         self.offset_of(seq).is_some_and(lies_off)
+    }
+
+    /// Learns that it was sent up to `offset`.
+    fn note_sent(&mut self, now: Time, offset: u64, captured_at: Time) {
+        if offset <= self.acked {
+            return;
+        }
+        if self.acked <= self.next {
+            self.proven_at = now;
+        }
+        (self.acked, self.acked_at) = (offset, captured_at);
     }
 
     fn is_one_way(&self) -> bool {
@@ -271,6 +283,8 @@ impl Stream {
 pub struct Streams {
     client: Stream,
     origin: Stream,
+    /// The mirror shows frames twice: a copy may have what the capture cut off the other.
+    shows_copies: bool,
 }
 
 impl Streams {
@@ -294,6 +308,11 @@ impl Streams {
         stream.base.get_or_insert(seq);
         stream.seen = true;
         stream.begun = true;
+    }
+
+    /// A frame was shown a second time, and so may others be.
+    pub fn note_copy(&mut self) {
+        self.shows_copies = true;
     }
 
     /// Whether neither side has said anything.
@@ -334,6 +353,16 @@ impl Streams {
         stream.offset_of(seq).is_none_or(|offset| offset >= -1 && offset <= stream.end() as i64 + RESET_SLACK)
     }
 
+    /// Whether `seq` is of a byte of `side` that lies behind everything handed on, and not before `first`.
+    pub fn goes_on(&self, side: Side, seq: u32, first: u32) -> bool {
+        let stream = match side {
+            Side::Client => &self.client,
+            Side::Origin => &self.origin,
+        };
+        let lies_behind = |offset| offset >= stream.next as i64 && seq.wrapping_sub(first) as i32 >= 0;
+        stream.offset_of(seq).is_some_and(lies_behind)
+    }
+
     /// Takes a segment, and hands on what has become ready. `budget` is of the bytes held in all sessions.
     pub fn handle(
         &mut self,
@@ -345,7 +374,7 @@ impl Streams {
     ) -> Arrival {
         let held = self.held_bytes();
         let after = self.note_ack(now, content);
-        let arrival = self.place(content, after, sink);
+        let arrival = self.place(now, content, after, sink);
         self.settle(now, sink);
         budget.exchange(held, self.held_bytes());
         self.relieve(now, limits, budget, sink);
@@ -362,17 +391,12 @@ impl Streams {
         if offset < 0 || beyond > WINDOW_MAX || other.closed && beyond > 0 {
             return 0;
         }
-        if offset as u64 > other.acked {
-            if other.acked <= other.next {
-                other.proven_at = now;
-            }
-            other.acked = offset as u64;
-            other.acked_at = content.captured_at;
-        }
+        other.note_sent(now, offset as u64, content.captured_at);
         offset as u64
     }
 
-    fn place(&mut self, content: &Content<'_>, after: u64, sink: &mut impl FnMut(Delivery<'_>)) -> Arrival {
+    fn place(&mut self, now: Time, content: &Content<'_>, after: u64, sink: &mut impl FnMut(Delivery<'_>)) -> Arrival {
+        let shows_copies = self.shows_copies;
         let (stream, other) = self.pair(content.side);
         let tail = Tail { missing: content.missing.into(), fin: content.fin };
         if stream.base.is_none() {
@@ -392,8 +416,16 @@ impl Streams {
         stream.seen = true;
         let known = (stream.next as i64 - offset).max(0) as u64;
         let bytes = content.payload.get(known as usize..).unwrap_or_default();
-        let tail = tail.behind(known.saturating_sub(content.payload.len() as u64));
+        let mut tail = tail.behind(known.saturating_sub(content.payload.len() as u64));
         let offset = (offset + known as i64) as u64;
+        if shows_copies && tail.missing > 0 {
+            let end = offset + bytes.len() as u64 + tail.missing;
+            stream.note_sent(now, end, content.captured_at);
+            if tail.fin {
+                stream.hold(end, &[], Tail { missing: 0, fin: true }, after, content.captured_at);
+            }
+            tail = Tail::default();
+        }
         if offset <= stream.next && stream.held.is_empty() && after <= other.next {
             hand_on(stream, content.side, bytes, tail, content.captured_at, sink);
             return Arrival::InOrder;

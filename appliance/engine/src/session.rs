@@ -49,6 +49,14 @@ struct Closed {
     origin: bool,
 }
 
+/// A side has reset the connection.
+#[derive(Clone, Copy, Debug)]
+struct Reset {
+    side: Side,
+    seq: u32,
+    captured_at: Time,
+}
+
 /// One production session.
 #[derive(Debug)]
 pub struct Session {
@@ -58,8 +66,8 @@ pub struct Session {
     /// The same of the session before it on the same flow.
     earlier_isn: Option<u32>,
     closed: Closed,
-    /// A reset that waits until what was sent before it has been handed on.
-    reset: Option<(Side, Time)>,
+    /// A reset that waits until what was sent before it has been handed on; it stays known afterwards.
+    reset: Option<Reset>,
     last_seen: Time,
 }
 
@@ -93,12 +101,16 @@ impl Session {
 
     /// Whether `segment`, captured after so much silence, begins another session on the same flow: a SYN that is not this
     /// session's own sent again, or an answer to such a one (the mirror may show the directions out of order), or what a
-    /// client says far from this session's streams. The same number can only come back after the handshake where a capture is
+    /// client says far from this session's streams, or what a side says behind its reset: that one was forged, and both sides went
+    /// on, so that what follows is picked up as of a session whose beginning was not seen. The same number can only come back after the handshake where a capture is
     /// replayed in rounds, or where nothing came after it: an origin that missed the client's acknowledgement sends its SYN-ACK
     /// again for a minute, after ever longer pauses.
     pub fn is_replaced_by(&self, sender: Side, segment: &Segment<'_>, silence: Duration) -> bool {
         if silence < STRAY_SILENCE && self.is_opening_of_earlier(sender, segment) {
             return false;
+        }
+        if self.outlives_reset(sender, segment) {
+            return true;
         }
         if self.is_elsewhere(sender, segment) {
             return sender == Side::Client && !segment.payload.is_empty() && silence >= STRAY_SILENCE;
@@ -113,10 +125,23 @@ impl Session {
         !is_own
     }
 
+    /// Whether the session was reset by `sender`, who goes on all the same.
+    fn outlives_reset(&self, sender: Side, segment: &Segment<'_>) -> bool {
+        let is_ended = matches!(self.state, State::Ended(Ended::ClientReset | Ended::OriginReset));
+        let is_content = !segment.payload.is_empty() && !segment.flags.syn() && !segment.flags.rst();
+        let goes_on = |reset: Reset| reset.side == sender && self.streams.goes_on(sender, segment.seq, reset.seq);
+        is_ended && is_content && self.reset.is_some_and(goes_on)
+    }
+
     /// Whether a session that was picked up shortly after its beginning can have begun so.
     fn is_opened_by(&self, client_isn: u32) -> bool {
         let first = client_isn.wrapping_add(1);
         self.streams.first(Side::Client).is_some_and(|seen| seen.wrapping_sub(first) <= SYN_DATA_MAX)
+    }
+
+    /// A frame of it was shown a second time.
+    pub fn note_copy(&mut self) {
+        self.streams.note_copy();
     }
 
     /// Takes a segment of this session.
@@ -152,7 +177,7 @@ impl Session {
         let arrival = self.streams.handle(now, &content, shared.limits, shared.ahead, &mut noting);
         drop(noting);
         if segment.flags.rst() && self.streams.may_reset(sender, segment.seq) {
-            self.reset.get_or_insert((sender, captured_at));
+            self.reset.get_or_insert(Reset { side: sender, seq: segment.seq, captured_at });
         }
         self.conclude(sink);
         arrival
@@ -206,7 +231,7 @@ impl Session {
         if self.streams.is_stalled() {
             return;
         }
-        if let Some((side, captured_at)) = self.reset {
+        if let Some(Reset { side, captured_at, .. }) = self.reset {
             self.note_one_way(sink);
             sink(Happening::Reset(side, captured_at));
             self.state = State::Ended(if side == Side::Client { Ended::ClientReset } else { Ended::OriginReset });
