@@ -11,6 +11,7 @@
 mod aftermath;
 pub mod alteration;
 pub mod batch;
+pub mod cause;
 pub mod census;
 pub mod checker;
 pub mod client;

@@ -178,7 +178,7 @@ impl Shaper {
             return None;
         }
         let segment = Segment::parse(packet)?;
-        Some(match self.rng.below(5) {
+        Some(match self.rng.below(6) {
             0 => packet::ethernet(
                 [0xFF; 6],
                 [2; 6],
@@ -200,6 +200,17 @@ impl Shaper {
                 // An EtherType that nobody has assigned, so that no chance makes it a segment.
                 bytes.iter_mut().skip(12).take(2).for_each(|byte| *byte = 0xFE);
                 bytes
+            }
+            4 if segment.flags & (flag::ACK | flag::SYN) == flag::ACK => {
+                // It acknowledges what lies beyond every window.
+                let header = TcpHeader {
+                    seq: segment.seq,
+                    ack: segment.ack.wrapping_add((1 << 30) + (1 << 29)),
+                    flags: flag::ACK,
+                    ..TcpHeader::default()
+                };
+                let forged = packet::tcp(segment.src, segment.dst, 64, &header, b"");
+                packet::ethernet_ip([4; 6], [2; 6], &self.form(forged))
             }
             _ => {
                 // Half of the sequence space away: outside of every window.

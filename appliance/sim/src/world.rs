@@ -8,6 +8,7 @@ mod events;
 mod terms;
 
 use crate::aftermath;
+use crate::cause;
 use crate::census;
 use crate::checker::Checked;
 use crate::client::Client;
@@ -122,6 +123,8 @@ pub fn run(seed: u64, options: Options) -> (Report, Vec<Captured>) {
     let (faults, kinds) = (world.faults.words(), census::kinds(&world.plan, &world.faults));
     world.produce();
     world.settle();
+    let causes = census::causes(world.engine.engine().ledger());
+    cause::check(&kinds, &causes, &mut world.truth);
     if options.production_only {
         world.truth.violations.retain(|violation| violation.rule.contains("simulator"));
     }
@@ -134,7 +137,7 @@ pub fn run(seed: u64, options: Options) -> (Report, Vec<Captured>) {
         outcomes: world.engine.records().len(),
         judged: world.truth.judged,
         kinds,
-        causes: census::causes(world.engine.engine().ledger()),
+        causes,
         violations: world.truth.violations,
         faults,
     };
