@@ -260,10 +260,15 @@ impl Stream {
     }
 
     /// Up to where the other stream must be handed on, beyond `other_next`, before the first held piece may be; `None` where it
-    /// waits for nothing else, or for bytes of its own.
+    /// waits for nothing else.
     fn explained_by(&self, other_next: u64) -> Option<u64> {
-        let (offset, first) = self.held.first_key_value()?;
-        (*offset <= self.next && first.after > other_next).then_some(first.after)
+        let (_, first) = self.held.first_key_value()?;
+        (first.after > other_next).then_some(first.after)
+    }
+
+    /// Whether the first held piece waits for bytes of its own stream alone.
+    fn waits_for_own(&self, other_next: u64) -> bool {
+        self.held.first_key_value().is_some_and(|(offset, first)| *offset > self.next && first.after <= other_next)
     }
 
     /// Takes the first held piece if it is in order and explained.
@@ -474,7 +479,14 @@ impl Streams {
 
     /// When [`Streams::expire`] has something to do.
     pub fn deadline(&self, limits: &Limits) -> Option<Time> {
-        [self.client.patience(limits), self.origin.patience(limits)].into_iter().flatten().min()
+        let origin = self.origin.patience(limits).filter(|_| !self.is_behind_clients_hole());
+        [self.client.patience(limits), origin].into_iter().flatten().min()
+    }
+
+    /// Whether the client said something, behind a hole of its own, before it had got what is next of the origin: that comes first,
+    /// or nobody could tell which requests the origin's lost bytes answered.
+    fn is_behind_clients_hole(&self) -> bool {
+        self.client.waits_for_own(self.origin.next)
     }
 
     /// Gives up the holes whose time has come.
@@ -504,6 +516,9 @@ impl Streams {
         for side in [Side::Client, Side::Origin] {
             let (stream, other) = self.pair(side);
             let Some(hole_end) = stream.hole_end().filter(|_| hole_due(stream)) else { continue };
+            if side == Side::Origin && other.waits_for_own(stream.next) {
+                return false;
+            }
             // What the other side said when it had got a part of the lost bytes lies between that part and the rest.
             let end = other.explained_by(stream.next).map_or(hole_end, |part| part.min(hole_end));
             let captured_at = stream.held.first_key_value().map_or(stream.acked_at, |(_, held)| held.captured_at);
