@@ -163,3 +163,39 @@ fn quantiles(latencies: &Latencies) -> Value {
     }
     shown
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tapcopy_engine::Time;
+    use tapcopy_engine::compare::Kind;
+    use tapcopy_engine::findings::Fault;
+
+    fn finding(field: &str, exchanges: u64, differing: u64, seconds: u64) -> Finding {
+        let place =
+            |seconds: u64| Place { session: seconds, exchange: 0, captured_at: Time::from_millis(seconds * 1_000) };
+        Finding {
+            service: "shop".to_owned(),
+            endpoint: "GET /items/{number}".to_owned(),
+            field: field.to_owned(),
+            fault: Fault::Content(Kind::Value),
+            target_rate: differing as f64 / exchanges as f64,
+            origin_rate: 0.0,
+            exchanges,
+            differing,
+            first: place(seconds),
+            last: place(seconds + 10),
+            example: [String::new(), seconds.to_string()],
+        }
+    }
+
+    #[test]
+    fn what_two_shards_find_is_one_finding() {
+        let mut all = Learned { findings: vec![finding("status", 100, 10, 5)] };
+        all.extend(&Learned { findings: vec![finding("body", 10, 9, 1), finding("status", 300, 10, 2)] });
+        let [body, status] = &all.findings[..] else { panic!("{all:?}") };
+        assert_eq!((body.field.as_str(), body.differing), ("body", 9));
+        assert_eq!((status.exchanges, status.differing, status.target_rate), (400, 20, 0.05));
+        assert_eq!((status.first.session, status.last.session, status.example[1].as_str()), (2, 15, "5"));
+    }
+}

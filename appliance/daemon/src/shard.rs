@@ -1,7 +1,8 @@
 //! A shard: one engine with its share of the mirror and of the target NIC, on one thread, run to completion.
 //!
 //! One turn is a bounded batch of mirror frames, a bounded batch of target frames, the timers that are due, and the
-//! frames to send; when a turn finds nothing, poll(2) waits for the next descriptor or timer. No frame crosses a thread.
+//! frames to send. Unless a batch was full, poll(2) then waits for the next descriptor or timer, and the next turn reads what
+//! it has named: to look where nothing is costs as many system calls as to read. No frame crosses a thread.
 //! Orders come over a channel with an eventfd that ends the wait; once a second the shard publishes a [`Snapshot`].
 //!
 //! The end: an order to stop, or the end of a capture. The mirror is read until it is empty, the engine is told to
@@ -252,6 +253,17 @@ enum Phase {
     Ended,
 }
 
+/// Where frames may have come.
+#[derive(Clone, Copy, Debug)]
+struct Ready {
+    mirror: bool,
+    target: bool,
+}
+
+impl Ready {
+    const ALL: Self = Self { mirror: true, target: true };
+}
+
 struct Shard {
     engine: Engine,
     source: Source,
@@ -306,29 +318,28 @@ impl Shard {
     }
 
     fn run(&mut self) {
+        let mut ready = Ready::ALL;
         while !matches!(self.phase, Phase::Ended) {
-            let frames = self.turn();
+            let is_all_read = self.turn(ready);
             self.change_phase();
-            if frames == 0 {
-                self.wait();
-            }
+            ready = if is_all_read { self.wait() } else { Ready::ALL };
         }
         self.target.flush(self.clock.now());
         self.publish(self.clock.now());
     }
 
-    /// One turn; the number of frames that it handled.
-    fn turn(&mut self) -> usize {
+    /// One turn; whether it has read all that there was.
+    fn turn(&mut self, ready: Ready) -> bool {
         self.obey();
-        let mirrored = self.read_mirror();
-        let answered = self.read_target();
+        let mirrored = if ready.mirror { self.read_mirror() } else { 0 };
+        let is_target_read = !ready.target || self.read_target();
         self.tick();
         let now = self.clock.now();
         self.target.flush(now);
         if now >= self.publish_at {
             self.publish(now);
         }
-        mirrored + answered
+        is_target_read && mirrored < self.source.full_read(MIRROR_BATCH)
     }
 
     fn obey(&mut self) {
@@ -394,11 +405,11 @@ impl Shard {
         })
     }
 
-    fn read_target(&mut self) -> usize {
-        let mut frames = 0;
+    /// Whether it has read all that there was, or all that can be taken now.
+    fn read_target(&mut self) -> bool {
         for _ in 0..TARGET_BATCHES {
             if self.target.is_backed_up() {
-                break;
+                return true;
             }
             let now = self.clock.now();
             let count = self.target.receive(now);
@@ -409,12 +420,11 @@ impl Shard {
                 self.engine.handle_input(now, Input::Target { arrived_at: now - waited, bytes });
                 take_outputs(&mut self.engine, &mut self.target, &mut self.archiver, &mut self.observed, now);
             }
-            frames += count;
-            if count == 0 {
-                break;
+            if count < TargetNic::BATCH {
+                return true;
             }
         }
-        frames
+        false
     }
 
     fn tick(&mut self) {
@@ -515,22 +525,32 @@ impl Shard {
         load.min(1.0)
     }
 
-    /// Waits for a frame, an order or the next time that something is due.
-    fn wait(&mut self) {
+    /// Waits for a frame, an order or the next time that something is due; what is to be read then. What cannot be waited for is
+    /// looked at each time: a lost interface, captures.
+    fn wait(&self) -> Ready {
         let now = self.clock.now();
         let timeout = self.next_due(now).since(now);
         let timeout = TimeSpec::from_duration(timeout);
         let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
         let mut descriptors = vec![readable(self.wake.as_fd())];
-        if !self.target.is_backed_up() {
+        let is_read = !self.target.is_backed_up();
+        let is_captured = is_read && !matches!(self.phase, Phase::Finishing { .. });
+        if is_read {
             descriptors.push(readable(self.target.descriptor()));
-            if !matches!(self.phase, Phase::Finishing { .. }) {
-                descriptors.extend(self.source.descriptors().map(readable));
-            }
+        }
+        if is_captured {
+            descriptors.extend(self.source.descriptors().map(readable));
         }
         // An interrupted wait is a short one, which the loop bears.
         let _ = ppoll(&mut descriptors, Some(timeout), None);
-        let _ = self.wake.read();
+        let has_come = |descriptor: &PollFd<'_>| descriptor.any().unwrap_or(true);
+        if has_come(&descriptors[0]) {
+            let _ = self.wake.read();
+        }
+        Ready {
+            target: !is_read || has_come(&descriptors[1]),
+            mirror: !is_captured || !self.source.can_be_waited_for() || descriptors[2..].iter().any(has_come),
+        }
     }
 
     fn next_due(&self, now: Time) -> Time {

@@ -91,6 +91,20 @@ impl Source {
         }
     }
 
+    /// Whether all that it gives shows on the descriptors.
+    pub fn can_be_waited_for(&self) -> bool {
+        matches!(self, Self::Live(nics) if nics.iter().all(|nic| nic.descriptor().is_some()))
+    }
+
+    /// Of so many frames at once or more, there may be others.
+    pub fn full_read(&self, limit: usize) -> usize {
+        match self {
+            Self::Live(nics) if nics.len() == 1 => limit,
+            // Several NICs are read a few frames at a time, and captures until the target is busy.
+            Self::Live(_) | Self::Playback(_) => 1,
+        }
+    }
+
     /// What to wait on.
     pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         let nics = match self {

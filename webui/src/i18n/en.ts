@@ -311,7 +311,7 @@ export const en = {
   "settings.nics.buffer_hint": "Of each mirror NIC; 64 holds some 50 ms at 10 Gbit/s.",
   "settings.sharing": "Who shares the traffic",
   "settings.shards": "Threads",
-  "settings.shards_hint": "A number, or auto: one for each processor.",
+  "settings.shards_hint": "A number, or auto: one for each processor but one.",
   "settings.shard": "Part of this box",
   "settings.shard_hint":
     "Only where several boxes are fed with the same mirror: 1/2 on the first of two, 2/2 on the second.",

@@ -309,7 +309,7 @@ export const zh: Catalogue = {
   "settings.nics.buffer_hint": "每个镜像网卡；64 在 10 Gbit/s 下约可容纳 50 毫秒。",
   "settings.sharing": "流量分担",
   "settings.shards": "线程数",
-  "settings.shards_hint": "一个数字，或 auto：每个处理器一个线程。",
+  "settings.shards_hint": "一个数字，或 auto：比处理器数少一个。",
   "settings.shard": "本机所占部分",
   "settings.shard_hint": "仅当多台设备接收同一镜像时填写：两台中的第一台填 1/2，第二台填 2/2。",
   "settings.addressing": "回放使用的地址",

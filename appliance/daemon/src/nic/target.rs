@@ -47,6 +47,9 @@ pub struct TargetCounters {
 }
 
 impl TargetNic {
+    /// Frames that are received at once.
+    pub const BATCH: usize = BATCH;
+
     /// Opens an interface, which must be up, for a share of the sessions, and holds the box's addresses against the machine's
     /// own.
     ///

@@ -29,7 +29,7 @@ pub struct Document {
     /// The part of the traffic that is this box's, `k/n`: one of n boxes fed with the same mirror (default: all of it).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shard: Option<String>,
-    /// Threads that share the box's traffic: a number, or `auto` (default), one for each processor.
+    /// Threads that share the box's traffic: a number, or `auto` (default), one for each processor but one.
     pub shards: Shards,
     /// Interfaces.
     pub nics: Nics,

@@ -27,7 +27,7 @@ pub(super) fn of_boxes(text: Option<&str>, faults: &mut Faults) -> Part {
 /// How many threads.
 pub(super) fn count(written: &Shards, faults: &mut Faults) -> u16 {
     let number = match written {
-        Shards::Word(word) if word == "auto" => return processors().min(SHARDS_MAX),
+        Shards::Word(word) if word == "auto" => return spare_processors().min(SHARDS_MAX),
         Shards::Word(word) => word.trim().parse().ok(),
         Shards::Count(count) => Some(*count),
     };
@@ -41,7 +41,9 @@ pub(super) fn count(written: &Shards, faults: &mut Faults) -> u16 {
     1
 }
 
-/// Processors that this process may use.
-fn processors() -> u16 {
-    std::thread::available_parallelism().map_or(1, |count| u16::try_from(count.get()).unwrap_or(u16::MAX))
+/// Processors that this process may use, less one: the kernel's receiving, the archive and the page need one, too. Where there are
+/// two, a second shard would rather wake up in vain than take work off the first.
+fn spare_processors() -> u16 {
+    let count = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u16::try_from(count.saturating_sub(1).max(1)).unwrap_or(u16::MAX)
 }
