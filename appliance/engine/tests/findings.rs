@@ -1,9 +1,10 @@
 //! What the findings make of the answers of two servers: nothing of noise, and everything that only the target does.
 
 use tapcopy_engine::Time;
-use tapcopy_engine::compare::{Comparison, Message, Rules, Scope, Terms, compare};
+use tapcopy_engine::compare::{Comparison, Field, Message, Rule, Rules, Scope, Terms, compare};
 use tapcopy_engine::findings::{Findings, Hash, Observation, Place};
 use tapcopy_engine::protocol::Subject;
+use tapcopy_engine::selection::filter::Glob;
 
 /// Numbers that look random, the same on every run.
 struct Random(u64);
@@ -191,6 +192,24 @@ fn rates_are_told_with_an_example() {
     );
     assert_eq!((finding.service.as_str(), finding.first.exchange, finding.last.exchange), ("shop", 8, 958));
     assert_eq!(finding.example[1], format!("9{}", finding.example[0]));
+}
+
+#[test]
+fn a_finding_is_known_to_be_ignored_by_younger_rules() {
+    let mut world = World::new();
+    for _ in 0..500 {
+        let (path, item) = repeated(&mut world);
+        world.exchange(&path, item, |target| target.head = target.head.replacen("X-Version: 7\r\n", "", 1));
+    }
+    let findings = world.findings.findings();
+    let [finding] = &findings[..] else { panic!("{findings:?}") };
+    let is_ignored = |path: &str, field: &str| {
+        let (path, ignore) = (Glob::new(path), vec![Field::parse(field).expect("a field")]);
+        let rule = Rule { path, ignore, ignore_pattern: None, tolerance: 0.0, unordered: Vec::new() };
+        finding.is_ignored_by(&Rules::new(Vec::new(), vec![rule]))
+    };
+    assert!(is_ignored("/items/*", "header:x-version"));
+    assert!(!is_ignored("/orders/*", "header:x-version") && !is_ignored("*", "header:x-other"));
 }
 
 #[test]

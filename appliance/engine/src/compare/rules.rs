@@ -63,6 +63,11 @@ impl Rules {
         Scope(bits.fold(0, |scope, (bit, _)| scope | 1 << bit))
     }
 
+    /// Whether a field of a difference, whose indexes may be folded to `[*]`, is ignored as a whole.
+    pub fn ignores(&self, scope: Scope, field: &str) -> bool {
+        self.within(scope).flat_map(|rule| &rule.ignore).any(|ignored| ignored.is_of(field))
+    }
+
     pub(super) fn within(&self, scope: Scope) -> impl Iterator<Item = &Rule> {
         self.rules.iter().enumerate().filter(move |(bit, _)| scope.0 >> bit & 1 == 1).map(|(_, rule)| rule)
     }
@@ -170,6 +175,19 @@ impl Field {
         Some(Self::Reply(name, path))
     }
 
+    /// Whether it is what a difference calls its field, or what that lies in.
+    fn is_of(&self, field: &str) -> bool {
+        if *self == Self::Body {
+            return field.starts_with("body");
+        }
+        match (self, Self::parse(field.strip_prefix("body:").unwrap_or(field))) {
+            (Self::Json(path), Ok(Self::Json(found))) => path.covers(&found.place()),
+            (Self::Reply(name, path), Ok(Self::Reply(other, found))) => *name == other && path.covers(&found.place()),
+            (_, Ok(found)) => *self == found,
+            (_, Err(_)) => false,
+        }
+    }
+
     fn path_in(&self, root: Root) -> Option<&JsonPath> {
         match (self, root) {
             (Self::Json(path), Root::Json) => Some(path),
@@ -221,6 +239,16 @@ impl JsonPath {
             text = Self::step(text, &mut steps)?;
         }
         Some(Self(steps))
+    }
+
+    /// The place that it names; one of any index is at none that a rule can name.
+    fn place(&self) -> Vec<At<'_>> {
+        let at = |step| match step {
+            &Step::Index(index) => At::Index(index),
+            Step::Key(key) => At::Key(key.as_bytes()),
+            Step::Any | Step::AnyDepth => At::Index(usize::MAX),
+        };
+        self.0.iter().map(at).collect()
     }
 
     /// Reads one step; the text behind it.
@@ -348,6 +376,34 @@ mod tests {
         }
         for wrong in ["", "header:", "header:a b", "a", "$a", "$.", "$[", "$[x]", "$..", "$.a..b.", "$[\"a]"] {
             assert!(Field::parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_rule_ignores_whole_fields() {
+        for (ignored, field, is) in [
+            ("status", "status", true),
+            ("header:X-Trace", "header:x-trace", true),
+            ("header:x-trace", "header:x-tracer", false),
+            ("body", "body:line 3", true),
+            ("body", "status", false),
+            ("$.items[*].id", "body:$.items[*].id", true),
+            ("$.items[2].id", "body:$.items[*].id", false),
+            ("$.meta", "body:$.meta.at", true),
+            ("$..id", "body:$.a[*].id", true),
+            ("$.a", "body", false),
+            ("reply[1]", "reply[*]", false),
+            ("reply", "reply[*].name", true),
+            ("row *.price", "row *.price", true),
+            ("row *.price", "result 2 row *.price", true),
+            ("row *.price", "row *.name", false),
+        ] {
+            let ignore = vec![Field::parse(ignored).expect("a field")];
+            let path = Glob::new("/a*");
+            let rule = Rule { path, ignore, ignore_pattern: None, tolerance: 0.0, unordered: Vec::new() };
+            let rules = Rules::new(Vec::new(), vec![rule]);
+            assert_eq!(rules.ignores(rules.scope(&[b"/a/{number}"]), field), is, "{ignored} of {field}");
+            assert!(!rules.ignores(rules.scope(&[b"/b"]), field));
         }
     }
 

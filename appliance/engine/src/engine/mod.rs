@@ -534,7 +534,9 @@ impl Engine {
 
     /// Where the targets differ from the origins beyond noise.
     pub fn findings(&self) -> Vec<Finding> {
-        self.books.findings.findings()
+        let is_of = |service: &Service, one: &Finding| service.name == one.service && one.is_ignored_by(&service.rules);
+        let is_ignored = |one: &Finding| self.services.iter().any(|service| is_of(service, one));
+        self.books.findings.findings().into_iter().filter(|one| !is_ignored(one)).collect()
     }
 
     /// The times of both sides, of each service and each endpoint.

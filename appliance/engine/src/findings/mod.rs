@@ -21,7 +21,7 @@ pub use endpoint::EndpointId;
 pub use latency::Timing;
 pub use noise::DIFFERING_MIN;
 
-use crate::compare::{Comparison, Difference, Kind, Message, Terms, compare};
+use crate::compare::{Comparison, Difference, Kind, Message, Rules, Terms, compare};
 use crate::limits::findings::{ANSWER_BYTES_MAX, ENDPOINTS_MAX, NEIGHBOUR_BYTES_MAX};
 use crate::protocol::Subject;
 use crate::time::Time;
@@ -104,6 +104,17 @@ pub struct Finding {
     pub last: Place,
     /// What the origin has there, and what the target, in the last of them.
     pub example: [String; 2],
+}
+
+impl Finding {
+    /// Whether the rules ignore its field by now: they may be younger than what was seen.
+    pub fn is_ignored_by(&self, rules: &Rules) -> bool {
+        let label = self.endpoint.as_str();
+        let (verb, path) = label.split_once(' ').unwrap_or((label, ""));
+        // As of its requests: for protocols without paths, rules are for commands and their keys.
+        let subjects = if path.starts_with('/') { [path, path] } else { [verb, label] };
+        rules.ignores(rules.scope(&subjects.map(str::as_bytes)), &self.field)
+    }
 }
 
 /// Times of one endpoint, side by side.
