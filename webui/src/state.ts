@@ -10,6 +10,8 @@ export const me = signal<Identity | undefined>(undefined);
 export const snapshot = signal<Snapshot | undefined>(undefined);
 /** Set when the overview's resource cannot be had, though the box answers. */
 export const snapshotFault = signal<ApiError | undefined>(undefined);
+/** A login has come to its end while the page was open. */
+export const hasExpired = signal(false);
 /** Whether it is known by now if somebody is logged in. */
 export const known = signal(false);
 
@@ -41,6 +43,7 @@ export function refreshSnapshot(): void {
 
 function enter(identity: Identity): void {
   setCsrfToken(identity.csrf_token ?? "");
+  hasExpired.value = false;
   me.value = identity;
   watchSnapshot();
 }
@@ -54,7 +57,10 @@ function leave(): void {
 
 /** Finds out whether the box is claimed and whether the browser has a session; tries until the box answers. */
 export async function begin(): Promise<void> {
-  onLoggedOut.call = leave;
+  onLoggedOut.call = () => {
+    hasExpired.value = me.value !== undefined;
+    leave();
+  };
   try {
     health.value = await getEither<Health>("/api/v1/health");
     if (health.value.claimed !== false) enter(await get<Identity>("/api/v1/me"));

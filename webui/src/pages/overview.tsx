@@ -14,11 +14,11 @@ import { sentence, snapshot, snapshotFault } from "../state";
 
 type StageName = keyof Snapshot["stages"];
 
-const STAGES: { name: StageName; page: string; series: string }[] = [
-  { name: "mirror", page: "mirror", series: "frames" },
-  { name: "sessions", page: "sessions", series: "captured" },
-  { name: "replay", page: "services", series: "replayed" },
-  { name: "comparison", page: "differences", series: "match" },
+const STAGES: { name: StageName; page: string; series: string[] }[] = [
+  { name: "mirror", page: "mirror", series: ["frames"] },
+  { name: "sessions", page: "sessions", series: ["captured"] },
+  { name: "replay", page: "services", series: ["replayed"] },
+  { name: "comparison", page: "differences", series: ["match", "differ", "incomparable"] },
 ];
 
 const TONES: Record<Stage["state"], Tone> = { ok: "ok", idle: "idle", warning: "warn", fault: "bad" };
@@ -49,9 +49,14 @@ export function Overview(): JSX.Element {
   );
 }
 
+/** A stage's state in a word or two. */
+const shortOf = (stage: Stage) => word("stage.short", stage.code ?? "", t(`stage.state.${stage.state}`));
+
 /** One sentence that says it all. */
 function Headline({ shown }: { shown: Snapshot }): JSX.Element {
   const [, state] = stateOf(shown);
+  const faulty = STAGES.find(({ name }) => shown.stages[name].state === "fault");
+  const title = faulty ? `${t(`stage.${faulty.name}`)}: ${shortOf(shown.stages[faulty.name])}` : t(state);
   const { match, differ, findings } = shown.totals;
   const share = match + differ > 0 ? percent(match / (match + differ)) : undefined;
   const parts = [
@@ -62,10 +67,16 @@ function Headline({ shown }: { shown: Snapshot }): JSX.Element {
   ];
   return (
     <div class="headline">
-      <h1 tabIndex={-1}>{t(state)}</h1>
+      <h1 tabIndex={-1}>{title}</h1>
       <p>{parts.join(" · ")}</p>
     </div>
   );
+}
+
+/** Several series as one. */
+function sum(parts: (number | null)[][]): (number | null)[] {
+  const [first = [], ...rest] = parts;
+  return first.map((value, index) => rest.reduce((total, part) => total + (part[index] ?? 0), value ?? 0));
 }
 
 function Pipeline({ shown }: { shown: Snapshot }): JSX.Element {
@@ -77,7 +88,7 @@ function Pipeline({ shown }: { shown: Snapshot }): JSX.Element {
             name={name}
             page={page}
             stage={shown.stages[name]}
-            values={shown.series[series] ?? []}
+            values={sum(series.map(part => shown.series[part] ?? []))}
             shown={shown}
           />
         </li>
@@ -100,7 +111,7 @@ function StageCard({ name, page, stage, values, shown }: StageProps): JSX.Elemen
     <a class="stage" data-tone={tone} href={href(page)}>
       <span class="stage-head">
         <span class="stage-name">{t(`stage.${name}`)}</span>
-        <State tone={tone}>{word("stage.short", stage.code ?? "", t(`stage.state.${stage.state}`))}</State>
+        <State tone={tone}>{shortOf(stage)}</State>
       </span>
       <span class="stage-rate">
         {rate(stage.rate)} <small>{t(`unit.${stage.unit}`)}</small>

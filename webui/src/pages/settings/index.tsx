@@ -9,7 +9,7 @@ import { t } from "../../i18n";
 import { type Document, difference } from "../../lib/document";
 import { moment } from "../../lib/format";
 import { href, route } from "../../lib/router";
-import { attempt, refreshSnapshot, sentence, snapshot } from "../../state";
+import { attempt, may, refreshSnapshot, sentence, snapshot } from "../../state";
 import { ApplyDialog, Changes } from "./changes";
 import {
   applyDraft,
@@ -58,6 +58,7 @@ export function Settings(): JSX.Element {
         ))}
       </nav>
       {pending.value?.read_only ? <Notice tone="info">{t("settings.read_only")}</Notice> : null}
+      {may("operator") ? null : <Notice tone="info">{t("settings.viewer")}</Notice>}
       <Staged pending={pending} />
       {tab === "text" ? <Text locked={locked} onStaged={pending.reload} /> : null}
       {tab === "versions" ? <Versions locked={locked} onChange={pending.reload} /> : null}
@@ -100,12 +101,11 @@ function Staged({ pending }: { pending: Resource<Pending> }): JSX.Element | null
       refreshSnapshot();
       pending.reload();
     });
-  const may = mayEdit(known);
   return (
     <Notice
       tone="info"
       actions={
-        may ? (
+        mayEdit(known) ? (
           <span class="line">
             <Button kind="primary" onPress={() => setOpen(true)}>
               {t("settings.apply")}

@@ -1,30 +1,19 @@
 /** One's own password. */
 import type { JSX } from "preact";
-import { useState } from "preact/hooks";
 import { send } from "../../api/client";
-import { Button, Facts, Panel } from "../../components/basics";
+import { Facts, Panel } from "../../components/basics";
 import { TextField } from "../../components/fields";
+import { Form, NewPassword, useForm } from "../../components/form";
 import { t } from "../../i18n";
 import { moment } from "../../lib/format";
 import { me, say } from "../../state";
-import { useFaults } from "./users";
 
 export function Account(): JSX.Element {
-  const [old, setOld] = useState("");
-  const [password, setPassword] = useState("");
-  const { setFault, of, whole } = useFaults();
-  const change = async (event: Event) => {
-    event.preventDefault();
-    try {
-      await send("POST", "/api/v1/me/password", { old_password: old, new_password: password });
-      setFault(undefined);
-      setOld("");
-      setPassword("");
-      say(t("account.changed"));
-    } catch (fault) {
-      setFault(fault);
-    }
-  };
+  const form = useForm({ old_password: "", new_password: "" }, async (values, { clear }) => {
+    await send("POST", "/api/v1/me/password", values);
+    clear();
+    say(t("account.changed"));
+  });
   const who = me.value;
   return (
     <div class="columns">
@@ -38,12 +27,7 @@ export function Account(): JSX.Element {
         />
       </Panel>
       <Panel title={t("account.password")}>
-        <form class="stack" onSubmit={change}>
-          {whole ? (
-            <p class="fault-text" role="alert">
-              {whole}
-            </p>
-          ) : null}
+        <Form of={form} action={t("account.change")}>
           <input
             type="text"
             class="hidden"
@@ -57,25 +41,11 @@ export function Account(): JSX.Element {
             label={t("account.old")}
             type="password"
             autocomplete="current-password"
-            value={old}
-            onChange={setOld}
-            fault={of("old_password")}
+            required
+            {...form.field("old_password")}
           />
-          <TextField
-            label={t("account.new")}
-            hint={t("claim.password_hint", { count: 10 })}
-            type="password"
-            autocomplete="new-password"
-            value={password}
-            onChange={setPassword}
-            fault={of("new_password")}
-          />
-          <span>
-            <Button kind="primary" submit disabled={!old || !password}>
-              {t("account.change")}
-            </Button>
-          </span>
-        </form>
+          <NewPassword label={t("account.new")} of={form.field("new_password")} />
+        </Form>
       </Panel>
     </div>
   );

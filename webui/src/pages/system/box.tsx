@@ -62,6 +62,12 @@ function About({ box, onChange }: { box: System; onChange: () => void }): JSX.El
                 /api/v1/docs
               </a>,
             ],
+            [t("system.rights"), box.confinement.capabilities.join(" ") || t("system.rights.none")],
+            [t("system.calls"), <Kept key="calls" is={box.confinement.system_calls} />],
+            [
+              t("system.files"),
+              <Kept key="files" is={box.confinement.files !== "not"} why={box.confinement.files_why} />,
+            ],
           ]}
         />
         {may("admin") ? (
@@ -74,6 +80,16 @@ function About({ box, onChange }: { box: System; onChange: () => void }): JSX.El
         ) : null}
       </div>
     </Panel>
+  );
+}
+
+/** Whether the process has given something up. */
+function Kept({ is, why }: { is: boolean; why?: string | undefined }): JSX.Element {
+  return (
+    <span class="line tight">
+      <State tone={is ? "ok" : "warn"}>{t(is ? "system.kept_in" : "system.not_kept_in")}</State>
+      {is || !why ? null : <span class="small quiet">{why}</span>}
+    </span>
   );
 }
 

@@ -7,10 +7,11 @@ import type { NewToken, Token } from "../../api/types";
 import { Await, Button, Empty, Notice, Panel, Table } from "../../components/basics";
 import { Confirm, Dialog } from "../../components/dialog";
 import { SelectField, TextField } from "../../components/fields";
+import { Form, useForm } from "../../components/form";
 import { t } from "../../i18n";
 import { moment } from "../../lib/format";
 import { attempt } from "../../state";
-import { roleOptions, useFaults } from "./users";
+import { roleOptions } from "./users";
 
 export function Tokens(): JSX.Element {
   const tokens = useResource<{ tokens: Token[] }>("/api/v1/tokens");
@@ -71,20 +72,15 @@ export function Tokens(): JSX.Element {
 }
 
 function Add({ onClose, onDone }: { onClose: () => void; onDone: () => void }): JSX.Element {
-  const [name, setName] = useState("");
-  const [role, setRole] = useState("viewer");
-  const [days, setDays] = useState("");
   const [secret, setSecret] = useState("");
-  const { setFault, of, whole } = useFaults();
-  const add = async () => {
-    try {
-      const body = { name, role, ...(days ? { expires_in_days: Number(days) } : {}) };
+  const form = useForm(
+    { name: "", role: "viewer", expires_in_days: "" },
+    async ({ expires_in_days: days, ...rest }) => {
+      const body = { ...rest, ...(days ? { expires_in_days: Number(days) } : {}) };
       setSecret((await send<NewToken>("POST", "/api/v1/tokens", body)).secret);
       onDone();
-    } catch (fault) {
-      setFault(fault);
-    }
-  };
+    },
+  );
   if (secret) {
     return (
       <Dialog title={t("tokens.made")} onClose={onClose}>
@@ -101,31 +97,18 @@ function Add({ onClose, onDone }: { onClose: () => void; onDone: () => void }): 
   }
   return (
     <Dialog title={t("tokens.add")} onClose={onClose}>
-      {whole ? <p class="fault-text">{whole}</p> : null}
-      <TextField label={t("column.name")} value={name} onChange={setName} fault={of("name")} />
-      <SelectField
-        label={t("column.role")}
-        value={role}
-        options={roleOptions()}
-        onChange={setRole}
-        fault={of("role")}
-      />
-      <TextField
-        label={t("tokens.days")}
-        hint={t("tokens.days_hint")}
-        type="number"
-        min={1}
-        max={3650}
-        value={days}
-        onChange={setDays}
-        fault={of("expires_in_days")}
-      />
-      <div class="ends">
-        <Button onPress={onClose}>{t("cancel")}</Button>
-        <Button kind="primary" disabled={!name} onPress={add}>
-          {t("tokens.add")}
-        </Button>
-      </div>
+      <Form of={form} action={t("tokens.add")} onClose={onClose}>
+        <TextField label={t("column.name")} required {...form.field("name")} />
+        <SelectField label={t("column.role")} options={roleOptions()} {...form.field("role")} />
+        <TextField
+          label={t("tokens.days")}
+          hint={t("tokens.days_hint")}
+          type="number"
+          min={1}
+          max={3650}
+          {...form.field("expires_in_days")}
+        />
+      </Form>
     </Dialog>
   );
 }

@@ -1,15 +1,16 @@
 /** Who may log in, and what he may do. */
 import type { JSX } from "preact";
 import { useState } from "preact/hooks";
-import { ApiError, send } from "../../api/client";
+import { send } from "../../api/client";
 import { useResource } from "../../api/poll";
 import type { Role, User } from "../../api/types";
 import { Await, Button, Panel, Table } from "../../components/basics";
 import { Confirm, Dialog } from "../../components/dialog";
 import { SelectField, TextField } from "../../components/fields";
+import { Form, NewPassword, useForm } from "../../components/form";
 import { t } from "../../i18n";
 import { moment } from "../../lib/format";
-import { attempt, me, sentence } from "../../state";
+import { attempt, me, say } from "../../state";
 
 export const roleOptions = (): [Role, string][] => [
   ["viewer", t("role.viewer")],
@@ -17,18 +18,19 @@ export const roleOptions = (): [Role, string][] => [
   ["admin", t("role.admin")],
 ];
 
+const pathOf = (user: User) => `/api/v1/users/${encodeURIComponent(user.username)}`;
+
 export function Users(): JSX.Element {
   const users = useResource<{ users: User[] }>("/api/v1/users");
   const [isNew, setNew] = useState(false);
   const [doomed, setDoomed] = useState<User>();
   const [reset, setReset] = useState<User>();
-  const path = (user: User) => `/api/v1/users/${encodeURIComponent(user.username)}`;
   const change = async (user: User, role: string) => {
-    await attempt(() => send("PATCH", path(user), { role }), t("users.changed"));
+    await attempt(() => send("PATCH", pathOf(user), { role }), t("users.changed"));
     users.reload();
   };
   const remove = async (user: User) => {
-    await attempt(() => send("DELETE", path(user)), t("users.removed"));
+    await attempt(() => send("DELETE", pathOf(user)), t("users.removed"));
     users.reload();
   };
   const add = (
@@ -94,89 +96,44 @@ export function Users(): JSX.Element {
   );
 }
 
-/** What the box refused of a form, at its field or as a whole. */
-export function useFaults() {
-  const [fault, setFault] = useState<unknown>();
-  const faults = fault instanceof ApiError ? fault.faults : [];
-  const of = (field: string) => faults.find(entry => entry.field === field)?.message;
-  const whole = fault !== undefined && !faults.some(entry => entry.field) ? sentence(fault) : undefined;
-  return { setFault, of, whole };
+interface DialogProps {
+  onClose: () => void;
+  onDone: () => void;
 }
 
-function NewUser({ onClose, onDone }: { onClose: () => void; onDone: () => void }): JSX.Element {
-  const [username, setUsername] = useState("");
-  const [password, setPassword] = useState("");
-  const [role, setRole] = useState<string>("viewer");
-  const { setFault, of, whole } = useFaults();
-  const add = async () => {
-    try {
-      await send("POST", "/api/v1/users", { username, password, role });
-      onDone();
-      onClose();
-    } catch (fault) {
-      setFault(fault);
-    }
-  };
+function NewUser({ onClose, onDone }: DialogProps): JSX.Element {
+  const form = useForm({ username: "", password: "", role: "viewer" }, async values => {
+    await send("POST", "/api/v1/users", values);
+    onDone();
+    onClose();
+  });
   return (
     <Dialog title={t("users.add")} onClose={onClose}>
-      {whole ? <p class="fault-text">{whole}</p> : null}
-      <TextField label={t("login.username")} value={username} onChange={setUsername} fault={of("username")} />
-      <TextField
-        label={t("login.password")}
-        hint={t("claim.password_hint", { count: 10 })}
-        type="password"
-        autocomplete="new-password"
-        value={password}
-        onChange={setPassword}
-        fault={of("password")}
-      />
-      <SelectField
-        label={t("column.role")}
-        hint={t("users.role_hint")}
-        value={role}
-        options={roleOptions()}
-        onChange={setRole}
-        fault={of("role")}
-      />
-      <div class="ends">
-        <Button onPress={onClose}>{t("cancel")}</Button>
-        <Button kind="primary" disabled={!username || !password} onPress={add}>
-          {t("users.add")}
-        </Button>
-      </div>
+      <Form of={form} action={t("users.add")} onClose={onClose}>
+        <TextField label={t("login.username")} required {...form.field("username")} />
+        <NewPassword label={t("login.password")} of={form.field("password")} />
+        <SelectField
+          label={t("column.role")}
+          hint={t("users.role_hint")}
+          options={roleOptions()}
+          {...form.field("role")}
+        />
+      </Form>
     </Dialog>
   );
 }
 
 function ResetPassword({ user, onClose }: { user: User; onClose: () => void }): JSX.Element {
-  const [password, setPassword] = useState("");
-  const { setFault, of, whole } = useFaults();
-  const reset = async () => {
-    try {
-      await send("PATCH", `/api/v1/users/${encodeURIComponent(user.username)}`, { password });
-      onClose();
-    } catch (fault) {
-      setFault(fault);
-    }
-  };
+  const form = useForm({ password: "" }, async values => {
+    await send("PATCH", pathOf(user), values);
+    say(t("users.changed"));
+    onClose();
+  });
   return (
     <Dialog title={t("users.reset_of", { name: user.username })} onClose={onClose}>
-      {whole ? <p class="fault-text">{whole}</p> : null}
-      <TextField
-        label={t("account.new")}
-        hint={t("claim.password_hint", { count: 10 })}
-        type="password"
-        autocomplete="new-password"
-        value={password}
-        onChange={setPassword}
-        fault={of("password")}
-      />
-      <div class="ends">
-        <Button onPress={onClose}>{t("cancel")}</Button>
-        <Button kind="primary" disabled={!password} onPress={reset}>
-          {t("save")}
-        </Button>
-      </div>
+      <Form of={form} action={t("save")} onClose={onClose}>
+        <NewPassword label={t("account.new")} of={form.field("password")} />
+      </Form>
     </Dialog>
   );
 }
