@@ -24,22 +24,17 @@ PICTURES = os.environ.get("PICTURES")
 """A folder for pictures of every page, for people who want to look at them."""
 
 
-def claim(visitor: Visitor, box: Box) -> None:
-    visitor.page.goto(visitor.address)
-    visitor.fill("Claim token", box.claim_token())
-    visitor.fill("Password for admin", PASSWORD)
-    visitor.fill("Password again", PASSWORD)
-    visitor.press("Claim and continue")
-
-
-def walk_through_the_wizard(visitor: Visitor) -> None:
+def walk_through_the_wizard(box: Box, visitor: Visitor) -> None:
     page = visitor.page
     visitor.sees("Give it a name")
+    visitor.fill("Name of the box", "span-7")
     visitor.press("Continue")
+    visitor.sees("span-7")
     page.get_by_role("radio", name="Mirror").first.wait_for()
     for nic, role in (("mirror0", "Mirror"), ("target0", "Target")):
         page.get_by_role("group", name=f"Role of {nic}").get_by_label(role, exact=True).check()
-    # What was answered is there again after a reload.
+    # What was answered is there again after a restart and a reload.
+    box.restart()
     page.reload()
     visitor.sees("Which NIC is on the mirror?")
     assert page.get_by_role("group", name="Role of mirror0").get_by_label("Mirror", exact=True).is_checked()
@@ -64,13 +59,13 @@ def test_from_the_claim_token_to_the_first_replayed_request() -> None:
         clients = lab.start_loads(load)
         with desk(box) as at:
             visitor = at.visitor()
-            claim(visitor, box)
-            walk_through_the_wizard(visitor)
+            visitor.claim(box.claim_token(), PASSWORD)
+            walk_through_the_wizard(box, visitor)
             assert lab.replayed(), "the wizard says that it runs, and nothing came to the target"
             look_at_every_page(at)
             kill_switch(lab, visitor)
             taken_back_unless_confirmed(visitor)
-            a_restart_in_the_middle(lab, box, visitor)
+            a_restart_in_the_middle(box, visitor)
             assert not visitor.complaints
         clients.stop()
 
@@ -88,6 +83,7 @@ def look_at_every_page(at: Desk) -> None:
         picture(visitor, f"{page}-dark")
         visitor.page.set_viewport_size(PHONE)
         visitor.fits()
+        assert not visitor.violations("color-contrast", "target-size", "label", "aria-hidden-focus"), f"{page}, phone"
         picture(visitor, f"{page}-phone")
         visitor.page.set_viewport_size(DESK)
         visitor.page.emulate_media(color_scheme="light")
@@ -128,13 +124,12 @@ def taken_back_unless_confirmed(visitor: Visitor) -> None:
     visitor.page.wait_for_function("document.querySelector('.draft-bar') === null")
 
 
-def a_restart_in_the_middle(lab: Lab, box: Box, visitor: Visitor) -> None:
+def a_restart_in_the_middle(box: Box, visitor: Visitor) -> None:
     """The page says that the box is away, and goes on by itself when it is back."""
     visitor.open("overview")
     box.process.stop(timeout=8.0)
     visitor.sees("The box does not answer.")
-    box.process = type(box.process)(lab.box_host, box.command, lab.folder / "again.log")
-    box.ready()
+    box.restart()
     visitor.page.get_by_text("The box does not answer.").wait_for(state="detached")
     visitor.page.locator(".pipeline, .door").first.wait_for()
     if visitor.page.locator(".door").is_visible():
@@ -176,7 +171,7 @@ def test_strangers_come_to_nothing() -> None:
         ask_hostilely(lab, box)
         with desk(box) as at:
             visitor = at.visitor()
-            claim(visitor, box)
+            visitor.claim(box.claim_token(), PASSWORD)
             visitor.page.locator(".pipeline").wait_for()
             visitor.open("differences/exchanges")
             visitor.page.locator("main tbody a").first.click()

@@ -60,6 +60,12 @@ class Box:
         ]  # fmt: skip
         self.process = Process(namespace, self.command, folder / "box.log")
 
+    def restart(self) -> None:
+        """Ends it, and starts it again on the same data."""
+        self.process.stop(timeout=8.0)
+        self.process = Process(self.namespace, self.command, self.process.log)
+        self.ready()
+
     def ready(self, timeout: float = 10.0) -> None:
         """Waits until its page answers; capture is on by then."""
         deadline = time.monotonic() + timeout

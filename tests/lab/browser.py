@@ -60,11 +60,19 @@ class Visitor:
     def sees(self, text: str, timeout: float = 15.0) -> None:
         self.page.get_by_text(text).first.wait_for(timeout=timeout * 1000)
 
-    def log_in(self, password: str) -> None:
+    def log_in(self, password: str, user: str = "admin") -> None:
         self.page.goto(self.address)
+        self.fill("User name", user)
         self.fill("Password", password)
         self.press("Log in")
         self.page.locator(".rail").wait_for(state="attached")
+
+    def claim(self, token: str, password: str) -> None:
+        self.page.goto(self.address)
+        self.fill("Claim token", token)
+        self.fill("Password for admin", password)
+        self.fill("Password again", password)
+        self.press("Claim and continue")
 
     def violations(self, *rules: str) -> list[str]:
         """What axe-core finds on the page as it is now, by these rules or by all."""

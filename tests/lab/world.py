@@ -17,7 +17,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -146,14 +146,14 @@ class Lab:
         for watch in self._watches.values():
             watch.ready()
 
-    def start_box(self, settings: Path | None = None, *, empty: bool = False) -> Box:
+    def start_box(self, settings: Path | None = None, *, empty: bool = False, words: Iterable[str] = ()) -> Box:
         """Starts the appliance, on these settings or on flags for everything, and waits until it captures.
 
-        An empty one waits for its first settings.
+        An empty one waits for its first settings. `words` are added to its command line.
         """
         self._boxes += 1
         nics = () if empty else self.mirror_nics.values()
-        box = Box(self.box_host, self.folder / f"box{self._boxes}", settings, nics)
+        box = Box(self.box_host, self.folder / f"box{self._boxes}", settings, nics, words)
         self._ends.callback(box.process.kill)
         box.ready()
         return box
