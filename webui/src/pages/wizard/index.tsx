@@ -36,7 +36,7 @@ export function Wizard(): JSX.Element {
             <span class="step-number" aria-hidden="true">
               {index + 1}
             </span>
-            {t(`wizard.step.${name}`)}
+            <span class="step-name">{t(`wizard.step.${name}`)}</span>
           </li>
         ))}
       </ol>
