@@ -10,6 +10,8 @@ const STORED = "tapcopy.language";
 
 export const language = signal<Language>("en");
 const catalogue = signal<Catalogue>(en);
+/** Sentences of the box in the language that was chosen, by where they stand in the ledger; it tells them in English. */
+const sentences = signal<Record<string, string>>({});
 
 /** The text of a key; `{name}` in it is replaced by the value of that name. */
 export function t(key: Key, values: Record<string, string | number> = {}): string {
@@ -22,8 +24,15 @@ export function word(prefix: string, code: string, otherwise = code.replaceAll("
   return key in catalogue.value ? catalogue.value[key as Key] : otherwise;
 }
 
+/** The sentence of a reason of the ledger, or the box's own. */
+export function reasonSentence(path: string, reason: string, told: string | undefined): string {
+  return sentences.value[`${path}.${reason}`] ?? told ?? word("reason", reason);
+}
+
 export async function setLanguage(chosen: Language): Promise<void> {
-  catalogue.value = chosen === "zh" ? (await import("./zh")).zh : en;
+  const [own, told] = chosen === "zh" ? await Promise.all([import("./zh"), import("./reasons.zh")]) : [];
+  catalogue.value = own?.zh ?? en;
+  sentences.value = told?.reasons ?? {};
   language.value = chosen;
   document.documentElement.lang = chosen === "zh" ? "zh-CN" : "en";
   localStorage.setItem(STORED, chosen);

@@ -7,7 +7,7 @@ import { Empty, PageHead, Panel, State, Table, type Tone } from "../components/b
 import { Chart } from "../components/chart";
 import { Sparkline, Strip } from "../components/strip";
 import { stateOf } from "../frame";
-import { type Key, t, word } from "../i18n";
+import { type Key, reasonSentence, t, word } from "../i18n";
 import { duration, micros, number, percent, rate } from "../lib/format";
 import { href } from "../lib/router";
 import { sentence, snapshot, snapshotFault } from "../state";
@@ -273,7 +273,7 @@ function Reasons(): JSX.Element | null {
           { head: t("column.count"), number: true, cell: row => number(row.count) },
           {
             head: t("column.why"),
-            cell: row => sentences.value?.[row.path]?.[row.reason] ?? word("reason", row.reason),
+            cell: row => reasonSentence(row.path, row.reason, sentences.value?.[row.path]?.[row.reason]),
           },
         ]}
       />
