@@ -58,7 +58,7 @@ export const en = {
   "state.stopped": "Replay stopped",
   "state.failed": "Failed",
   "state.fault": "Fault",
-  "state.warning": "Running with losses",
+  "state.warning": "Losses",
   "state.loop": "Loop alarm",
   "loop.text":
     "The mirror shows the box's own frames, so replay has stopped. Take the target's port out of the mirror, then start the replay.",
@@ -637,7 +637,7 @@ export const en = {
   "settings.taken_back.text": "The former settings are in force again. What you had changed:",
   "settings.taken_back.again": "Edit them again",
   "settings.taken_back.forget": "Forget them",
-  "state.differs": "Running, answers differ",
+  "state.differs": "Answers differ",
   "strip.noise": "Differ within noise",
   "service.noise": "Agrees but for noise",
   "system.clock_unknown": "Not known on this machine",
