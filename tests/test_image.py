@@ -207,7 +207,7 @@ def test_a_box_that_is_not_well_is_reset_by_the_watchdog(full_images: Path, lab:
     disk = disk_with_settings(full_images, tmp_path)
     # The page listens where nobody reaches it, so that the box never finds itself well.
     disk.set_environment(ARGS="tapcopy.listen=224.0.0.1:443")
-    machine = start(lab, tmp_path / "machine", disk, "-device", "i6300esb", "-action", "watchdog=reset")
+    machine = start(lab, tmp_path / "machine", disk, "-device", "i6300esb,addr=8", "-action", "watchdog=reset")
     try:
         wait_until(lambda: machine.console().count("the page is on") >= 2, "the watchdog starts it again", 2 * UP_S)
         assert "Kernel panic" not in machine.console()
