@@ -3,7 +3,7 @@
 use crate::accounts::Identity;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::fs::File;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -104,9 +104,10 @@ impl Call {
         self.variables.first().map_or("", String::as_str)
     }
 
-    /// The body as JSON of this form.
+    /// The body as an object of JSON of this form. serde would take an array for one, too, field by field.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Answer> {
-        serde_json::from_slice(&self.body).map_err(|fault| {
+        let object = serde_json::from_slice::<Map<String, Value>>(&self.body);
+        object.and_then(|object| serde_json::from_value(Value::Object(object))).map_err(|fault| {
             let message = format!("the body is not as wanted: {fault}; openapi.yaml describes it");
             error(422, "invalid", &message)
         })

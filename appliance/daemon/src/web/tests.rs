@@ -58,6 +58,7 @@ fn resources() {
     check(&ask(address, "DELETE /api/v1/settings", "", ""), 405, "Allow: GET, PUT, HEAD\r\n");
     check(&ask(address, "GET /api/v1/doctor", "", ""), 401, "unauthorized");
     check(&ask(address, "BREW /", "", ""), 405, "Allow: GET, HEAD\r\n");
+    check(&ask(address, "POST /api/v1/login", "", "[\"admin\", \"x\"]"), 422, "the body is not as wanted");
     check(&ask(address, "OPTIONS /api/v1/login", "", ""), 405, "Allow: POST\r\n");
 }
 
