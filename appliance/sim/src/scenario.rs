@@ -15,12 +15,13 @@
 //! `vlan N`, `ttl N`, `badsum`, `snap N`, `twice`, `lost` (it happened, but the mirror does not show it).
 //!
 //! **Orders**: `SECONDS command stop|start|finish`. **Settings**: `set protocol NAME`, `set pacing turns|immediate`,
-//! `set copies N`, `set max_sessions_per_second N`, `set deny|allow` with any of `method=M`, `path=GLOB` and `FIELD=GLOB`,
+//! `set copies N`, `set sample N` (of 10,000 clients), `set max_sessions_per_second N`, `set deny|allow` with any of `method=M`, `path=GLOB` and `FIELD=GLOB`,
 //! `set rewrite host H|path FROM TO|set FIELD VALUE|remove FIELD`, `set ipv6`, `set finish off`, `set settle 5s`, `set limit NAME VALUE`.
 //!
 //! **Target**: without a script it answers each turn of a client as the origin did, found by the turn's bytes. With one, each
 //! line is done in its turn, when bytes have come and nothing more for 5 ms: `target replies "..."`, `target waits 300ms`,
-//! `target closes`, `target resets`; and at any place `target greets "..."`, `target refuses N` (that many connections).
+//! `target closes`, `target resets`; and at any place `target greets "..."`, `target refuses N` (that many connections), `target absent`
+//! (nothing reaches it).
 //!
 //! **Expectations**: `expect target < "..."` or `expect target 2 < "..."` (all bytes that the application read on its second
 //! connection), `expect connections = N`, `expect record 0 match`, any path of the ledger or its end: `expect requests.captured

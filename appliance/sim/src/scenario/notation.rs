@@ -26,6 +26,8 @@ pub struct Scenario {
     pub pushes: Option<(Duration, Vec<u8>)>,
     /// It never reads.
     pub is_deaf: bool,
+    /// No packet reaches it.
+    pub is_absent: bool,
     /// How many connections the target refuses.
     pub refusals: usize,
     /// The settings.
@@ -117,6 +119,8 @@ pub struct Settings {
     pub copies: u16,
     /// Which requests it replays, and in which words.
     pub selection: Selection,
+    /// How many of 10,000 clients it replays.
+    pub sample: u16,
     /// Its cap on sessions.
     pub sessions_per_second: Option<u32>,
     /// IPv6 instead of IPv4.
@@ -135,6 +139,7 @@ impl Default for Settings {
             pacing: Pacing::Turns,
             copies: 1,
             selection: Selection::default(),
+            sample: 10_000,
             sessions_per_second: None,
             ipv6: false,
             finish: true,
@@ -191,6 +196,7 @@ fn parse_setting(settings: &mut Settings, words: &[&str]) -> Result<(), String> 
         ["pacing", "turns"] => settings.pacing = Pacing::Turns,
         ["pacing", "immediate"] => settings.pacing = Pacing::Immediate,
         ["copies", count] => settings.copies = number(count)?,
+        ["sample", share] => settings.sample = number(share)?,
         ["max_sessions_per_second", rate] => settings.sessions_per_second = Some(number(rate)?),
         ["deny", rule @ ..] => settings.selection.rules.push(parse_rule(Action::Deny, rule)?),
         ["allow", rule @ ..] => settings.selection.rules.push(parse_rule(Action::Allow, rule)?),
@@ -276,6 +282,7 @@ fn parse_target(scenario: &mut Scenario, words: &[Word]) -> Result<(), String> {
             scenario.pushes = Some((duration(time)?, bytes.clone()));
         }
         [Plain(word)] if word == "deaf" => scenario.is_deaf = true,
+        [Plain(word)] if word == "absent" => scenario.is_absent = true,
         [Plain(word), Plain(time)] if word == "waits" => scenario.acts.push(Act::Wait(duration(time)?)),
         [Plain(word), Plain(count)] if word == "refuses" => scenario.refusals = number(count)?,
         [Plain(word)] if word == "closes" => scenario.acts.push(Act::Close),
@@ -283,7 +290,8 @@ fn parse_target(scenario: &mut Scenario, words: &[Word]) -> Result<(), String> {
         [Plain(word)] if word == "silent" => scenario.acts.push(Act::Wait(Duration::from_secs(1_000_000))),
         _ => {
             return Err(
-                "the target replies, waits, closes, resets, greets, pushes, refuses, is silent or deaf".to_owned()
+                "the target replies, waits, closes, resets, greets, pushes, refuses, is silent, deaf or absent"
+                    .to_owned(),
             );
         }
     }

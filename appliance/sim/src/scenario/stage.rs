@@ -78,7 +78,7 @@ fn config(scenario: &Scenario) -> Config {
         targets: vec![SocketAddr::new(address(settings.ipv6, 20, 1), PORT)],
         protocol: settings.protocol,
         pacing: settings.pacing,
-        sample: 10_000,
+        sample: settings.sample,
         copies: settings.copies,
         mirror_to: MirrorTo::One,
         selection: settings.selection.clone().into(),
@@ -146,7 +146,7 @@ impl Stage<'_> {
             }
             Happening::AtTarget(frame) => {
                 self.say("box", frame.get(14..).unwrap_or_default());
-                if let Some(packet) = self.neighbors.receive(&frame) {
+                if let Some(packet) = self.neighbors.receive(&frame).filter(|_| !self.scenario.is_absent) {
                     if Segment::parse(&packet).is_some_and(|segment| segment.flags & flag::SYN != 0) {
                         self.actor.knock();
                     }
