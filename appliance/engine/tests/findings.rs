@@ -120,7 +120,7 @@ fn unique(world: &mut World) -> (String, u64) {
 fn identical_servers_have_no_findings() {
     for request in [repeated, unique] {
         let mut world = World::new();
-        for _ in 0..20_000 {
+        for _ in 0..5_000 {
             let (path, item) = request(&mut world);
             world.exchange(&path, item, |_| {});
         }
@@ -132,7 +132,7 @@ fn identical_servers_have_no_findings() {
 fn what_only_the_target_does_is_found_and_nothing_else() {
     for request in [repeated, unique] {
         let mut world = World::new();
-        for number in 0..10_000 {
+        for number in 0..6_000 {
             let (path, item) = request(&mut world);
             let fault = world.random.below(200);
             world.exchange(&path, item, |target| match (number % 4, fault) {
@@ -161,7 +161,7 @@ fn what_only_the_target_does_is_found_and_nothing_else() {
 #[test]
 fn a_change_that_the_target_sees_later_is_no_fault() {
     let mut world = World::new();
-    for number in 0..20_000_u64 {
+    for number in 0..8_000_u64 {
         let at = |late: u64| Answer {
             head: "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n".to_owned(),
             body: format!("{{\"online\":{}}}", (number * 3 + late) / 1_000 * 7),
