@@ -10,8 +10,7 @@
 //!
 //! What the other side acknowledges was sent. So a hole below an acknowledgement is a loss of the mirror, and is given up
 //! ([`Piece::Gap`]) after a grace for directions out of order; a hole without one may yet be filled by a retransmission, and
-//! is given up after a longer time, or when the bytes held above it reach their bound. What a capture cut off a segment was sent,
-//! too: it is a hole that nothing will fill, or, where the mirror shows every frame twice, perhaps the copy.
+//! is given up after a longer time, or when the bytes held above it reach their bound.
 
 use crate::flow::Side;
 use crate::limits::{Budget, Limits};
@@ -132,7 +131,7 @@ struct Stream {
     base: Option<u32>,
     /// Handed on up to here.
     next: u64,
-    /// Known to have been sent up to here: acknowledged by the other side, as a rule.
+    /// Acknowledged by the other side up to here.
     acked: u64,
     held: BTreeMap<u64, Held>,
     held_bytes: usize,
@@ -288,8 +287,6 @@ impl Stream {
 pub struct Streams {
     client: Stream,
     origin: Stream,
-    /// The mirror shows frames twice: a copy may have what the capture cut off the other.
-    shows_copies: bool,
 }
 
 impl Streams {
@@ -313,11 +310,6 @@ impl Streams {
         stream.base.get_or_insert(seq);
         stream.seen = true;
         stream.begun = true;
-    }
-
-    /// A frame was shown a second time, and so may others be.
-    pub fn note_copy(&mut self) {
-        self.shows_copies = true;
     }
 
     /// Whether neither side has said anything.
@@ -379,7 +371,7 @@ impl Streams {
     ) -> Arrival {
         let held = self.held_bytes();
         let after = self.note_ack(now, content);
-        let arrival = self.place(now, content, after, sink);
+        let arrival = self.place(content, after, sink);
         self.settle(now, sink);
         budget.exchange(held, self.held_bytes());
         self.relieve(now, limits, budget, sink);
@@ -400,8 +392,7 @@ impl Streams {
         offset as u64
     }
 
-    fn place(&mut self, now: Time, content: &Content<'_>, after: u64, sink: &mut impl FnMut(Delivery<'_>)) -> Arrival {
-        let shows_copies = self.shows_copies;
+    fn place(&mut self, content: &Content<'_>, after: u64, sink: &mut impl FnMut(Delivery<'_>)) -> Arrival {
         let (stream, other) = self.pair(content.side);
         let tail = Tail { missing: content.missing.into(), fin: content.fin };
         if stream.base.is_none() {
@@ -421,16 +412,8 @@ impl Streams {
         stream.seen = true;
         let known = (stream.next as i64 - offset).max(0) as u64;
         let bytes = content.payload.get(known as usize..).unwrap_or_default();
-        let mut tail = tail.behind(known.saturating_sub(content.payload.len() as u64));
+        let tail = tail.behind(known.saturating_sub(content.payload.len() as u64));
         let offset = (offset + known as i64) as u64;
-        if shows_copies && tail.missing > 0 {
-            let end = offset + bytes.len() as u64 + tail.missing;
-            stream.note_sent(now, end, content.captured_at);
-            if tail.fin {
-                stream.hold(end, &[], Tail { missing: 0, fin: true }, after, content.captured_at);
-            }
-            tail = Tail::default();
-        }
         if offset <= stream.next && stream.held.is_empty() && after <= other.next {
             hand_on(stream, content.side, bytes, tail, content.captured_at, sink);
             return Arrival::InOrder;

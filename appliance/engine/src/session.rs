@@ -139,11 +139,6 @@ impl Session {
         self.streams.first(Side::Client).is_some_and(|seen| seen.wrapping_sub(first) <= SYN_DATA_MAX)
     }
 
-    /// A frame of it was shown a second time.
-    pub fn note_copy(&mut self) {
-        self.streams.note_copy();
-    }
-
     /// Takes a segment of this session.
     pub fn handle(
         &mut self,

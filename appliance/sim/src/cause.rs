@@ -36,6 +36,7 @@ const UNREACHABLE: &[&str] = &[
     "other pool",
     "small transmit queue",
     "clients keep their addresses",
+    "rehearsal",
 ];
 const GAPS: &[&str] = &[
     "mirror loss",

@@ -82,10 +82,7 @@ impl Slot {
         if !self.session.is_stray(sender, segment) {
             self.last_captured_at = frame.captured_at;
         }
-        if self.recent.note(segment, frame.captured_at) {
-            books.ledger.frames.duplicates += 1;
-            self.session.note_copy();
-        }
+        books.ledger.frames.duplicates += u64::from(self.recent.note(segment, frame.captured_at));
         let limits = books.limits;
         let (works, captured_at) = (&mut self.works, frame.captured_at);
         let mut shared = Shared { limits: &limits, ahead };
