@@ -10,6 +10,7 @@ mod tape;
 mod target;
 
 use figures::Figures;
+use sessions::Held;
 use std::process::ExitCode;
 use std::sync::Barrier;
 use tapcopy_engine::config::FarEnd;
@@ -20,6 +21,9 @@ static ALLOCATOR: memory::Counting = memory::Counting;
 
 /// Each figure is the median of so many rounds. All figures are taken in each round, so that a ratio is of neighbours in time.
 const ROUNDS: usize = 7;
+
+/// Sessions whose memory is looked at: many more than have warm buffers, and no power of two, at which tables grow.
+const HELD: usize = 100_000;
 
 /// A stage of the engine, as the benchmark and the instruction counter name it.
 type Stage = (&'static str, fn(&Tape));
@@ -32,6 +36,11 @@ fn main() -> ExitCode {
     match words.next().as_deref() {
         None => bench(&[1_000, 10_000, 100_000]),
         Some("--large") => bench(&[1_000, 10_000, 100_000, 1_000_000]),
+        Some("held") => {
+            let count = words.next().and_then(|count| count.parse().ok()).unwrap_or(HELD);
+            let Held { idle, after_exchange } = Held::look(count);
+            println!("{idle} {after_exchange}");
+        }
         Some(stage) => return once(stage),
     }
     ExitCode::SUCCESS
@@ -46,8 +55,12 @@ fn bench(crowds: &[usize]) {
             let spent = figures::cpu_nanos(|| stage(&wire));
             figures.note(name, "ns/frame", "decode", spent / wire.frames() as f64);
         }
-        let spent = wire.play(|work| figures::cpu_nanos(work));
+        let (spent, asked) = wire.play(|work| {
+            let before = memory::asked();
+            (figures::cpu_nanos(work), memory::asked() - before)
+        });
         figures.note("pipeline", "ns/frame", "decode", spent / wire.frames() as f64);
+        figures.note("pipeline, allocations", "/frame", "", asked as f64 / wire.frames() as f64);
         let spent = rehearsal.play(|work| figures::cpu_nanos(work));
         figures.note("rehearse", "ns/frame", "decode", spent / rehearsal.frames() as f64);
         figures.note("rehearse, throughput", "Gbit/s", "", rehearsal.bytes() as f64 * 8.0 / spent);
@@ -61,9 +74,14 @@ fn bench(crowds: &[usize]) {
             let name = format!("stack packet, {count} sessions");
             figures.note(&name, "ns/packet", "stack packet, 10000 sessions", sessions::packet_nanos(*count));
         }
-        let held = sessions::bytes_held();
+        let held = Held::measure(HELD);
         figures.note("session, idle", "bytes", "", held.idle);
         figures.note("session, after one exchange", "bytes", "session, idle", held.after_exchange);
+    }
+    if let Some(most) = crowds.last().filter(|most| **most > HELD) {
+        let held = Held::measure(*most);
+        let name = format!("{most} sessions");
+        figures.note(&name, "GB", "", held.after_exchange * *most as f64 / 1e9);
     }
     figures.tell();
 }

@@ -2,7 +2,7 @@
 
 use crate::figures::cpu_nanos;
 use crate::production::{Session, Size, request};
-use crate::tape::{Live, wire};
+use crate::tape::Live;
 use crate::{memory, target};
 use core::net::{Ipv4Addr, SocketAddr};
 use core::time::Duration;
@@ -23,9 +23,6 @@ const EXCHANGES: usize = 16_384;
 /// Connections that are set up anew: no more than the stack keeps sockets for.
 const RECYCLED: usize = 4_000;
 
-/// Sessions whose memory is looked at.
-const HELD: u32 = 8_192;
-
 /// Connections to the servers under test.
 struct Connections {
     stack: Stack<usize>,
@@ -39,7 +36,8 @@ struct Connections {
 impl Connections {
     fn open(count: usize) -> Self {
         let now = Time::from_millis(1_000);
-        let stack = Stack::new(now, MTU, &Limits::default(), 7);
+        let mut stack = Stack::new(now, MTU, &Limits::default(), 7);
+        stack.forget_by(tapcopy_machine::memory::forget);
         let mut connections = Self { stack, ids: Vec::new(), now, sent: Default::default(), packets: 0 };
         while connections.ids.len() < count {
             for number in connections.ids.len()..count.min(connections.ids.len() + BATCH) {
@@ -134,7 +132,7 @@ pub fn set_up_nanos() -> f64 {
     spent / RECYCLED as f64
 }
 
-/// Bytes that a session holds in the whole engine.
+/// Bytes of memory that a session takes in the whole engine.
 pub struct Held {
     /// Open, and nothing was said.
     pub idle: f64,
@@ -142,21 +140,36 @@ pub struct Held {
     pub after_exchange: f64,
 }
 
-/// Looks at what the allocator has given for many sessions.
-pub fn bytes_held() -> Held {
-    let mut live = Live::new(wire(), false);
-    let mut sessions: Vec<_> = (0..HELD).map(Session::new).collect();
-    let before = memory::held();
-    let mut each = |act: &mut dyn FnMut(&mut Session) -> Vec<Vec<u8>>| {
-        for session in &mut sessions {
-            act(session).into_iter().for_each(|frame| live.show(frame));
-            live.wait(Duration::from_micros(10));
-        }
-        live.wait(Duration::from_secs(2));
-        (memory::held() - before) as f64 / f64::from(HELD)
-    };
-    let idle = each(&mut |session| session.open().into());
-    let after_exchange = each(&mut |session| session.exchange(Size::Small).concat());
-    live.check(HELD.into());
-    Held { idle, after_exchange }
+impl Held {
+    /// Of so many sessions, in a process of its own: what was freed before would be there to be used again.
+    pub fn measure(count: usize) -> Self {
+        let program = std::env::current_exe().expect("Linux tells where the program is");
+        let done = std::process::Command::new(program).args(["held", &count.to_string()]).output();
+        let told = done.expect("the program runs").stdout;
+        let told = String::from_utf8(told).expect("it tells numbers");
+        let mut numbers = told.split_whitespace().map(|number| number.parse().expect("it tells numbers"));
+        let mut next = || numbers.next().expect("it tells two");
+        Self { idle: next(), after_exchange: next() }
+    }
+
+    /// Looks at the memory of this process. Every session has its second exchange when all have had the first, so that none
+    /// of them has warm buffers by chance.
+    pub fn look(count: usize) -> Self {
+        let mut live = Live::holding(count);
+        let mut sessions: Vec<_> = (0..count as u32).map(Session::new).collect();
+        let before = memory::resident();
+        let mut each = |act: &mut dyn FnMut(&mut Session) -> Vec<Vec<u8>>| {
+            for session in &mut sessions {
+                act(session).into_iter().for_each(|frame| live.show(frame));
+                live.wait(Duration::from_micros(10));
+            }
+            live.wait(Duration::from_secs(2));
+            memory::resident().saturating_sub(before) as f64 / count as f64
+        };
+        let idle = each(&mut |session| session.open().into());
+        let after_exchange = each(&mut |session| session.exchange(Size::Small).concat());
+        each(&mut |session| session.exchange(Size::Large).concat());
+        live.check(2 * count as u64);
+        Self { idle, after_exchange }
+    }
 }

@@ -81,9 +81,16 @@ pub struct Live {
 }
 
 impl Live {
+    /// With its addresses claimed, for so many sessions; what it is told is not recorded.
+    pub fn holding(sessions: usize) -> Self {
+        let mut config = config(wire());
+        config.limits.sessions = config.limits.sessions.max(sessions);
+        Self::with(config, false)
+    }
+
     /// With its addresses claimed.
-    pub fn new(far_end: FarEnd, is_recording: bool) -> Self {
-        let engine = Engine::new(START, config(far_end), 7);
+    fn with(config: Config, is_recording: bool) -> Self {
+        let engine = Engine::new(START, config, 7).forgetting_by(tapcopy_machine::memory::forget);
         let mut live = Self { engine, now: START, tape: Vec::new(), is_recording };
         live.wait(SETTLING);
         live
@@ -145,7 +152,7 @@ pub struct Tape {
 impl Tape {
     /// Records so many generations of so many sessions, of which the first `warm` are not measured.
     pub fn record(far_end: FarEnd, generations: u32, concurrent: u32, warm: usize) -> Self {
-        let mut live = Live::new(far_end, true);
+        let mut live = Live::with(config(far_end), true);
         let mut warmed = 0;
         for (number, generation) in crowd(live.now, generations, concurrent).into_iter().enumerate() {
             if number == warm {
@@ -184,7 +191,7 @@ impl Tape {
 
     /// Plays the tape to a new engine; `measure` gets the part that is measured.
     pub fn play<T>(&self, measure: impl FnOnce(&mut dyn FnMut()) -> T) -> T {
-        let mut engine = Engine::new(START, config(self.far_end), 7);
+        let mut engine = Engine::new(START, config(self.far_end), 7).forgetting_by(tapcopy_machine::memory::forget);
         let mut play = |steps: &[(Time, Told)]| {
             for (now, told) in steps {
                 engine.handle_input(*now, told.input(*now));

@@ -14,6 +14,10 @@ use tapcopy_daemon::settings::Purpose;
 use tapcopy_daemon::summary::Destination;
 use tapcopy_daemon::{doctor, firmware, generate, rehearse, run};
 use tapcopy_machine::init::is_first;
+use tapcopy_machine::memory::Allocator;
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator;
 
 fn main() -> ExitCode {
     if is_first() {

@@ -32,6 +32,7 @@ use std::time::Duration;
 use tapcopy_engine::config::Service;
 use tapcopy_engine::ledger::{NotReplayed, Reason, Recorded};
 use tapcopy_engine::{Command, Config, Engine, Input, Ledger, Output, Record, Time};
+use tapcopy_machine::memory;
 
 /// Frames of the mirror in one turn: some 0.2 ms of work, for which the target's answers wait.
 const MIRROR_BATCH: usize = 256;
@@ -295,7 +296,7 @@ impl Shard {
         let mut observed = Observed::default();
         observed.configure(&parts.config.services, 1);
         Self {
-            engine: Engine::new(now, parts.config, parts.seed),
+            engine: Engine::new(now, parts.config, parts.seed).forgetting_by(memory::forget),
             source: parts.source,
             target: parts.target,
             recorder: parts.recorder,

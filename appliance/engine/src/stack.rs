@@ -9,6 +9,7 @@
 mod device;
 #[cfg(test)]
 mod tests;
+mod warmth;
 
 pub use device::Outline;
 
@@ -24,6 +25,7 @@ use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet, SocketStorage};
 use smoltcp::socket::tcp::{self, CongestionControl, State};
 use smoltcp::wire::{HardwareAddress, IpAddress};
 use std::collections::VecDeque;
+use warmth::{Use, Warmth};
 
 new_key_type! {
     /// A connection.
@@ -91,6 +93,7 @@ struct Connection<O> {
     has_event: bool,
     linger_until: Option<Time>,
     alarm: Alarm,
+    usage: Use,
 }
 
 impl<O> Connection<O> {
@@ -107,12 +110,15 @@ impl<O> Connection<O> {
     }
 }
 
+/// A socket without a connection, and where its buffers begin.
+type Spare = (SocketSet<'static>, SocketHandle, [usize; 2]);
+
 /// Connections with owners of type `O`.
 pub struct Stack<O> {
     interface: Interface,
     connections: SlotMap<ConnectionId, Connection<O>>,
     by_tuple: Table<(Endpoint, Endpoint), ConnectionId>,
-    spare: Vec<(SocketSet<'static>, SocketHandle)>,
+    spare: Vec<Spare>,
     due: VecDeque<ConnectionId>,
     events: VecDeque<ConnectionId>,
     timers: Timers<ConnectionId>,
@@ -123,6 +129,7 @@ pub struct Stack<O> {
     answer_owner: Option<O>,
     packet: Vec<u8>,
     counts: Counts,
+    warmth: Warmth,
     /// A set without a socket, for segments of no connection.
     nobody: SocketSet<'static>,
 }
@@ -151,6 +158,7 @@ impl<O: Copy> Stack<O> {
             answer_owner: None,
             packet: Vec::with_capacity(mtu),
             counts: Counts::default(),
+            warmth: Warmth::new(limits.warm_connections),
             nobody: SocketSet::new(Vec::new()),
         }
     }
@@ -182,7 +190,7 @@ impl<O: Copy> Stack<O> {
     }
 
     fn insert(&mut self, local: Endpoint, remote: Endpoint, silence: Duration, owner: O) -> ConnectionId {
-        let (mut sockets, handle) = self.spare.pop().unwrap_or_else(|| new_socket(self.socket_bytes));
+        let (mut sockets, handle, buffers) = self.spare.pop().unwrap_or_else(|| new_socket(self.socket_bytes));
         let socket = sockets.get_mut::<tcp::Socket<'_>>(handle);
         socket.set_nagle_enabled(false);
         socket.set_ack_delay(Some(ACK_DELAY.into()));
@@ -204,6 +212,7 @@ impl<O: Copy> Stack<O> {
             has_event: false,
             linger_until: None,
             alarm: Alarm::default(),
+            usage: Use::of(buffers),
         });
         self.by_tuple.insert((local, remote), id);
         id
@@ -221,7 +230,11 @@ impl<O: Copy> Stack<O> {
             self.refuse(now, packet);
             return false;
         };
+        if segment.content > 0 {
+            self.warm(id);
+        }
         let connection = &mut self.connections[id];
+        connection.usage.note(&segment);
         let mut device = OnePacket::new(Some(packet), &mut self.answer, &mut self.packet, self.mtu);
         // A reset in TIME-WAIT answers a late segment: both sides have closed before.
         let was_over = connection.socket().state() == State::TimeWait;
@@ -335,7 +348,7 @@ impl<O: Copy> Stack<O> {
         self.ended.push_back(tuple);
         connection.socket().abort();
         if self.spare.len() < SPARE_MAX {
-            self.spare.push((connection.sockets, connection.handle));
+            self.spare.push((connection.sockets, connection.handle, connection.usage.buffers()));
         }
         if self.connections.is_empty() {
             self.timers = Timers::default();
@@ -407,6 +420,7 @@ impl<O: Copy> Stack<O> {
 
     /// Queues bytes; returns how many it had room for.
     pub fn send(&mut self, id: ConnectionId, bytes: &[u8]) -> usize {
+        self.warm(id);
         let connection = &mut self.connections[id];
         let silence = connection.silence;
         let taken = connection.socket().send_slice(bytes).unwrap_or(0);
@@ -424,19 +438,20 @@ impl<O: Copy> Stack<O> {
 
     /// Hands what has arrived to `take`, in order.
     pub fn receive(&mut self, id: ConnectionId, mut take: impl FnMut(&[u8])) {
-        let socket = self.connections[id].socket();
-        let mut any = false;
-        while socket.recv_queue() > 0 {
-            let read = socket.recv(|bytes| {
+        let connection = &mut self.connections[id];
+        let mut len = 0;
+        while connection.socket().recv_queue() > 0 {
+            let read = connection.socket().recv(|bytes| {
                 take(bytes);
                 (bytes.len(), bytes.len())
             });
-            any = true;
-            if read.unwrap_or(0) == 0 {
-                break;
+            match read.unwrap_or(0) {
+                0 => break,
+                read => len += read,
             }
         }
-        if any {
+        if len > 0 {
+            connection.usage.read(len);
             self.mark_due(id);
         }
     }
@@ -485,11 +500,13 @@ impl<O: Copy> Stack<O> {
     }
 }
 
-fn new_socket(bytes: usize) -> (SocketSet<'static>, SocketHandle) {
-    let buffer = || tcp::SocketBuffer::new(vec![0; bytes]);
+fn new_socket(bytes: usize) -> Spare {
+    let buffers = [vec![0; bytes], vec![0; bytes]];
+    let addresses = [buffers[0].as_ptr() as usize, buffers[1].as_ptr() as usize];
+    let [receive, send] = buffers.map(tcp::SocketBuffer::new);
     let mut sockets = SocketSet::new(vec![SocketStorage::EMPTY]);
-    let handle = sockets.add(tcp::Socket::new(buffer(), buffer()));
-    (sockets, handle)
+    let handle = sockets.add(tcp::Socket::new(receive, send));
+    (sockets, handle, addresses)
 }
 
 fn instant(time: Time) -> smoltcp::time::Instant {

@@ -1,5 +1,5 @@
 //! System calls that have no safe face: the interface controls of Linux (netdevice(7), ethtool's part of linux/ethtool.h), and
-//! small ones of disks, watchdog and chance. The only unsafe code of this crate.
+//! small ones of disks, watchdog and chance.
 #![allow(unsafe_code)]
 
 use std::ffi::c_char;

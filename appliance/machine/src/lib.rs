@@ -1,8 +1,8 @@
 //! The machine under the appliance: what the box does to its own interfaces, disks and clock, and how it starts as the
 //! first process of a firmware image.
 //!
-//! Nothing here knows of sessions or of the page. [`link`] and [`quiet`] serve `tapcopy run` on an ordinary Linux host
-//! too; [`init`] and what it calls are for the firmware alone.
+//! Nothing here knows of sessions or of the page. [`link`], [`quiet`] and [`memory`] serve `tapcopy run` on an ordinary Linux
+//! host too; [`init`] and what it calls are for the firmware alone.
 #![deny(unsafe_code)]
 
 pub mod boot_env;
@@ -14,6 +14,7 @@ mod grow;
 pub mod init;
 mod ioctl;
 pub mod link;
+pub mod memory;
 mod modules;
 mod mounts;
 pub mod power;

@@ -75,6 +75,8 @@ pub struct Outline {
     pub destination: Endpoint,
     /// Whether it is a reset.
     pub rst: bool,
+    /// Whether it opens a connection, or answers one that does.
+    pub syn: bool,
     /// Sequence number behind the segment.
     pub end: u32,
     /// Sequence numbers that it takes: content, SYN, FIN.
@@ -109,6 +111,7 @@ impl Outline {
             source: Endpoint::new(source, tcp.src_port()),
             destination: Endpoint::new(destination, tcp.dst_port()),
             rst: tcp.rst(),
+            syn: tcp.syn(),
             end: (tcp.seq_number() + span).0 as u32,
             span,
             content: tcp.payload().len(),
