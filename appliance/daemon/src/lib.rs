@@ -25,6 +25,7 @@ pub mod logbook;
 pub mod map;
 pub mod nic;
 pub mod observed;
+pub mod overload;
 pub mod plant;
 pub mod playback;
 pub mod progress;

@@ -16,6 +16,7 @@ use crate::learned::Learned;
 use crate::nic::mirror::Losses;
 use crate::nic::target::{TargetCounters, TargetNic};
 use crate::observed::{Observed, Outcomes};
+use crate::overload::Overload;
 use crate::record::Recorder;
 use crate::source::Source;
 use nix::poll::{PollFd, PollFlags, ppoll};
@@ -288,6 +289,7 @@ struct Shard {
     recorded: Recorded,
     /// Conflicts that the log has named.
     conflicts: BTreeMap<IpAddr, [u8; 6]>,
+    overload: Overload,
 }
 
 impl Shard {
@@ -315,6 +317,7 @@ impl Shard {
             observed,
             recorded: Recorded::default(),
             conflicts: BTreeMap::new(),
+            overload: Overload::default(),
         }
     }
 
@@ -333,6 +336,7 @@ impl Shard {
     fn turn(&mut self, ready: Ready) -> bool {
         self.obey();
         let mirrored = if ready.mirror { self.read_mirror() } else { 0 };
+        self.note_load(mirrored);
         let is_target_read = !ready.target || self.read_target();
         self.tick();
         let now = self.clock.now();
@@ -341,6 +345,15 @@ impl Shard {
             self.publish(now);
         }
         is_target_read && mirrored < self.source.full_read(MIRROR_BATCH)
+    }
+
+    /// A target NIC that takes no more keeps the mirror waiting, too.
+    fn note_load(&mut self, mirrored: usize) {
+        let is_full =
+            self.source.is_live() && (mirrored >= self.source.full_read(MIRROR_BATCH) || self.target.is_backed_up());
+        if let Some(is_overloaded) = self.overload.note(self.clock.now(), is_full) {
+            self.handle(Input::Command(Command::Overload(is_overloaded)));
+        }
     }
 
     fn obey(&mut self) {

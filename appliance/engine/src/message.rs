@@ -63,6 +63,8 @@ pub enum Command {
     StopReplay,
     /// Replay the sessions that open from now on.
     StartReplay,
+    /// Whether the box is overloaded: sessions that open meanwhile are not replayed, so that those which are open suffer no loss.
+    Overload(bool),
     /// Exchange the settings. Sessions that are open keep the service they were opened with.
     Configure(Box<Config>),
     /// The capture is at its end and is played again: no frame of the present sessions follows, whatever their addresses.

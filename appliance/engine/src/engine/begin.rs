@@ -69,6 +69,8 @@ impl Engine {
             Some(NotReplayed::Stopped)
         } else if hash % 10_000 >= u64::from(self.services[service].sample) {
             Some(NotReplayed::NotSampled)
+        } else if self.is_overloaded {
+            Some(NotReplayed::Overloaded)
         } else {
             cap.is_some_and(|cap| !cap.admit(frame.captured_at)).then_some(NotReplayed::RateCapped)
         }

@@ -87,6 +87,7 @@ pub struct Engine {
     /// Replays of live sessions beyond each one's first.
     replays_beyond: usize,
     is_replaying: bool,
+    is_overloaded: bool,
     finish_by: Option<Time>,
     loop_alarm: bool,
 }
@@ -119,6 +120,7 @@ impl Engine {
             sessions_begun: 0,
             replays_beyond: 0,
             is_replaying: config.replay,
+            is_overloaded: false,
             finish_by: None,
             loop_alarm: false,
             config,
@@ -282,6 +284,7 @@ impl Engine {
             }
             Command::Configure(config) => self.configure(*config),
             Command::NewRound => self.begin_round(),
+            Command::Overload(is_overloaded) => self.is_overloaded = is_overloaded,
             Command::Finish { limit } => self.finish(limit),
         }
     }

@@ -213,3 +213,28 @@ fn only_what_waits_for_the_target_alone_is_backlog() {
     while engine.poll_output().is_some() {}
     assert_eq!(engine.backlog(), Backlog::default(), "it is sent, and the origin's answer is not read yet");
 }
+
+#[test]
+fn an_overloaded_box_leaves_new_sessions_out_and_goes_on_with_the_others() {
+    let mut engine = engine();
+    let mut now = Time::from_millis(1);
+    let begin = |engine: &mut Engine, now, port| show(engine, now, &packet(port, 100, 0x02, b""));
+    begin(&mut engine, now, 1_000);
+    engine.handle_input(now, Input::Command(Command::Overload(true)));
+    begin(&mut engine, now, 2_000);
+    engine.handle_input(now, Input::Command(Command::Overload(false)));
+    begin(&mut engine, now, 3_000);
+    for port in [1_000, 2_000, 3_000] {
+        now = now + Duration::from_millis(1);
+        show(&mut engine, now, &packet(port, 101, 0x18, REQUEST));
+        show(&mut engine, now, &answer(port, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
+    }
+    while engine.ledger().requests.in_progress > 0 {
+        while engine.poll_output().is_some() {}
+        now = now.max(engine.poll_timeout().expect("an outcome to come"));
+        engine.handle_input(now, Input::Tick);
+    }
+    let requests = &engine.ledger().requests;
+    assert_eq!((requests.answered, requests.not_replayed.of(NotReplayed::Overloaded)), (2, 1));
+    assert_eq!(engine.ledger().verdicts.matched, 2);
+}

@@ -140,6 +140,8 @@ reasons! {
         Filtered = "filtered",
         /// The session began when the service's cap on sessions was reached.
         RateCapped = "rate_capped",
+        /// The session began while the box did not keep up with its mirror; give it more cores, or sample.
+        Overloaded = "overloaded",
         /// The session is encrypted by TLS, which only its own peers can speak; mirror the traffic behind the terminator.
         TlsEncrypted = "tls_encrypted",
         /// Client and origin compress what they say in a way that the box does not read; switch it off in the client.
@@ -228,6 +230,7 @@ impl From<NotReplayed> for NotAnswered {
             | NotReplayed::NotSampled
             | NotReplayed::Filtered
             | NotReplayed::RateCapped
+            | NotReplayed::Overloaded
             | NotReplayed::NotAsked
             | NotReplayed::Compressed
             | NotReplayed::NoWayBack
