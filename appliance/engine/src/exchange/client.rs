@@ -1,7 +1,6 @@
 //! The client's side of the exchanges: what it says, cut into requests or turns, on its way to the outbox.
 
 use super::answer::Answer;
-use super::opening::Opening;
 use super::outbox::{Farewell, Gate, Think};
 use super::topic::Topic;
 use super::{Alignment, Exchange, Exchanges, Framing, Moment, Stage, Step};
@@ -363,8 +362,7 @@ impl Exchanges {
         }
         match &mut self.framing {
             Framing::Undecided(opening) => {
-                self.greeting.origin += opening.server_len();
-                *opening = Opening::default();
+                self.greeting.origin += opening.take().map_or(0, |opening| opening.server_len());
             }
             Framing::Turns => {
                 self.barred.get_or_insert(NotReplayed::MirrorGap);

@@ -20,6 +20,7 @@ mod origin;
 pub mod outbox;
 mod outcome;
 pub mod passage;
+mod rest;
 mod score;
 mod shown;
 pub mod target;
@@ -155,8 +156,8 @@ impl Exchange {
 
 /// How the streams are cut.
 enum Framing {
-    /// Not known yet.
-    Undecided(Opening),
+    /// Not known yet; with what was said, where that does not tell.
+    Undecided(Option<Box<Opening>>),
     /// By a protocol's framer.
     Framed(Box<dyn Framer>),
     /// By turns.
@@ -255,7 +256,7 @@ pub struct Exchanges {
     local: Option<Endpoint>,
     ground: Ground,
     selection: Option<Arc<Selection>>,
-    score: Option<Score>,
+    score: Option<Box<Score>>,
     /// Request bytes waiting for the target.
     pub outbox: Outbox,
 }
@@ -278,7 +279,7 @@ impl Exchanges {
             Protocol::Auto => (None, None),
         };
         let framing = match protocol {
-            Protocol::Auto => Framing::Undecided(Opening::default()),
+            Protocol::Auto => Framing::Undecided(None),
             Protocol::Known(_) | Protocol::Raw => framed(definition, books),
         };
         Self {

@@ -6,7 +6,7 @@ use super::{Exchanges, Framing, Moment, Step, framed};
 use crate::books::Books;
 use crate::flow::Side;
 use crate::ledger::NotReplayed;
-use crate::protocol::{self, Definition};
+use crate::protocol::{self, Definition, Recognition};
 use crate::time::Time;
 
 /// Bytes of both sides by which every protocol must be recognised.
@@ -33,10 +33,6 @@ impl Opening {
         self.client.len() + self.server.len() >= OPENING_MAX
     }
 
-    fn is_empty(&self) -> bool {
-        self.pieces.is_empty()
-    }
-
     /// Bytes of the server.
     pub(super) fn server_len(&self) -> u64 {
         self.server.len() as u64
@@ -47,6 +43,13 @@ impl Exchanges {
     /// Takes first bytes, and decides as soon as they tell the protocol.
     pub(super) fn find_protocol(&mut self, side: Side, bytes: &[u8], moment: Moment, books: &mut Books) {
         let Framing::Undecided(opening) = &mut self.framing else { return };
+        if opening.is_none()
+            && let Ok(found) = first_tell(side, bytes)
+        {
+            self.cut_by(found, books);
+            return self.take_bytes(side, bytes, moment, books);
+        }
+        let opening = opening.get_or_insert_default();
         opening.push(side, bytes, moment);
         let said = protocol::Opening { client: &opening.client, server: &opening.server, midstream: false };
         match protocol::recognise(&said) {
@@ -60,12 +63,18 @@ impl Exchanges {
     pub(super) fn decide(&mut self, found: Option<&'static Definition>, books: &mut Books) {
         let Framing::Undecided(opening) = core::mem::replace(&mut self.framing, Framing::Turns) else { return };
         self.cut_by(found, books);
+        let Some(opening) = opening else { return };
         let (mut client, mut server) = (&opening.client[..], &opening.server[..]);
         for (side, len, moment) in opening.pieces {
-            match side {
-                Side::Client => self.client_bytes(client.split_off(..len).unwrap_or_default(), moment, books),
-                Side::Origin => self.origin_bytes(server.split_off(..len).unwrap_or_default(), moment, books),
-            }
+            let stream = if side == Side::Client { &mut client } else { &mut server };
+            self.take_bytes(side, stream.split_off(..len).unwrap_or_default(), moment, books);
+        }
+    }
+
+    fn take_bytes(&mut self, side: Side, bytes: &[u8], moment: Moment, books: &mut Books) {
+        match side {
+            Side::Client => self.client_bytes(bytes, moment, books),
+            Side::Origin => self.origin_bytes(bytes, moment, books),
         }
     }
 
@@ -93,7 +102,7 @@ impl Exchanges {
                 self.cut_by(Some(definition), books);
                 self.client_bytes(bytes, moment, books);
                 if self.definition.is_some() && self.requests == Step::Out {
-                    self.framing = Framing::Undecided(Opening::default());
+                    self.framing = Framing::Undecided(None);
                 }
             }
             None if self.greeting.origin > 0 => {
@@ -107,7 +116,7 @@ impl Exchanges {
 
     /// The opening ends with what was said.
     pub(super) fn end_opening(&mut self, books: &mut Books) {
-        if matches!(&self.framing, Framing::Undecided(opening) if !opening.is_empty()) {
+        if matches!(&self.framing, Framing::Undecided(Some(_))) {
             self.decide(None, books);
         }
     }
@@ -121,7 +130,13 @@ impl Exchanges {
 
     /// When [`Exchanges::decide_in_time`] has something to do.
     pub fn undecided_until(&self, books: &Books) -> Option<Time> {
-        let Framing::Undecided(opening) = &self.framing else { return None };
+        let Framing::Undecided(Some(opening)) = &self.framing else { return None };
         opening.pieces.first().map(|(_, _, moment)| moment.now + books.limits.opening_timeout)
     }
+}
+
+/// What the first segment of a session tells by itself; as a rule enough, so that nothing need be kept.
+fn first_tell(side: Side, bytes: &[u8]) -> Result<Option<&'static Definition>, Recognition> {
+    let (client, server) = if side == Side::Client { (bytes, &[][..]) } else { (&[][..], bytes) };
+    protocol::recognise(&protocol::Opening { client, server, midstream: false })
 }

@@ -92,7 +92,7 @@ pub struct Outbox {
     joined: bool,
     /// Asides that go in front of the next unit that waits for answers.
     ahead: VecDeque<u8>,
-    farewell: Option<(Farewell, Gate)>,
+    farewell: Option<Box<(Farewell, Gate)>>,
 }
 
 impl Outbox {
@@ -253,9 +253,10 @@ impl Outbox {
 
     /// The client says nothing more; one that has closed may still reset.
     pub fn close(&mut self, farewell: Farewell, gate: Gate) {
-        let is_news = self.farewell.is_none_or(|(before, _)| before == Farewell::Fin && farewell == Farewell::Reset);
+        let before = self.farewell.as_deref().map(|(before, _)| *before);
+        let is_news = before.is_none_or(|before| before == Farewell::Fin && farewell == Farewell::Reset);
         if is_news {
-            self.farewell = Some((farewell, gate));
+            self.farewell = Some(Box::new((farewell, gate)));
         }
     }
 
@@ -266,7 +267,7 @@ impl Outbox {
 
     /// How the stream ends, once every unit was sent.
     pub fn farewell(&self) -> Option<(Farewell, Gate)> {
-        self.farewell.filter(|_| self.next_unit().is_none())
+        self.farewell.as_deref().copied().filter(|_| self.next_unit().is_none())
     }
 
     /// Whether the stream's end is known.
@@ -361,6 +362,16 @@ impl Outbox {
         let is_held = |unit: &&Unit| !unit.is_sendable();
         let end = self.units.back().filter(is_held).map_or(self.end(), |unit| unit.start);
         end.saturating_sub(self.sent) + self.ahead.len() as u64
+    }
+
+    /// Whether nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        self.units.is_empty() && self.len() == 0
+    }
+
+    /// Gives back its room, in which nothing is.
+    pub fn give_room(&mut self) {
+        (self.units, self.bytes, self.ahead) = Default::default();
     }
 
     /// Bytes held.

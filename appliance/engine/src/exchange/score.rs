@@ -92,7 +92,7 @@ impl Score {
 impl Exchanges {
     /// Keeps the origin's bytes for [`Exchanges::play`].
     pub fn rehearse(&mut self) {
-        self.score = Some(Score::default());
+        self.score = Some(Box::default());
     }
 
     /// Bytes sent on the present connection.

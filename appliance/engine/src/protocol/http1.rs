@@ -94,6 +94,10 @@ impl Framer for Http1 {
         Ok(step)
     }
 
+    fn is_fresh(&self) -> bool {
+        self.requests.is_fresh() && self.answers.is_fresh()
+    }
+
     fn restart_answers(&mut self) {
         self.answers.reset();
     }

@@ -173,6 +173,11 @@ pub trait Framer: Send {
         None
     }
 
+    /// Whether it stands as a new one would, so that it need not be kept while the connection is silent.
+    fn is_fresh(&self) -> bool {
+        false
+    }
+
     /// Whether the server must speak, or go on, before the first request may be sent.
     fn awaits_greeting(&self) -> bool {
         false

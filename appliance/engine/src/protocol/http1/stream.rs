@@ -97,6 +97,11 @@ impl Stream {
         self.state == State::Head { interim: false } && self.head.is_empty()
     }
 
+    /// Whether nothing is known of the stream that a new one does not know.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.at_boundary() && !self.last
+    }
+
     pub(super) fn is_tunnel(&self) -> bool {
         self.state == State::Tunnel
     }
