@@ -106,15 +106,23 @@ fn frames_per_second(tape: &Tape, shards: usize) -> f64 {
 /// Performs `name` once. The capture is small: an instruction counter is fifty times slower than the machine.
 fn once(name: &str) -> ExitCode {
     let tape = Tape::record(tape::wire(), 3, 64, 1);
+    let mut before = 0;
     match STAGES.iter().find(|stage| stage.0 == name) {
-        Some((_, stage)) => hot_path(&mut || stage(&tape)),
-        None if name == "pipeline" => tape.play(|work| hot_path(work)),
+        Some((_, stage)) => {
+            before = memory::asked();
+            hot_path(&mut || stage(&tape));
+        }
+        None if name == "pipeline" => tape.play(|work| {
+            before = memory::asked();
+            hot_path(work);
+        }),
         None => {
             eprintln!("{name} is none of decode, flow, reassembly, pipeline: name one of them, or --large, or nothing");
             return ExitCode::from(2);
         }
     }
     println!("{}", tape.frames());
+    eprintln!("{} times memory was asked for", memory::asked() - before);
     ExitCode::SUCCESS
 }
 

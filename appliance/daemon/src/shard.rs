@@ -349,8 +349,7 @@ impl Shard {
 
     /// A target NIC that takes no more keeps the mirror waiting, too.
     fn note_load(&mut self, mirrored: usize) {
-        let is_full =
-            self.source.is_live() && (mirrored >= self.source.full_read(MIRROR_BATCH) || self.target.is_backed_up());
+        let is_full = self.source.is_live() && (mirrored >= MIRROR_BATCH || self.target.is_backed_up());
         if let Some(is_overloaded) = self.overload.note(self.clock.now(), is_full) {
             self.handle(Input::Command(Command::Overload(is_overloaded)));
         }

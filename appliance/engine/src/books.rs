@@ -3,10 +3,29 @@
 use crate::config::Sample;
 use crate::findings::Findings;
 use crate::ledger::Ledger;
-use crate::limits::{Budget, Limits};
+use crate::limits::{Budget, Limits, SPARE_BUFFER_BYTES, SPARE_BUFFERS};
 use crate::message::Record;
 use core::time::Duration;
 use std::collections::VecDeque;
+
+/// Byte buffers for what is kept for a moment, as most answers are: to have each made anew would cost more than to fill it.
+#[derive(Debug, Default)]
+pub struct Spare(Vec<Vec<u8>>);
+
+impl Spare {
+    /// An empty buffer, with room for a short answer.
+    pub fn take(&mut self) -> Vec<u8> {
+        self.0.pop().unwrap_or_else(|| Vec::with_capacity(SPARE_BUFFER_BYTES / 4))
+    }
+
+    /// Takes a buffer back, unless it is large or there are enough.
+    pub fn give(&mut self, mut buffer: Vec<u8>) {
+        if (1..=SPARE_BUFFER_BYTES).contains(&buffer.capacity()) && self.0.len() < SPARE_BUFFERS {
+            buffer.clear();
+            self.0.push(buffer);
+        }
+    }
+}
 
 /// The engine's accounts.
 #[derive(Debug)]
@@ -23,6 +42,8 @@ pub struct Books {
     pub outboxes: Budget,
     /// Bytes kept of responses, and of requests for their records, in all sessions.
     pub bodies: Budget,
+    /// Buffers that nobody uses.
+    pub spare: Spare,
     /// Which records carry what was said.
     pub contents: Option<Sample>,
     /// How long the frame of a target that is being handled waited for the engine: no time of the target's.
@@ -39,6 +60,7 @@ impl Books {
             records: VecDeque::new(),
             outboxes: Budget::new(limits.outboxes_bytes),
             bodies: Budget::new(limits.bodies_bytes),
+            spare: Spare::default(),
             contents: None,
             waited: Duration::ZERO,
         }

@@ -166,6 +166,12 @@ impl Budget {
     }
 }
 
+/// Buffers that wait to be used again: 8 MiB at most.
+pub const SPARE_BUFFERS: usize = 4_096;
+
+/// Bytes of such a buffer at most: what is in it is counted, and what is not must not be much more.
+pub const SPARE_BUFFER_BYTES: usize = 2_048;
+
 /// Replays of one session, all copies for all targets counted: each of them cuts every frame of the session anew, and holds
 /// the origin's answers for itself.
 pub const REPLAYS_MAX: usize = 1_000;

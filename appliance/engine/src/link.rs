@@ -250,11 +250,9 @@ impl Link {
     /// Whom to give a packet to, and the address from which to ask for him.
     fn next_hop(&mut self, packet: &[u8], locals: &Locals) -> Option<(IpAddr, &mut Neighbor)> {
         let (source, destination) = addresses(packet)?;
-        if !locals.carries(source) {
-            return None;
-        }
+        let is_answered_for = locals.carriage(source)?;
         let hop = self.hop_to(destination).filter(|hop| hop.is_ipv4() == source.is_ipv4())?;
-        let asker = if locals.answers_for(source) { source } else { locals.asker(hop)? };
+        let asker = if is_answered_for { source } else { locals.asker(hop)? };
         Some((asker, self.neighbors.get_mut(&hop)?))
     }
 

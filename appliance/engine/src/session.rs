@@ -139,6 +139,12 @@ impl Session {
         self.streams.first(Side::Client).is_some_and(|seen| seen.wrapping_sub(first) <= SYN_DATA_MAX)
     }
 
+    /// Takes a segment of another session ([`Session::is_stray`]), or one behind the end of this.
+    pub fn pass_over(&self, segment: &Segment<'_>) -> Arrival {
+        let says_nothing = self.ended().is_some() && segment.payload.is_empty();
+        if says_nothing { Arrival::InOrder } else { Arrival::Duplicate }
+    }
+
     /// Takes a segment of this session.
     pub fn handle(
         &mut self,
@@ -150,10 +156,7 @@ impl Session {
         sink: &mut impl FnMut(Happening<'_>),
     ) -> Arrival {
         if let State::Ended(_) = self.state {
-            return if segment.payload.is_empty() { Arrival::InOrder } else { Arrival::Duplicate };
-        }
-        if self.is_stray(sender, segment) {
-            return Arrival::Duplicate;
+            return self.pass_over(segment);
         }
         self.last_seen = now;
         let seq = self.note_syn(sender, segment);
@@ -298,6 +301,11 @@ impl Session {
     /// When something was last seen of it.
     pub fn seen_at(&self) -> Time {
         self.last_seen
+    }
+
+    /// Whether something waits for bytes that are missing.
+    pub fn is_stalled(&self) -> bool {
+        self.streams.is_stalled()
     }
 
     /// Bytes held back.

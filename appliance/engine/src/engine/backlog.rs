@@ -41,6 +41,9 @@ pub(super) struct Share {
 impl Share {
     /// The share of a session's exchanges.
     pub fn of(exchanges: &Exchanges, now: Time, limits: &Limits) -> Self {
+        if exchanges.is_settled() && exchanges.outbox.is_empty() {
+            return Self::default();
+        }
         let (requests, answer_bytes) = exchanges.owed_by_target();
         let bytes = exchanges.outbox.ready_bytes();
         let is_crowded = requests > limits.exchanges as u64 / 2

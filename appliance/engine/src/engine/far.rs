@@ -132,6 +132,11 @@ impl Far {
         }
     }
 
+    /// Whether there is a frame to transmit.
+    pub fn has_frame(&self) -> bool {
+        matches!(self, Self::Wire { queue, .. } if !queue.is_empty())
+    }
+
     /// The next frame to transmit.
     pub fn pop_frame(&mut self) -> Option<&[u8]> {
         match self {

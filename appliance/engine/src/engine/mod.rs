@@ -2,6 +2,7 @@
 
 mod backlog;
 mod begin;
+mod commands;
 mod far;
 mod holdings;
 mod roster;
@@ -17,7 +18,7 @@ use crate::frame::{Decoder, Endpoint, Segment};
 use crate::ledger::{Ended, Frames, Ignored, Ledger, NotReplayed};
 use crate::limits::Budget;
 use crate::local::Locals;
-use crate::message::{Command, Input, MirrorFrame, Output};
+use crate::message::{Input, MirrorFrame, Output};
 use crate::replay::Means;
 use crate::selection::cap::Cap;
 use crate::stack::Stack;
@@ -239,11 +240,13 @@ impl Engine {
                 id
             }
         };
+        let is_new = known.is_none();
         self.guard(id, |engine| {
-            if let Some(slot) = engine.slots.get_mut(id) {
-                slot.handle(engine.now, frame, place.sender, segment, &mut engine.books, &mut engine.ahead);
+            let Some(slot) = engine.slots.get_mut(id) else { return };
+            let (books, ahead) = (&mut engine.books, &mut engine.ahead);
+            if slot.handle(engine.now, frame, place.sender, segment, books, ahead) || is_new {
+                engine.advance(id);
             }
-            engine.advance(id);
         });
         Ok(())
     }
@@ -275,20 +278,6 @@ impl Engine {
         }
     }
 
-    fn handle_command(&mut self, command: Command) {
-        match command {
-            Command::StopReplay => self.stop_replay(NotReplayed::Stopped),
-            Command::StartReplay => {
-                self.is_replaying = true;
-                self.loop_alarm = false;
-            }
-            Command::Configure(config) => self.configure(*config),
-            Command::NewRound => self.begin_round(),
-            Command::Overload(is_overloaded) => self.is_overloaded = is_overloaded,
-            Command::Finish { limit } => self.finish(limit),
-        }
-    }
-
     fn stop_replay(&mut self, cause: NotReplayed) {
         self.is_replaying = false;
         self.bar_all(cause);
@@ -317,42 +306,6 @@ impl Engine {
         let lost: Vec<SlotId> = self.slots.iter().filter(|(_, slot)| is_lost(slot)).map(|(id, _)| id).collect();
         for id in lost {
             self.bar(id, NotReplayed::AddressConflict);
-        }
-    }
-
-    /// Takes new settings. Where they change the box's own addresses, open replays cannot go on.
-    fn configure(&mut self, config: Config) {
-        let same_link = (&config.addressing, config.far_end) == (&self.config.addressing, self.config.far_end);
-        if !same_link {
-            self.bar_all(NotReplayed::Stopped);
-        }
-        self.locals.configure(&config, same_link, self.seed, self.now);
-        self.far.configure(self.now, &config, &self.locals);
-        self.directory = Directory::new(&config.services, self.seed);
-        self.services = config.services.clone().into();
-        self.open_accounts();
-        self.caps = begin::caps(&config.services, config.share.of_shards);
-        (self.books.limits, self.books.contents) = (config.limits, config.contents);
-        self.is_replaying &= config.replay;
-        self.config = config;
-    }
-
-    /// Ends every session, and frees its flow: the next frame on it belongs to another session.
-    fn begin_round(&mut self) {
-        self.caps = begin::caps(&self.services, self.config.share.of_shards);
-        for id in self.slots.keys().collect::<Vec<_>>() {
-            if let Some(slot) = self.slots.get(id) {
-                self.unhook(slot.key, id);
-            }
-            self.guard(id, |engine| engine.end(id, Ended::CaptureEnd));
-        }
-    }
-
-    fn finish(&mut self, limit: Duration) {
-        let by = self.now + limit;
-        self.finish_by = Some(self.finish_by.map_or(by, |earlier| earlier.min(by)));
-        for id in self.slots.keys().collect::<Vec<_>>() {
-            self.guard(id, |engine| engine.end(id, Ended::Shutdown));
         }
     }
 
@@ -494,6 +447,16 @@ impl Engine {
         if let Some(record) = self.books.records.pop_front() {
             return Some(Output::Record(record));
         }
+        if !self.far.has_frame() {
+            self.tell();
+        }
+        let frame = self.far.pop_frame()?;
+        self.books.ledger.target.frames_sent += 1;
+        Some(Output::Transmit(frame))
+    }
+
+    /// Tells the ledger what the parts have counted.
+    fn tell(&mut self) {
         self.backlog.tell(&mut self.books.ledger.backlog);
         let target = &mut self.books.ledger.target;
         let counts = self.stack.counts();
@@ -501,9 +464,6 @@ impl Engine {
         target.packets_unresolved = self.far.packets_unresolved();
         target.ports_exchanged = self.locals.ports_exchanged();
         target.address_conflicts = self.locals.conflicts_found();
-        let frame = self.far.pop_frame()?;
-        target.frames_sent += 1;
-        Some(Output::Transmit(frame))
     }
 
     /// Moves one packet each way between the stack and the far end, and lets the sessions see what it did. Whether there was

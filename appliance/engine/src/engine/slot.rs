@@ -69,7 +69,7 @@ impl Slot {
         }
     }
 
-    /// Takes a segment of the session.
+    /// Takes a segment of the session. Whether that changes anything for its replays: a bare acknowledgement does not.
     pub fn handle(
         &mut self,
         now: Time,
@@ -78,23 +78,31 @@ impl Slot {
         segment: &Segment<'_>,
         books: &mut Books,
         ahead: &mut Budget,
-    ) {
-        if !self.session.is_stray(sender, segment) {
+    ) -> bool {
+        let is_stray = self.session.is_stray(sender, segment);
+        if !is_stray {
             self.last_captured_at = frame.captured_at;
         }
         books.ledger.frames.duplicates += u64::from(self.recent.note(segment, frame.captured_at));
         let limits = books.limits;
         let (works, captured_at) = (&mut self.works, frame.captured_at);
         let mut shared = Shared { limits: &limits, ahead };
-        let arrival = self.session.handle(now, captured_at, sender, segment, &mut shared, &mut |happening| {
+        let mut has_told = false;
+        let mut tell = |happening: Happening<'_>| {
+            has_told = true;
             note(works, happening, now, captured_at, books);
-        });
+        };
+        let arrival = match is_stray {
+            true => self.session.pass_over(segment),
+            false => self.session.handle(now, captured_at, sender, segment, &mut shared, &mut tell),
+        };
         match arrival {
             Arrival::InOrder => {}
             Arrival::Early => books.ledger.sessions.segments_early += 1,
             Arrival::Duplicate => books.ledger.sessions.segments_duplicate += 1,
         }
         self.note_end(now, books);
+        has_told || self.session.is_stalled() || self.session.ended().is_some()
     }
 
     /// Gives up what was waited for too long.
@@ -162,8 +170,8 @@ impl Slot {
 
     /// When the slot has something to do though nothing arrived.
     pub fn deadline(&self, now: Time, books: &Books) -> Time {
-        let replays = self.works.iter().filter_map(|work| work.deadline(now, books)).min();
-        let next = [replays, self.session.deadline(&books.limits)].into_iter().flatten().min().unwrap_or(Time::MAX);
+        let of_session = self.session.deadline(&books.limits).unwrap_or(Time::MAX);
+        let next = self.works.iter().fold(of_session, |next, work| next.min(work.deadline(now, books)));
         next.min(self.forgotten_at).min(now + NAP_MAX)
     }
 
@@ -252,6 +260,7 @@ impl Work {
         self.exchanges.stream_in_time(means.now, means.books);
         self.replay.advance(owner, &mut self.exchanges, means);
         self.exchanges.judge(means.books);
+        self.exchanges.rest();
     }
 
     /// Whether nothing more will come of it, once the session has ended.
@@ -259,10 +268,11 @@ impl Work {
         self.replay.is_done() && self.exchanges.is_settled()
     }
 
-    fn deadline(&self, now: Time, books: &Books) -> Option<Time> {
+    fn deadline(&self, now: Time, books: &Books) -> Time {
         let (undecided, held) = (self.exchanges.undecided_until(books), self.exchanges.held_until(books));
         let behind = Share::behind_from(&self.exchanges, &books.limits).filter(|from| *from > now);
-        [self.replay.wake_at(), undecided, held, behind].into_iter().flatten().min()
+        let all = [self.replay.wake_at(), undecided, held, behind];
+        all.into_iter().fold(Time::MAX, |next, at| next.min(at.unwrap_or(Time::MAX)))
     }
 
     /// Its part of the backlog.

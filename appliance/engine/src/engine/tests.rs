@@ -3,7 +3,7 @@
 use super::*;
 use crate::config::{Addressing, FarEnd, MirrorTo, Origin, Pacing, Protocol, Sample, Speed};
 use crate::limits::Limits;
-use crate::message::{LinkType, Outcome, Record};
+use crate::message::{Command, LinkType, Outcome, Record};
 use crate::share::{Part, Share};
 use core::time::Duration;
 use std::collections::BTreeSet;

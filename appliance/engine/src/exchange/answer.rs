@@ -62,6 +62,9 @@ impl Answer {
             return;
         }
         let before = self.kept();
+        if self.head.capacity() == 0 {
+            self.head = books.spare.take();
+        }
         let end = self.head.strip_suffix(b"\r\n").map_or(0, <[u8]>::len);
         self.head.truncate(end);
         self.head.extend_from_slice(head);
@@ -80,6 +83,9 @@ impl Answer {
         };
         let (kept, hashed) = bytes.split_at(room.min(bytes.len()));
         let before = self.kept();
+        if self.body.capacity() == 0 && !kept.is_empty() {
+            self.body = books.spare.take();
+        }
         self.body.extend_from_slice(kept);
         books.bodies.exchange(before, self.kept());
         if !hashed.is_empty() {
@@ -104,7 +110,9 @@ impl Answer {
 
     /// Gives the kept bytes back, and keeps none from here on.
     pub fn discard(&mut self, books: &mut Books) {
-        drop(self.take(books));
+        let Said { head, body, .. } = self.take(books);
+        books.spare.give(head);
+        books.spare.give(body);
     }
 
     /// The same, with what was kept.

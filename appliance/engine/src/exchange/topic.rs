@@ -41,10 +41,10 @@ impl Topic {
         let definition = definition?;
         let subject = (definition.subject)(&start[..start.len().min(START_BYTES)])?;
         let Subject { verb, path, query, .. } = subject;
-        let mut request = Hash::new(identity.account as u64).with(verb).with(b" ").with(path).with(b"?").with(query);
+        let mut request = [verb, path, query].into_iter().fold(Hash::new(identity.account as u64), Hash::with_whole);
         let is_http = is_http(definition);
         if is_http {
-            request = telling_fields(start).fold(request, Hash::with);
+            request = telling_fields(start).fold(request, Hash::with_whole);
         }
         let scope = match rules.is_empty() {
             true => Scope::default(),
@@ -91,7 +91,14 @@ fn telling_fields(head: &[u8]) -> impl Iterator<Item = &[u8]> {
         let name = |known: &&[u8]| line.get(..known.len()).is_some_and(|name| name.eq_ignore_ascii_case(known));
         matches!(line.first(), Some(b'h' | b'H' | b'c' | b'C' | b'a' | b'A')) && TELLING.iter().any(name)
     };
-    head.split(|byte| *byte == b'\n').skip(1).filter(is_telling)
+    let mut rest = head;
+    let lines = core::iter::from_fn(move || {
+        let end = memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
+        let (line, behind) = rest.split_at(end);
+        rest = behind;
+        (!line.is_empty()).then_some(line)
+    });
+    lines.skip(1).filter(is_telling)
 }
 
 impl Exchanges {

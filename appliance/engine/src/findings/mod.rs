@@ -146,6 +146,26 @@ struct Service {
     timing: Timing,
     templates: Templates,
     by_template: BTreeMap<u64, EndpointId>,
+    recent: Recent,
+}
+
+/// Places for requests whose endpoint was looked for last: most ask for what was asked for before.
+const RECENT: usize = 256;
+
+/// Hash of verb and path, and the endpoint, each at the place that the hash tells.
+#[derive(Debug)]
+struct Recent(Box<[(u64, EndpointId); RECENT]>);
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self(Box::new([(0, EndpointId::NONE); RECENT]))
+    }
+}
+
+impl Recent {
+    fn at(&mut self, request: Hash) -> &mut (u64, EndpointId) {
+        &mut self.0[request.value() as usize % RECENT]
+    }
 }
 
 /// All endpoints of all services.
@@ -165,6 +185,7 @@ impl Findings {
                 timing: Timing::default(),
                 templates: Templates::default(),
                 by_template: BTreeMap::new(),
+                recent: Recent::default(),
             });
         }
         &mut self.services[account]
@@ -178,14 +199,21 @@ impl Findings {
     /// The endpoint of a request.
     pub fn endpoint(&mut self, account: usize, subject: &Subject<'_>) -> EndpointId {
         let Subject { verb, path, .. } = *subject;
-        let Some(service) = self.services.get(account) else { return EndpointId::NONE };
+        let Some(service) = self.services.get_mut(account) else { return EndpointId::NONE };
+        let request = Hash::new(account as u64).with_whole(verb).with_whole(path);
+        let (known, id) = *service.recent.at(request);
+        if known == request.value() && id != EndpointId::NONE {
+            return id;
+        }
         let upper = |hash: Hash, letter: &u8| hash.with(&[letter.to_ascii_uppercase()]);
         let above = verb.iter().fold(Hash::new(account as u64), upper).with(b" ");
         let template = service.templates.hash(above, path).value();
-        match service.by_template.get(&template) {
+        let id = match service.by_template.get(&template) {
             Some(id) => *id,
             None => self.learn(account, above, subject),
-        }
+        };
+        *self.services[account].recent.at(request) = (request.value(), id);
+        id
     }
 
     fn learn(&mut self, account: usize, above: Hash, subject: &Subject<'_>) -> EndpointId {
@@ -217,6 +245,7 @@ impl Findings {
     fn refold(&mut self, account: usize) {
         let service = &mut self.services[account];
         service.by_template.clear();
+        service.recent = Recent::default();
         for index in 0..self.endpoints.len() {
             let (above, path) = match &self.endpoints[index] {
                 endpoint if endpoint.account == account && endpoint.merged_into.is_none() => {

@@ -33,6 +33,12 @@ impl Endpoint {
         Ipv6Addr::from(self.ip).to_canonical()
     }
 
+    /// The address as a number; an IPv4 address as the IPv4-mapped one.
+    #[inline]
+    pub const fn ip_bits(&self) -> u128 {
+        u128::from_be_bytes(self.ip)
+    }
+
     /// The TCP port.
     pub const fn port(&self) -> u16 {
         self.port

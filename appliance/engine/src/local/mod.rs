@@ -310,16 +310,22 @@ impl Locals {
 
     /// Whether IP packets from and to `address` are the box's.
     pub fn carries(&self, address: IpAddr) -> bool {
+        self.carriage(address).is_some()
+    }
+
+    /// Of an address whose IP packets are the box's, whether ARP and NDP for it are the box's to answer, too.
+    pub fn carriage(&self, address: IpAddr) -> Option<bool> {
         match self.standing(address) {
-            Some(Standing::Held) => self.preserved.contains(&address) || self.pool.contains(address),
-            Some(_) => false,
-            None => self.preserved.contains(&address),
+            Some(Standing::Held) if self.pool.contains(address) => Some(true),
+            Some(Standing::Held) => self.preserved.contains(&address).then_some(true),
+            Some(_) => None,
+            None => self.preserved.contains(&address).then_some(false),
         }
     }
 
     /// Whether a segment between these belongs to a replay, wherever it is seen.
     pub fn is_own(&self, local: Endpoint, remote: Endpoint) -> bool {
-        self.pool.contains(local.ip()) || (!self.preserved.is_empty() && self.taken.contains(&(local, remote)))
+        self.pool.holds(local) || (!self.preserved.is_empty() && self.taken.contains(&(local, remote)))
     }
 
     /// An address of the box from which to ask for `hop`: of the same subnet, else of the same family.

@@ -20,6 +20,8 @@ pub(super) struct Pool {
     ranges: Vec<Rotation>,
     /// Ports of one address, on the average of all addresses: those of other shards are not among them.
     ports: u128,
+    /// First and last address of each, as [`Endpoint::ip_bits`].
+    spans: Vec<(u128, u128)>,
 }
 
 /// Where in a range the next address and port are.
@@ -59,7 +61,15 @@ impl Pool {
             port,
             taken: 0,
         };
-        Self { ranges: ranges.iter().map(rotation).collect(), ports: PORTS / u128::from(shards) }
+        let span = |range: &PoolRange| {
+            let bits_of = |address| Endpoint::new(address, 0).ip_bits();
+            (bits_of(range.first), bits_of(range.last))
+        };
+        Self {
+            ranges: ranges.iter().map(rotation).collect(),
+            spans: ranges.iter().map(span).collect(),
+            ports: PORTS / u128::from(shards),
+        }
     }
 
     /// The next address to claim, of the range that has fewest.
@@ -84,7 +94,13 @@ impl Pool {
 
     /// Whether `address` is one of the pool.
     pub(super) fn contains(&self, address: IpAddr) -> bool {
-        self.ranges.iter().any(|rotation| rotation.range.contains(address))
+        self.holds(Endpoint::new(address, 0))
+    }
+
+    /// Whether the address of `endpoint` is one of the pool: it is asked of every frame.
+    pub(super) fn holds(&self, endpoint: Endpoint) -> bool {
+        let bits = endpoint.ip_bits();
+        self.spans.iter().any(|(first, last)| (*first..=*last).contains(&bits))
     }
 
     /// A connection from `address` no longer needs its port.
