@@ -49,6 +49,19 @@ def test_requests_and_answers_on_different_mirror_nics() -> None:
         replay(lab, mixed(400, 5))
 
 
+def test_a_lossy_way_to_the_target() -> None:
+    """What is lost there is sent again: it costs time, and no request."""
+    loads = [
+        Load("page", 100, 4, connections=10),
+        Load("short", 20, 4, keep_alive=False),
+        Load("post", 8, 4, connections=4, path="/post/", body_bytes=64 * KIB),
+        Load("mib", 1, 4, connections=2, path="/post/", body_bytes=MIB),
+    ]
+    with Lab() as lab:
+        lab.lossy_target(percent=1)
+        replay(lab, loads)
+
+
 def test_a_target_that_closes_earlier_than_the_origins() -> None:
     """Its sessions go on over chains of connections."""
     with Lab(target_keepalive=20) as lab:

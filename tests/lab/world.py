@@ -220,6 +220,15 @@ class Lab:
         else:
             self.target_host.run("nft", "delete table inet hole")
 
+    def lossy_target(self, percent: int) -> None:
+        """Loses so many of a hundred packets between the box and the target, either way."""
+        chains = (
+            f"add chain inet lossy {hook} {{ type filter hook {hook} priority 0; }};"
+            f"add rule inet lossy {hook} numgen random mod 100 < {percent} drop;"
+            for hook in ("input", "output")
+        )
+        self.target_host.run("nft", "add table inet lossy;" + "".join(chains))
+
     def target_link(self, *, up: bool) -> None:
         """Pulls the target's cable, or puts it back."""
         self.target_host.ip("link", "set", "eth0", "up" if up else "down")
