@@ -12,6 +12,7 @@ export const reasons: Record<string, string> = {
   "requests.not_replayed.not_asked": "目标没有像源站那样要求它：例如密码，或只有目标才要求的内容之后的部分。",
   "requests.not_replayed.not_sampled": "设置中未选取该客户端。",
   "requests.not_replayed.origin_garbled": "源站发出的内容不符合协议，连接中后续内容依赖于它。",
+  "requests.not_replayed.overloaded": "设备已跟不上镜像流量，会话在开始时即被整个舍弃。",
   "requests.not_replayed.pool_exhausted": "会话可用的所有地址和端口都在使用或静置中。",
   "requests.not_replayed.rate_capped": "会话开始时已达到服务的会话数上限。",
   "requests.not_replayed.shutdown": "轮到它之前本机已被要求结束。",
