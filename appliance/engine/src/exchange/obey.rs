@@ -38,6 +38,9 @@ impl Exchanges {
         }
         match decision {
             Decision::Keep => self.outbox.approve(None, &mut books.outboxes),
+            Decision::Rewrite(head) if self.outbox.len_approved(&head) > books.outbox_bound() => {
+                self.drop_request(NotReplayed::Limit, books);
+            }
             Decision::Rewrite(head) => self.outbox.approve(Some(&head), &mut books.outboxes),
             Decision::Drop => self.drop_request(NotReplayed::Filtered, books),
         }

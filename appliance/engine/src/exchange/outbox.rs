@@ -162,6 +162,12 @@ impl Outbox {
         }
     }
 
+    /// Bytes that would be held with `words` in place of the last unit's bytes so far.
+    pub fn len_approved(&self, words: &[u8]) -> usize {
+        let before = self.units.back().map_or(self.bytes.len(), |unit| (unit.start - self.base) as usize);
+        before + words.len() + self.ahead.len()
+    }
+
     /// Whether the last unit is held until it is whole.
     pub fn is_holding(&self) -> bool {
         self.units.back().is_some_and(|unit| unit.end.is_none() && !unit.streamed)
