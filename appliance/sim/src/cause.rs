@@ -15,7 +15,7 @@ const BROUGHT_ABOUT_BY: &[(&str, &str, &[&str])] = &[
     ("not_answered", "stopped", STOPS),
     ("not_answered", "target_refused", &["refusal"]),
     ("not_answered", "target_unreachable", UNREACHABLE),
-    ("not_replayed", "filtered", &["denied requests", "rewritten requests"]),
+    ("not_replayed", "filtered", &["denied requests", "rewritten requests", "short heads"]),
     ("not_replayed", "limit", &["small outbox", "few exchanges", "short heads", "other settings"]),
     ("not_replayed", "mirror_gap", GAPS),
     ("not_replayed", "not_sampled", &["sampled", "other settings"]),
