@@ -141,7 +141,8 @@ class Bench:
         command = self.box.enter(str(binary()), "doctor", "--nic", "mirror0", *words)
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         deadline = time.monotonic() + 10
-        while "promiscuity 0" in self.box.ip("-d", "link", "show", "mirror0"):
+        ring = Path(f"/proc/{process.pid}/maps")
+        while "socket:[" not in ring.read_text():
             assert process.poll() is None, process.communicate()
             assert time.monotonic() < deadline
             time.sleep(0.01)
