@@ -48,6 +48,7 @@ const GAPS: &[&str] = &[
     "two mirror nics",
     "little held",
     "address reused",
+    "fewer services",
     "production loss",
     "production reordering",
     "production duplication",
