@@ -340,6 +340,14 @@ impl Streams {
         own.is_off(seq, FAR) && other.is_off(ack, NEAR) || own.is_off(seq, NEAR) && other.is_off(ack, FAR)
     }
 
+    /// Whether a segment of `side` lies far from what is known of its stream.
+    pub fn is_far(&self, side: Side, seq: u32) -> bool {
+        match side {
+            Side::Client => self.client.is_off(seq, FAR),
+            Side::Origin => self.origin.is_off(seq, FAR),
+        }
+    }
+
     /// Whether a reset with the sequence number `seq` can be `side`'s own: a late one of an earlier session on the same
     /// flow, or a forged one, lies elsewhere (RFC 5961, section 3.2, but for the mirror's losses).
     pub fn may_reset(&self, side: Side, seq: u32) -> bool {

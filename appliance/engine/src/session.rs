@@ -191,7 +191,18 @@ impl Session {
             false => self.streams.first(Side::Origin).is_none(),
         };
         let opening = self.state == State::Opening && sender == Side::Origin;
-        opening && foreign || self.is_elsewhere(sender, segment) || self.is_opening_of_earlier(sender, segment)
+        opening && foreign
+            || self.is_left_over(sender, segment)
+            || self.is_elsewhere(sender, segment)
+            || self.is_opening_of_earlier(sender, segment)
+    }
+
+    /// Whether a client's last words in the session before come behind its SYN: they would place the origin's stream, of
+    /// which nothing has been seen.
+    fn is_left_over(&self, sender: Side, segment: &Segment<'_>) -> bool {
+        let is_bare = segment.payload.is_empty() && !segment.flags.syn() && !segment.flags.rst();
+        let is_awaited = self.state == State::Opening && self.streams.first(Side::Origin).is_none();
+        sender == Side::Client && is_bare && is_awaited && self.streams.is_far(sender, segment.seq)
     }
 
     /// Whether it is the SYN of the session before this one on the same flow, or the answer to it: its direction is shown late.
