@@ -560,6 +560,10 @@ impl Shard {
         if has_come(&descriptors[0]) {
             let _ = self.wake.read();
         }
+        // That an interface has gone is told once, when libpcap may still find it there; it says so where it is asked again.
+        if self.clock.now() >= self.publish_at {
+            return Ready::ALL;
+        }
         Ready {
             target: !is_read || has_come(&descriptors[1]),
             mirror: !is_captured || !self.source.can_be_waited_for() || descriptors[2..].iter().any(has_come),
