@@ -299,6 +299,8 @@ def test_settings_that_cannot_be_used_leave_what_was(page: Page) -> None:
     page.claim()
     change(page, 80)
     status, answer, _ = page.ask("POST", "/api/v1/settings/apply")
-    assert (status, answer["error"]["code"]) == (409, "not_started")
+    assert (status, [fault["field"] for fault in answer["faults"]]) == (422, ["nics.mirror[0]", "nics.target"])
+    found = page.ask("POST", "/api/v1/settings/check", SETTINGS.format(port=80))[1]
+    assert found["faults"] == answer["faults"]
     assert page.ask("GET", "/api/v1/health")[1]["status"] == "idle"
     assert page.ask("GET", "/api/v1/settings/pending")[1]["state"] == "staged"

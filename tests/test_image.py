@@ -33,7 +33,7 @@ CUT_WITHIN_S = 20.0
 WELL = "page and shards are well"
 SETTINGS = f"""schema_version = 1
 [nics]
-mirror = ["enp0s3"]
+mirror = ["0000:00:03.0"]
 target = "enp0s4"
 [addressing]
 pool = ["{POOL}"]

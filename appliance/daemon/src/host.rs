@@ -92,13 +92,10 @@ pub fn line_of(path: &str) -> Option<String> {
     (!line.is_empty()).then(|| line.to_owned())
 }
 
-/// Driver of an interface, and its address on the PCI bus.
-pub fn driver_and_bus(interface: &str) -> (Option<String>, Option<String>) {
-    let last = |link: &str| {
-        let target = std::fs::read_link(format!("/sys/class/net/{interface}/{link}")).ok()?;
-        Some(target.file_name()?.to_string_lossy().into_owned())
-    };
-    (last("device/driver"), last("device").filter(|address| address.matches(':').count() == 2))
+/// Driver of an interface.
+pub fn driver(interface: &str) -> Option<String> {
+    let driver = std::fs::read_link(format!("/sys/class/net/{interface}/device/driver")).ok()?;
+    Some(driver.file_name()?.to_string_lossy().into_owned())
 }
 
 /// Whether an interface has a carrier.

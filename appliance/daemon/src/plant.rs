@@ -8,6 +8,7 @@
 use crate::archive::Archive;
 use crate::clock::Clock;
 use crate::fault::Fault;
+use crate::nic::choice;
 use crate::nic::interface::kernel_addresses;
 use crate::nic::mirror::MirrorNic;
 use crate::nic::target::TargetNic;
@@ -157,6 +158,9 @@ impl Plant {
     /// # Errors
     /// An interface cannot be used; nothing has changed.
     pub fn prepare_anew(settings: &Settings) -> Result<Prepared, Fault> {
+        if let Some((_, fault)) = choice::faults(&settings.document.nics).into_iter().next() {
+            return Err(fault.into());
+        }
         Ok(Prepared::Start(parts(settings.shards).map(|part| lane(settings, part)).collect::<Result<_, _>>()?))
     }
 

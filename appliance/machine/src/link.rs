@@ -1,6 +1,7 @@
 //! The machine's Ethernet interfaces: which there are, in the order of their places on the bus, and raising them.
 
 use crate::ioctl::Control;
+use std::fmt;
 use std::fs::read_link;
 use std::io::Result;
 use std::net::Ipv4Addr;
@@ -37,19 +38,43 @@ fn physical_under(root: &Path) -> Result<Vec<Nic>> {
 
 /// A name from a place, at most 15 characters: `enp0s3`, `enp1s0f1`; `None` for one that is not on a PCI bus.
 pub fn name_of_place(place: &str) -> Option<String> {
-    let address = place.split('/').rev().find_map(pci_address)?;
-    let (domain, bus, slot, function) = address;
+    let PciAddress { domain, bus, slot, function } = place.split('/').rev().find_map(PciAddress::parse)?;
     let domain = if domain == 0 { String::new() } else { format!("P{domain}") };
     let function = if function == 0 { String::new() } else { format!("f{function}") };
     Some(format!("en{domain}p{bus}s{slot}{function}")).filter(|name| name.len() <= 15)
 }
 
-/// Domain, bus, slot and function of `0000:01:00.1`.
-fn pci_address(word: &str) -> Option<(u32, u32, u32, u32)> {
-    let mut parts = word.split([':', '.']);
-    let mut next = || u32::from_str_radix(parts.next()?, 16).ok();
-    let found = (next()?, next()?, next()?, next()?);
-    (parts.next().is_none() && word.contains(':')).then_some(found)
+/// A place on the PCI bus, as `lspci -D` writes it: `0000:01:00.1`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PciAddress {
+    domain: u32,
+    bus: u8,
+    slot: u8,
+    function: u8,
+}
+
+impl PciAddress {
+    /// Reads one; the domain may be left out where it is 0.
+    pub fn parse(word: &str) -> Option<Self> {
+        let (rest, function) = word.rsplit_once('.')?;
+        let (rest, slot) = rest.rsplit_once(':')?;
+        let (domain, bus) = rest.rsplit_once(':').unwrap_or(("0", rest));
+        let byte = |digits| u8::from_str_radix(digits, 16).ok();
+        let domain = u32::from_str_radix(domain, 16).ok()?;
+        Some(Self { domain, bus: byte(bus)?, slot: byte(slot)?, function: byte(function)? })
+    }
+}
+
+impl fmt::Display for PciAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:04x}:{:02x}:{:02x}.{:x}", self.domain, self.bus, self.slot, self.function)
+    }
+}
+
+/// Where an interface's card is on the PCI bus, also where another bus lies between (virtio, USB).
+pub fn pci_address_of(name: &str) -> Option<PciAddress> {
+    let place = Path::new(ROOT).join(name).join("device").canonicalize().ok()?;
+    place.to_string_lossy().split('/').rev().find_map(PciAddress::parse)
 }
 
 /// Gives every physical interface the name of its place, so that cables keep their roles.
@@ -107,6 +132,17 @@ mod tests {
         assert_eq!(name_of_place(&format!("{bus}.1/virtio3")).unwrap(), "enp1s0f1");
         assert_eq!(name_of_place("/sys/devices/pci10000:e0/10000:e1:1f.0").unwrap(), "enP65536p225s31");
         assert_eq!(name_of_place("/sys/devices/platform/soc/eth"), None);
+    }
+
+    #[test]
+    fn places_are_written_as_lspci_does() {
+        let shown = |text: &str| PciAddress::parse(text).map(|address| address.to_string());
+        assert_eq!(shown("0000:01:1f.7").as_deref(), Some("0000:01:1f.7"));
+        assert_eq!(shown("e1:00.0").as_deref(), Some("0000:e1:00.0"));
+        assert_eq!(shown("10000:E1:1F.0").as_deref(), Some("10000:e1:1f.0"));
+        for wrong in ["", "eth0.7", "0000:01:00", "0000:100:00.0", "00:00:00:00.0.", "x:00.0", "52:54:00:12:34:56"] {
+            assert_eq!(shown(wrong), None, "{wrong}");
+        }
     }
 
     #[test]

@@ -51,7 +51,7 @@ interface TextProps {
   required?: boolean;
   hiddenLabel?: boolean;
   placeholder?: string;
-  list?: string[];
+  list?: [value: string, text: string][];
   min?: number;
   max?: number;
   step?: number | "any";
@@ -78,8 +78,10 @@ export function TextField(props: TextProps): JSX.Element {
           />
           {list ? (
             <datalist id={options}>
-              {list.map(option => (
-                <option key={option} value={option} />
+              {list.map(([option, text]) => (
+                <option key={option} value={option}>
+                  {text}
+                </option>
               ))}
             </datalist>
           ) : null}

@@ -78,6 +78,10 @@ export function Nics(): JSX.Element {
               { head: t("column.frames"), number: true, cell: nic => `${rate(nic.frames_per_second)}/s` },
               { head: t("column.bits"), number: true, cell: nic => bits(nic.bits_per_second) },
               { head: t("column.mac"), cell: nic => <span class="mono">{nic.mac ?? "–"}</span> },
+              {
+                head: t("column.place"),
+                cell: nic => <span class="mono">{[nic.bus, nic.driver].filter(Boolean).join(" ") || "–"}</span>,
+              },
               { head: t("column.addresses"), cell: nic => <span class="mono">{nic.addresses.join(" ") || "–"}</span> },
             ]}
           />

@@ -17,6 +17,7 @@ pub use difference::{Change, difference};
 use crate::accounts::audit::Audit;
 use crate::clock::{self, Clock};
 use crate::fault::Fault;
+use crate::nic::choice;
 use crate::nic::interface::refuse_kernel_addresses;
 use crate::nic::mirror::check_filter;
 use crate::plant::Plant;
@@ -254,7 +255,20 @@ impl Desk {
 
     /// All faults of a document, as far as they can be known before it is applied.
     pub fn check(&self, text: &str, format: Format) -> Vec<FieldFault> {
-        parse(text, format).err().unwrap_or_default()
+        self.parse_here(text, format).err().unwrap_or_default()
+    }
+
+    /// Settings that this machine has the interfaces for, as far as they are not in use already. Those that are only staged
+    /// may name a card that is still to be put in.
+    fn parse_here(&self, text: &str, format: Format) -> Result<Settings, Vec<FieldFault>> {
+        let settings = parse(text, format)?;
+        if self.plant.can_take(&settings.document) {
+            return Ok(settings);
+        }
+        let faults = choice::faults(&settings.document.nics).into_iter();
+        let faults: Vec<FieldFault> =
+            faults.map(|(field, fault)| FieldFault { field, message: fault.to_string() }).collect();
+        if faults.is_empty() { Ok(settings) } else { Err(faults) }
     }
 
     /// Checks and stages settings; with the tag that they were made from, only while it is still that.
@@ -303,7 +317,7 @@ impl Desk {
         };
         let staged = staged.ok_or(Refusal::Conflict("nothing is staged; send settings first"))?;
         // The machine may have changed since they were staged.
-        let settings = parse(&staged.document.to_string(), Format::Json).map_err(Refusal::Faults)?;
+        let settings = self.parse_here(&staged.document.to_string(), Format::Json).map_err(Refusal::Faults)?;
         let effect = self.effect(&settings.document);
         let mut changes = Changes::default();
         changes.put(APPLIED, &staged);

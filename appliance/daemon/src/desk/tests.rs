@@ -105,7 +105,9 @@ fn what_cannot_be_started_is_not_in_force() {
     desk.confirm("me").unwrap();
     desk.stage(&SETTINGS.replace("'m'", "'other'"), Format::Toml, "me", "", None).unwrap();
     assert_eq!(desk.waiting().unwrap().effect, Effect::Restart);
-    assert!(matches!(desk.apply(), Err(Refusal::NotStarted(message)) if message.contains("no interface")));
+    let Err(Refusal::Faults(faults)) = desk.apply() else { panic!("there are no such interfaces") };
+    assert_eq!(faults.iter().map(|fault| fault.field.as_str()).collect::<Vec<_>>(), ["nics.mirror[0]", "nics.target"]);
+    assert!(faults[0].message.starts_with("other is no interface"), "{faults:?}");
     assert_eq!(origin(&desk), "*:80");
     assert!(desk.waiting().is_some_and(|waiting| waiting.left.is_none()), "it can be mended");
     desk.revert().unwrap();

@@ -9,9 +9,9 @@ use crate::capture::Captures;
 use crate::cli::DoctorArgs;
 use crate::clock::Clock;
 use crate::fault::Fault;
-use crate::nic::NicFault;
 use crate::nic::interface::{self, Interface};
 use crate::nic::mirror::MirrorNic;
+use crate::nic::{NicFault, choice};
 use crate::settings::document::Nics;
 use crate::signals::Signals;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -64,6 +64,7 @@ pub fn doctor(args: &DoctorArgs) -> Result<(), Fault> {
 pub fn of_nics(names: &[String], seconds: Duration, signals: Option<&Signals>) -> Result<Report, NicFault> {
     let buffer_bytes = Nics::default().buffer_mib << 20;
     let open = |name: &String| MirrorNic::open(name, buffer_bytes, &[], None, Share::default());
+    let names: Vec<String> = names.iter().map(|wanted| choice::name_of(wanted)).collect();
     let mut nics = names.iter().map(open).collect::<Result<Vec<_>, _>>()?;
     let interfaces = interface::all()?;
     let own = interfaces.values().filter(|interface| !interface.is_loopback).filter_map(|interface| interface.mac);

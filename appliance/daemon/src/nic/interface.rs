@@ -1,6 +1,6 @@
 //! The machine's interfaces, as the kernel lists them.
 
-use super::NicFault;
+use super::{NicFault, choice};
 use nix::ifaddrs::getifaddrs;
 use nix::net::if_::InterfaceFlags;
 use std::collections::BTreeMap;
@@ -55,17 +55,13 @@ pub fn all() -> Result<BTreeMap<String, Interface>, NicFault> {
     Ok(found)
 }
 
-/// The interface of this name, which must be up.
+/// The interface of this name, or with this Ethernet address or place ([`choice`]), which must be up.
 ///
 /// # Errors
-/// It does not exist, or is down.
-pub fn named(name: &str) -> Result<Interface, NicFault> {
-    let mut all = all()?;
-    match all.remove(name) {
-        Some(interface) if interface.is_up => Ok(interface),
-        Some(_) => Err(NicFault::Down(name.to_owned())),
-        None => Err(NicFault::Unknown { name: name.to_owned(), known: all.into_keys().collect() }),
-    }
+/// There is none, or several, or it is down.
+pub fn named(wanted: &str) -> Result<Interface, NicFault> {
+    let interface = choice::find(wanted)?;
+    if interface.is_up { Ok(interface) } else { Err(NicFault::Down(interface.name)) }
 }
 
 /// Frames that the kernel has sent on an interface since that was made; none where it does not tell.

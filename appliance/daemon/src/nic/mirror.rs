@@ -34,6 +34,9 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// An interface that frames are received from, and never sent to.
 pub struct MirrorNic {
+    /// As the settings have it.
+    wanted: String,
+    /// What it was called when it was opened last.
     name: String,
     buffer_bytes: u32,
     services: Vec<Service>,
@@ -70,14 +73,15 @@ impl MirrorNic {
     /// # Errors
     /// The interface or the filter cannot be used.
     pub fn open(
-        name: &str,
+        wanted: &str,
         buffer_bytes: u32,
         services: &[Service],
         extra_filter: Option<&str>,
         share: Share,
     ) -> Result<Self, NicFault> {
         let mut nic = Self {
-            name: name.to_owned(),
+            wanted: wanted.to_owned(),
+            name: String::new(),
             buffer_bytes,
             services: services.to_vec(),
             extra_filter: extra_filter.map(str::to_owned),
@@ -87,6 +91,7 @@ impl MirrorNic {
             lost_before: Losses::default(),
         };
         nic.open = Some(nic.activate()?);
+        let name = &nic.name;
         let of_kernel = interface::named(name)?.addresses.into_iter().find(IpAddr::is_ipv4);
         if let Some(address) = of_kernel.filter(|_| nic.is_first()) {
             log::warn!(
@@ -150,9 +155,10 @@ impl MirrorNic {
         self.open.as_ref().map(|open| open.capture.as_fd())
     }
 
-    fn activate(&self) -> Result<Open, NicFault> {
-        let fault = |fault: pcap::Error| NicFault::Capture { name: self.name.clone(), message: fault.to_string() };
-        let interface = interface::named(&self.name)?;
+    fn activate(&mut self) -> Result<Open, NicFault> {
+        let interface = interface::named(&self.wanted)?;
+        self.name.clone_from(&interface.name);
+        let fault = |fault: pcap::Error| NicFault::Capture { name: interface.name.clone(), message: fault.to_string() };
         packet_socket::probe(&self.name)?;
         let quiet = quiet(&interface);
         let inactive = Capture::from_device(self.name.as_str()).map_err(fault)?;

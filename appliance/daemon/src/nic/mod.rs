@@ -1,6 +1,7 @@
 //! The two kinds of NIC. Only [`mirror`] names libpcap, only `packet_socket` holds unsafe code.
 
 pub(crate) mod checksum;
+pub mod choice;
 pub mod filter;
 pub mod interface;
 pub mod listener;
@@ -25,6 +26,26 @@ pub enum NicFault {
         name: String,
         /// The names that exist.
         known: Vec<String>,
+    },
+    /// Several interfaces have this address.
+    #[error("{wanted} is each of {}; name the one that is meant", found.join(", "))]
+    Ambiguous {
+        /// As the settings have it.
+        wanted: String,
+        /// Their names.
+        found: Vec<String>,
+    },
+    /// One interface is named for two roles.
+    #[error(
+        "{wanted} {}has a role already; the box never sends on a mirror NIC, and takes each frame once: give each role \
+         an interface of its own",
+        if wanted == name { String::new() } else { format!("is {name}, which ") }
+    )]
+    Taken {
+        /// As the settings have it.
+        wanted: String,
+        /// Its name.
+        name: String,
     },
     /// The interface is administratively down.
     #[error("{0} is down; raise it with `ip link set {0} up`")]
@@ -100,6 +121,14 @@ pub enum NicFault {
 impl NicFault {
     /// Whether the settings are to blame, not the state of the machine.
     pub fn is_bad_setting(&self) -> bool {
-        matches!(self, Self::Unknown { .. } | Self::Filter { .. } | Self::AddressOfKernel { .. } | Self::NotEthernet(_))
+        matches!(
+            self,
+            Self::Unknown { .. }
+                | Self::Ambiguous { .. }
+                | Self::Taken { .. }
+                | Self::Filter { .. }
+                | Self::AddressOfKernel { .. }
+                | Self::NotEthernet(_)
+        )
     }
 }

@@ -55,8 +55,9 @@ impl TargetNic {
     ///
     /// # Errors
     /// The interface or the addresses cannot be used.
-    pub fn open(name: &str, addressing: &Addressing, share: Share) -> Result<Self, NicFault> {
-        let interface = interface::named(name)?;
+    pub fn open(wanted: &str, addressing: &Addressing, share: Share) -> Result<Self, NicFault> {
+        let interface = interface::named(wanted)?;
+        let name = interface.name.as_str();
         let mac = interface.mac.filter(|_| !interface.is_loopback);
         let mac = mac.ok_or_else(|| NicFault::NotEthernet(name.to_owned()))?;
         interface::refuse_kernel_addresses(addressing)?;

@@ -92,9 +92,9 @@ pub struct Rule {
 /// The section `[nics]`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Nics {
-    /// One or more, receive only.
+    /// One or more, receive only: each by its name, its Ethernet address or its PCI address.
     pub mirror: Vec<String>,
-    /// Towards the servers under test.
+    /// Towards the servers under test, named as those.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub target: Option<String>,
     /// A pcap filter, ANDed with the one that the services give.

@@ -138,6 +138,10 @@ fn nics() {
             "nics.mirror[4]: `0123456789abcdef` is no name",
         ],
     );
+    let twice = &["nics.mirror[2]: 52:54:00:12:34:AB is named twice", "nics.target: 01:00.0 is named twice"];
+    let mirror = "mirror = ['0000:01:00.0', '52:54:00:12:34:ab', '52:54:00:12:34:AB']";
+    check(&WHOLE.replace("mirror = [\"mirror0\"]", mirror).replace("\"target0\"", "'01:00.0'"), twice);
+    check_line("\"target0\"", "'52:54:00:12:34'", &["nics.target: `52:54:00:12:34` is no name"]);
     check_line("[addressing]", "target_vlan = 100\n[addressing]", &[]);
     check_line("[addressing]", "target_vlan = 4095\n[addressing]", &["nics.target_vlan: 4095 is outside 1 to 4094"]);
     check_line("[addressing]", "buffer_mib = 0\n[addressing]", &["nics.buffer_mib: 0 is outside"]);

@@ -6,6 +6,7 @@ use super::{
     Faults, Purpose, Settings, SettingsFaults, addressing, comparison, document, pool, record, records, selection,
     shards,
 };
+use crate::nic::choice::Choice;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use tapcopy_engine::config::{MirrorTo, Origin, Pacing, Protocol, Service};
@@ -15,8 +16,6 @@ use tapcopy_engine::limits::REPLAYS_MAX;
 const PACINGS: [(&str, Pacing); 2] = [("turns", Pacing::Turns), ("immediate", Pacing::Immediate)];
 /// Names of the ways from a session to its targets.
 const MIRROR_TO: [(&str, MirrorTo); 2] = [("one", MirrorTo::One), ("all", MirrorTo::All)];
-/// Length of an interface's name in Linux (IFNAMSIZ less the ending zero).
-const NIC_NAME_BYTES: usize = 15;
 /// Numbers that a VLAN can have (IEEE 802.1Q).
 const VLANS: std::ops::RangeInclusive<u16> = 1..=4_094;
 /// The kernel takes ring sizes as a signed 32-bit number of bytes.
@@ -71,10 +70,12 @@ fn nics(document: &Document, purpose: Purpose, faults: &mut Faults) {
     }
     let mut seen = BTreeSet::new();
     for (field, name) in mirror.chain(target.filter(|(_, name)| !nics.mirror.contains(name))) {
-        if name.is_empty() || name.len() > NIC_NAME_BYTES || name.contains(['/', ' ']) {
-            faults.add(&field, format!("`{name}` is no name of an interface; list them with `ip link`"));
-        } else if !seen.insert(name) {
-            faults.add(&field, format!("{name} is named twice; name each mirror NIC once"));
+        match name.parse::<Choice>() {
+            Err(message) => faults.add(&field, message),
+            Ok(choice) if seen.contains(&choice) => {
+                faults.add(&field, format!("{name} is named twice; name each mirror NIC once"));
+            }
+            Ok(choice) => drop(seen.insert(choice)),
         }
     }
     if let Some(vlan) = nics.target_vlan.filter(|vlan| !VLANS.contains(vlan)) {

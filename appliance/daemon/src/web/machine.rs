@@ -4,14 +4,16 @@ use super::State;
 use super::call::{Answer, Call, error, invalid, put};
 use crate::clock::{self, Clock};
 use crate::host::{self, Received};
+use crate::nic::choice;
 use crate::nic::interface::{self, Interface};
-use crate::settings::Document;
+use crate::settings::document::Nics;
 use crate::store::Changes;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use tapcopy_machine::clock::discipline;
+use tapcopy_machine::link::pci_address_of;
 
 /// What was measured last, and the rates since the time before.
 #[derive(Default)]
@@ -58,26 +60,26 @@ pub(super) fn nics(state: &State, call: &Call) -> Answer {
         Ok(all) => all,
         Err(fault) => return error(500, "nic", &fault.to_string()),
     };
-    let document = state.desk.document().unwrap_or_default();
+    let roles = choice::by_name(state.desk.document().unwrap_or_default().nics);
     let mut listeners = state.listeners.lock().unwrap_or_else(PoisonError::into_inner);
     if listen {
-        let free = all.values().filter(|nic| nic.is_up && !nic.is_loopback && role(nic, &document, state) == "none");
+        let free = all.values().filter(|nic| nic.is_up && !nic.is_loopback && role(nic, &roles, state) == "none");
         listeners.listen(free.map(|nic| nic.name.as_str()));
     }
     let meter = state.meter.lock().unwrap_or_else(PoisonError::into_inner);
     let mut shown: Vec<(String, Value)> = Vec::new();
     for nic in all.values().filter(|nic| !nic.is_loopback) {
-        let (driver, bus) = host::driver_and_bus(&nic.name);
+        let bus = pci_address_of(&nic.name).map(|address| address.to_string());
         let (frames, bits) = meter.rates.get(&nic.name).copied().unwrap_or_default();
         let mut value = json!({
-            "name": nic.name, "up": nic.is_up, "link": host::has_link(&nic.name), "role": role(nic, &document, state),
+            "name": nic.name, "up": nic.is_up, "link": host::has_link(&nic.name), "role": role(nic, &roles, state),
             "addresses": nic.addresses, "frames_per_second": frames.round(), "bits_per_second": bits.round(),
             "frames_received": meter.received.get(&nic.name).map_or(0, |received| received.frames),
-            "listening": listeners.has(&nic.name) || document.nics.mirror.contains(&nic.name),
+            "listening": listeners.has(&nic.name) || roles.mirror.contains(&nic.name),
         });
         put(&mut value, "mac", nic.mac.map(|mac| mac.map(|byte| format!("{byte:02x}")).join(":")));
         put(&mut value, "line_bits_per_second", interface::bits_per_second(&nic.name));
-        put(&mut value, "driver", driver);
+        put(&mut value, "driver", host::driver(&nic.name));
         put(&mut value, "bus", bus.clone());
         shown.push((bus.unwrap_or_else(|| format!("~{}", nic.name)), value));
     }
@@ -86,10 +88,10 @@ pub(super) fn nics(state: &State, call: &Call) -> Answer {
     Answer::json(200, &json!({ "nics": shown }))
 }
 
-fn role(nic: &Interface, document: &Document, state: &State) -> &'static str {
+fn role(nic: &Interface, roles: &Nics, state: &State) -> &'static str {
     match () {
-        () if document.nics.mirror.contains(&nic.name) => "mirror",
-        () if document.nics.target.as_ref() == Some(&nic.name) => "target",
+        () if roles.mirror.contains(&nic.name) => "mirror",
+        () if roles.target.as_ref() == Some(&nic.name) => "target",
         () if nic.addresses.contains(&state.address.ip()) => "management",
         () => "none",
     }

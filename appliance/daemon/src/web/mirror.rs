@@ -4,6 +4,7 @@ use super::State;
 use super::call::{Answer, Call, error, invalid, put};
 use crate::desk::Refusal;
 use crate::doctor;
+use crate::nic::choice::name_of;
 use crate::nic::interface::refuse_kernel_addresses;
 use crate::reach;
 use crate::settings::document::{self, Addressing, Nics};
@@ -72,7 +73,7 @@ pub(super) fn test_target(state: &State, call: &Call) -> Answer {
     };
     let present = state.desk.document().unwrap_or_default();
     let nic = wish.nic.or_else(|| present.nics.target.clone());
-    if state.plant.shards() > 0 && nic == present.nics.target {
+    if state.plant.shards() > 0 && nic.as_deref().map(name_of) == present.nics.target.as_deref().map(name_of) {
         let message = "the box replays over this interface; its own figures tell whether the target answers";
         return error(409, "busy", message);
     }

@@ -32,6 +32,7 @@ use crate::fault::Fault;
 use crate::firmware::Firmware;
 use crate::history::History;
 use crate::host;
+use crate::nic::choice;
 use crate::nic::interface::{self, kernel_addresses};
 use crate::nic::listener::Listeners;
 use crate::plant::Plant;
@@ -248,7 +249,7 @@ fn certificate(address: SocketAddr, folder: Option<&Path>) -> Result<Option<Cert
 
 /// The addresses of the mirror NICs: what comes in there is production's, not a person's.
 fn forbid_mirror(state: &State) {
-    let mirror = state.desk.document().unwrap_or_default().nics.mirror;
+    let mirror = choice::by_name(state.desk.document().unwrap_or_default().nics).mirror;
     let all = interface::all().unwrap_or_default();
     let addresses = mirror.iter().filter_map(|name| all.get(name)).flat_map(|nic| nic.addresses.clone()).collect();
     *state.forbidden.lock().unwrap_or_else(PoisonError::into_inner) = addresses;

@@ -5,6 +5,7 @@ use super::call::{Answer, Call, JSON, put};
 use crate::clock;
 use crate::history::History;
 use crate::host::has_link;
+use crate::nic::choice;
 use crate::shard::{self, Handle, Snapshot};
 use serde_json::{Map, Value, json};
 use tapcopy_engine::Ledger;
@@ -66,7 +67,7 @@ fn overview(state: &State, history: &History, seconds: usize) -> Value {
     };
     let waiting = state.desk.waiting();
     let left = waiting.as_ref().and_then(|waiting| waiting.left);
-    let nics = state.desk.document().unwrap_or_default().nics;
+    let nics = choice::by_name(state.desk.document().unwrap_or_default().nics);
     let is_mirror_cut = !nics.mirror.iter().all(|nic| has_link(nic));
     let is_target_cut = nics.target.is_some_and(|nic| !has_link(&nic));
     let sight = Sight { total: &total, history, is_mirror_cut, is_target_cut };

@@ -153,7 +153,7 @@ fn settings_are_staged_applied_and_confirmed() {
     let stored = std::fs::read_to_string(folder.path().join("settings.toml")).unwrap();
     assert!(stored.contains("*:81"), "{stored}");
     check(&put(toml, &SETTINGS.replace("'m'", "'other'")), 200, "\"effect\":\"restart\"");
-    check(&ask(address, "POST /api/v1/settings/apply", &bearer, ""), 409, "t is no interface");
+    check(&ask(address, "POST /api/v1/settings/apply", &bearer, ""), 422, "\"field\":\"nics.target\"");
     check(&put(toml, &SETTINGS.replace("*:80", "*:0")), 422, "\"field\":\"service[0].origins[0]\"");
     check(&put(toml, &SETTINGS.replace("[addressing]", "filter = 'tcp prot 80'\n[addressing]")), 422, "nics.filter");
     check(&put("application/json", "{"), 422, "not JSON");

@@ -1,10 +1,12 @@
 /** Fields bound to a path of the draft; each shows what the box says of just that path. */
 import { createContext, type JSX } from "preact";
 import { useContext, useEffect, useState } from "preact/hooks";
+import type { Nic } from "../../api/types";
 import { Button } from "../../components/basics";
 import { Check, SelectField, TextField } from "../../components/fields";
 import { t } from "../../i18n";
 import { at, type Json } from "../../lib/document";
+import { choices, meant } from "../../lib/nics";
 import { draft, edit, faultAt } from "./draft";
 
 export const Locked = createContext(false);
@@ -76,8 +78,27 @@ export function BoundSelect({ path, label, hint, options }: Props & { options: [
   );
 }
 
+/** One interface, which may be named in several ways; what is meant stands below. */
+export function BoundNic({ path, label, hint, nics }: Props & { nics: Nic[] }): JSX.Element {
+  const value = at(draft.value, path);
+  const text = typeof value === "string" ? value : "";
+  return (
+    <TextField
+      name={path}
+      label={label}
+      hint={meant(nics, text) ?? hint}
+      mono
+      list={choices(nics)}
+      disabled={useContext(Locked)}
+      value={text}
+      onChange={chosen => edit(path, chosen === "" ? undefined : chosen)}
+      fault={useFault(path)}
+    />
+  );
+}
+
 /** A list of texts, one field for each, so that a fault stands at its own entry. */
-export function BoundList({ path, label, hint, options }: Props & { options?: string[] }): JSX.Element {
+export function BoundList({ path, label, hint, nics }: Props & { nics?: Nic[] }): JSX.Element {
   const locked = useContext(Locked);
   const found = at(draft.value, path);
   const values = Array.isArray(found) ? found.map(String) : [];
@@ -87,7 +108,7 @@ export function BoundList({ path, label, hint, options }: Props & { options?: st
       <legend>{label}</legend>
       {values.map((value, index) => (
         <div class="list-entry" key={index}>
-          <Entry path={`${path}[${index}]`} label={`${label} ${index + 1}`} value={value} options={options} />
+          <Entry path={`${path}[${index}]`} label={`${label} ${index + 1}`} value={value} nics={nics} />
           {locked ? null : (
             <Button kind="plain" icon="remove" iconOnly onPress={() => edit(`${path}[${index}]`, undefined)}>
               {t("list.remove", { name: `${label} ${index + 1}` })}
@@ -117,10 +138,10 @@ interface EntryProps {
   path: string;
   label: string;
   value: string;
-  options: string[] | undefined;
+  nics: Nic[] | undefined;
 }
 
-function Entry({ path, label, value, options }: EntryProps): JSX.Element {
+function Entry({ path, label, value, nics }: EntryProps): JSX.Element {
   return (
     <TextField
       name={path}
@@ -129,7 +150,7 @@ function Entry({ path, label, value, options }: EntryProps): JSX.Element {
       mono
       value={value}
       disabled={useContext(Locked)}
-      {...(options ? { list: options } : {})}
+      {...(nics ? { list: choices(nics), hint: meant(nics, value) } : {})}
       onChange={text => edit(path, text)}
       fault={useFault(path)}
     />

@@ -1,13 +1,14 @@
 /** The settings as a form: every key has a field here. */
 import type { JSX } from "preact";
+import type { Nic } from "../../api/types";
 import { Button, Empty, Panel } from "../../components/basics";
 import { t } from "../../i18n";
 import { at } from "../../lib/document";
 import { draft, edit, faults } from "./draft";
-import { BoundCheck, BoundList, BoundNumber, BoundSelect, BoundText, Locked } from "./fields";
+import { BoundCheck, BoundList, BoundNic, BoundNumber, BoundSelect, BoundText, Locked } from "./fields";
 import { Service } from "./service";
 
-export function Form({ locked, nics }: { locked: boolean; nics: string[] }): JSX.Element {
+export function Form({ locked, nics }: { locked: boolean; nics: Nic[] }): JSX.Element {
   return (
     <Locked.Provider value={locked}>
       <Nics nics={nics} />
@@ -21,7 +22,7 @@ export function Form({ locked, nics }: { locked: boolean; nics: string[] }): JSX
   );
 }
 
-function Nics({ nics }: { nics: string[] }): JSX.Element {
+function Nics({ nics }: { nics: Nic[] }): JSX.Element {
   return (
     <Panel title={t("settings.nics")}>
       <div class="fields">
@@ -29,9 +30,14 @@ function Nics({ nics }: { nics: string[] }): JSX.Element {
           path="nics.mirror"
           label={t("settings.nics.mirror")}
           hint={t("settings.nics.mirror_hint")}
-          options={nics}
+          nics={nics}
         />
-        <BoundText path="nics.target" label={t("settings.nics.target")} hint={t("settings.nics.target_hint")} mono />
+        <BoundNic
+          path="nics.target"
+          label={t("settings.nics.target")}
+          hint={t("settings.nics.target_hint")}
+          nics={nics}
+        />
         <BoundNumber path="nics.target_vlan" label={t("settings.nics.vlan")} hint={t("settings.nics.vlan_hint")} />
         <BoundText path="nics.filter" label={t("settings.nics.filter")} hint={t("settings.nics.filter_hint")} mono />
         <BoundNumber path="nics.buffer_mib" label={t("settings.nics.buffer")} hint={t("settings.nics.buffer_hint")} />

@@ -68,7 +68,7 @@ export function Settings(): JSX.Element {
             <TakenBack />
             <Others />
             <Elsewhere />
-            <Form locked={locked} nics={nics.value?.nics.map(nic => nic.name) ?? []} />
+            <Form locked={locked} nics={nics.value?.nics ?? []} />
             <DraftBar seconds={pending.value?.confirm_seconds ?? 90} onApplied={pending.reload} />
           </>
         ) : (

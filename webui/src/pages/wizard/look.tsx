@@ -57,7 +57,7 @@ export function Nics(): JSX.Element {
                 <>
                   <span class="mono">{nic.name}</span>
                   <br />
-                  <span class="small quiet">{nic.mac ?? nic.driver}</span>
+                  <span class="small quiet">{[nic.mac, nic.bus, nic.driver].filter(Boolean).join(" · ")}</span>
                 </>
               ),
             },
