@@ -363,6 +363,11 @@ impl Replay {
         if exchanges.awaits_target() && !exchanges.outbox.is_within_unit() {
             return Look::Wait(None);
         }
+        let State::Open { id, .. } = self.state else { return Look::Again };
+        if means.stack.unacknowledged(id) > 0 {
+            // What the target has not taken must not arrive behind what goes elsewhere.
+            means.stack.reset(id);
+        }
         self.lose(Reconnect::TargetClosed, exchanges, means)
     }
 

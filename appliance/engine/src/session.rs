@@ -83,11 +83,11 @@ pub struct Shared<'a> {
 impl Session {
     /// The session that `segment` of `sender` begins, or into which it falls. `None` where it can begin none: it carries
     /// neither a client's SYN, nor an origin's SYN-ACK, nor content. `earlier_isn` is the [`Session::client_isn`] of the one that
-    /// it replaces.
+    /// it replaces. A lone byte is no content: it may be an old one, of a keep-alive probe (RFC 9293, section 3.8.4).
     pub fn begin(now: Time, sender: Side, segment: &Segment<'_>, earlier_isn: Option<u32>) -> Option<Self> {
         let syn = segment.flags.syn();
         let begins = syn && segment.flags.ack() == (sender == Side::Origin);
-        let falls_into = !syn && !segment.flags.rst() && !segment.payload.is_empty();
+        let falls_into = !syn && !segment.flags.rst() && segment.payload.len() + segment.missing as usize > 1;
         (begins || falls_into).then(|| Self {
             state: if begins { State::Opening } else { State::Open },
             streams: Streams::default(),

@@ -56,7 +56,7 @@ fn check_again(plan: &Plan, truth: &mut Truth, request: usize) {
     let session = &plan.sessions[planned.session];
     let next = session.requests.clone().find(|other| *other > request);
     let alone = planned.waits && next.is_none_or(|next| plan.requests[next].waits);
-    let turns = planned.framed && plan.pacing(request) == Pacing::Turns;
+    let turns = truth.is_framed(plan, request) && plan.pacing(request) == Pacing::Turns;
     let [read] = &truth.requests[request].reads[..] else { return };
     let connection = &truth.connections[read.connection];
     let swallowed = connection.closed_by_target && !connection.reset_by_target && read.answer_bytes == 0;

@@ -210,13 +210,14 @@ fn check_one_way(plan: &Plan, truth: &mut Truth, records: &[Record], clients: bo
         let arrived = known.reads.iter().any(|read| read.whole_at.is_some());
         // Once the target has answered and closed, the rest of the request need not be sent.
         let early = planned.answer.after < planned.bytes.len() && planned.answer.closes;
-        let certain = planned.framed
+        let certain = truth.is_framed(plan, request)
             && !planned.is_denied
             && planned.settled
             && !early
             && !truth.sessions[planned.session].broken;
         truth.judged += usize::from(certain);
-        if certain && known.last_shown.is_some() && !arrived {
+        // Behind a hole that a client's reset leaves for ever, nothing is seen for certain.
+        if certain && known.whole_at.is_some() && !arrived {
             let details = format!("request {request} of session {}", planned.session);
             truth.violate("with every request seen and no answer, every request arrives", details);
         }
@@ -226,8 +227,10 @@ fn check_one_way(plan: &Plan, truth: &mut Truth, records: &[Record], clients: bo
 /// With everything seen, every record is about one request.
 fn check_known(plan: &Plan, truth: &mut Truth, record: &Record, candidates: &[usize], extent: Extent) {
     let of_client = |session: &usize| plan.sessions[*session].client == record.client;
+    // What is shown long after the end is taken for a session whose beginning was not seen.
     let known = |session: usize| {
-        is_certain(plan, truth, session, extent) && !truth.sessions[session].is_beyond_hole(record.captured_at)
+        let known = &truth.sessions[session];
+        is_certain(plan, truth, session, extent) && !known.is_beyond_hole(record.captured_at) && known.late == 0
     };
     if (0..plan.sessions.len()).filter(of_client).all(known) {
         let details = format!("{record:?} may be about the requests {candidates:?}");
