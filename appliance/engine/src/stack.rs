@@ -108,6 +108,13 @@ impl<O> Connection<O> {
         let next = self.sent_up_to.filter(|_| segment.span == 0 && !segment.rst)?;
         (next.wrapping_sub(segment.end) as i32 > 0).then_some(next)
     }
+
+    /// Whether nobody reads what the peer says, though it has not acknowledged all. Behind a window that is shut, a peer that
+    /// probes it is never heard again, and what was sent to it would be given up.
+    fn is_unread(&mut self) -> bool {
+        let is_heard = matches!(self.socket().state(), State::FinWait2 | State::TimeWait | State::Closed);
+        self.owner.is_none() && !is_heard
+    }
 }
 
 /// A socket without a connection, and where its buffers begin.
@@ -244,6 +251,9 @@ impl<O: Copy> Stack<O> {
             renumber(&mut self.answer, number);
         }
         connection.was_reset |= segment.rst && !was_over && connection.socket().state() == State::Closed;
+        if connection.is_unread() {
+            self.receive(id, |_| {});
+        }
         self.mark_due(id);
         self.tell(id);
         true

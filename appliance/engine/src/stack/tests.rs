@@ -77,3 +77,23 @@ fn an_acknowledgement_carries_the_next_number_that_was_never_sent() {
     check("10.0.0.1:1000", "10.0.0.2:80");
     check("[fd00::1]:1000", "[fd00::2]:80");
 }
+
+#[test]
+fn what_a_released_connection_sent_arrives_though_nobody_reads_its_answers() {
+    let (mut wire, [asking, answering]) = Wire::open(endpoint("10.0.0.1:1000"), endpoint("10.0.0.2:80"));
+    let much = vec![b'x'; 64 << 10];
+    let mut heard = 0;
+    for tenth in 0..80 {
+        wire.ends[1].send(answering, &much);
+        if tenth == 30 {
+            assert_eq!(wire.ends[0].send(asking, b"the last request"), 16);
+            wire.ends[0].close(asking);
+            wire.ends[0].release(wire.now, asking);
+        }
+        while wire.pass(0).len() + wire.pass(1).len() > 0 {}
+        wire.ends[1].receive(answering, |bytes| heard += bytes.len());
+        wire.now = wire.now + Duration::from_millis(100);
+    }
+    assert_eq!(heard, 16);
+    assert_eq!(wire.ends[0].unacknowledged(asking), 0, "it is known to have arrived");
+}
