@@ -1,5 +1,6 @@
 //! What the findings make of the answers of two servers: nothing of noise, and everything that only the target does.
 
+use core::time::Duration;
 use tapcopy_engine::Time;
 use tapcopy_engine::compare::{Comparison, Field, Message, Rule, Rules, Scope, Terms, compare};
 use tapcopy_engine::findings::{Findings, Hash, Observation, Place};
@@ -51,13 +52,15 @@ struct World {
     findings: Findings,
     random: Random,
     number: u64,
+    /// How late the target answers.
+    apart: Duration,
 }
 
 impl World {
     fn new() -> Self {
         let mut findings = Findings::default();
         findings.open(0, "shop");
-        Self { findings, random: Random(42), number: 0 }
+        Self { findings, random: Random(42), number: 0, apart: Duration::ZERO }
     }
 
     /// An exchange, in which the target's answer is changed.
@@ -94,6 +97,7 @@ impl World {
             differences: &differences,
             origin,
             terms: Terms::plain(&rules, Scope::default()),
+            apart: self.apart,
             place: Place { session: 1, exchange: self.number, captured_at: Time::from_micros(self.number) },
         });
     }
@@ -192,6 +196,23 @@ fn rates_are_told_with_an_example() {
     );
     assert_eq!((finding.service.as_str(), finding.first.exchange, finding.last.exchange), ("shop", 8, 958));
     assert_eq!(finding.example[1], format!("9{}", finding.example[0]));
+}
+
+#[test]
+fn what_may_have_changed_before_a_late_target_answered_is_no_finding() {
+    for (millis, is_found) in [(0, true), (1_000, false)] {
+        let mut world = World::new();
+        world.apart = Duration::from_millis(millis);
+        for number in 0..60 {
+            let change = |answer: &mut Answer| answer.body = answer.body.replacen("\"price\":", "\"price\":9", 1);
+            world.exchange("/list", 7, |answer| {
+                if number % 2 == 1 {
+                    change(answer)
+                }
+            });
+        }
+        assert_eq!(world.found().is_empty(), !is_found, "{millis} ms late: {:?}", world.found());
+    }
 }
 
 #[test]

@@ -36,6 +36,7 @@ use crate::protocol::{Definition, Expect, Framer};
 use crate::selection::Selection;
 use crate::time::Time;
 use answer::{Answer, Progress};
+use core::time::Duration;
 use ground::Ground;
 use opening::Opening;
 use outbox::Outbox;
@@ -147,6 +148,12 @@ impl Exchange {
     /// Whether no answer to it will come, and all of it is sent.
     fn is_sent_silent(&self) -> bool {
         self.expect.silent && matches!(self.stage, Stage::Sent(_))
+    }
+
+    /// How far apart the ends of both answers are, in the replay's clock.
+    fn apart(&self) -> Duration {
+        let (origin, target) = (self.origin_done_at.unwrap_or(self.target.last_at), self.target.last_at);
+        origin.since(target).max(target.since(origin))
     }
 
     fn is_under_way(&self) -> bool {

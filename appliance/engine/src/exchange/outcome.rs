@@ -72,6 +72,7 @@ impl Exchanges {
             differences,
             origin: exchange.origin.message(),
             terms: self.terms(exchange),
+            apart: exchange.apart(),
             place: self.place(id, exchange),
         });
     }

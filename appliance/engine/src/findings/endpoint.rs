@@ -6,7 +6,7 @@ use super::latency::Timing;
 use super::memory::{Answer, Deviation, Past};
 use super::noise::{self, Case, Earlier};
 use super::template::Hash;
-use super::{Evidence, Fault, Finding, Place};
+use super::{Evidence, Fault, Finding, Observation, Place};
 use crate::compare::{Difference, Kind};
 use crate::limits::comparison::DIFFERENCES_MAX;
 use crate::limits::findings::FIELDS_MAX;
@@ -146,24 +146,28 @@ impl Endpoint {
 
     /// Counts a difference, unless it says the same in other words or its field is among the `noted` ones of this answer
     /// already, as with elements of an array.
-    pub(super) fn note_found(&mut self, found: &Difference, place: Place, noted: &mut Vec<usize>) {
+    pub(super) fn note_found(&mut self, found: &Difference, observation: &Observation<'_>, noted: &mut Vec<usize>) {
         let name = field::name(found);
         let is_noted = self.find(&name, found.kind).is_some_and(|index| noted.contains(&index));
         if is_noted || (found.kind == Kind::Value && are_alike(&found.origin, &found.target)) {
             return;
         }
-        noted.extend(self.note(&name, found.kind, place, [&found.origin, &found.target], true));
+        let Some(index) = self.note(&name, found.kind, observation.place, [&found.origin, &found.target]) else {
+            return;
+        };
+        self.fields[index].prompt += u64::from(observation.is_prompt());
+        noted.push(index);
+    }
+
+    /// Counts an answer that the target did not give whole.
+    pub(super) fn note_lost(&mut self, name: &str, kind: Kind, place: Place) {
+        let Some(index) = self.note(name, kind, place, ["", ""]) else { return };
+        // What the origin has whole it has always whole.
+        self.fields[index].repeats.steady += 1;
     }
 
     /// Counts a difference in a field.
-    pub(super) fn note(
-        &mut self,
-        name: &str,
-        kind: Kind,
-        place: Place,
-        example: [&str; 2],
-        is_compared: bool,
-    ) -> Option<usize> {
+    fn note(&mut self, name: &str, kind: Kind, place: Place, example: [&str; 2]) -> Option<usize> {
         let index = self.find_or_make(name, kind, place)?;
         let field = &mut self.fields[index];
         if field.differing == 0 {
@@ -172,8 +176,6 @@ impl Endpoint {
         field.differing += 1;
         field.last = place;
         field.example = example.map(str::to_owned);
-        // What the origin has whole it has always whole.
-        field.repeats.steady += u64::from(!is_compared);
         Some(index)
     }
 
@@ -258,6 +260,7 @@ impl Endpoint {
             let mut case = Case {
                 exchanges: self.exchanges,
                 differing: field.differing,
+                prompt: field.prompt,
                 repeats: with_pairs(field.repeats, self.pairs[Evidence::Repeats as usize]),
                 neighbours: with_pairs(field.neighbours, self.pairs[Evidence::Neighbours as usize]),
             };

@@ -53,6 +53,11 @@ impl Answer {
         Message { head: &self.head, body: &self.body, body_len: self.body_len, rest: self.rest }
     }
 
+    /// Whether it is at least so much older than an answer captured at `at`.
+    pub fn is_older(&self, at: Time, by: Duration) -> bool {
+        at.since(self.at) >= by
+    }
+
     /// Bytes held.
     pub fn bytes(&self) -> usize {
         self.head.len() + self.body.len()

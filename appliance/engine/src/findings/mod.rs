@@ -26,8 +26,9 @@ use crate::limits::findings::{ANSWER_BYTES_MAX, ENDPOINTS_MAX, NEIGHBOUR_BYTES_M
 use crate::protocol::Subject;
 use crate::time::Time;
 use core::fmt;
+use core::time::Duration;
 use endpoint::{Changes, Endpoint};
-use memory::{Answer, Deviation, Memory, Past};
+use memory::{Answer, Deviation, Memory};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use template::Templates;
@@ -46,8 +47,22 @@ pub struct Observation<'a> {
     pub origin: Message<'a>,
     /// What the comparison goes by.
     pub terms: Terms<'a>,
+    /// How far in time the two answers lie apart.
+    pub apart: Duration,
     /// Which record tells of it.
     pub place: Place,
+}
+
+impl Observation<'_> {
+    /// Whether the target's answer came so soon that what both servers share is unlikely to have changed in between.
+    fn is_prompt(&self) -> bool {
+        self.apart <= PROMPT
+    }
+
+    /// Whether no more time lies between the two answers than between the origin's and an earlier one.
+    fn is_within(&self, earlier: &Answer) -> bool {
+        earlier.is_older(self.place.captured_at, self.apart)
+    }
 }
 
 /// Which record tells of an exchange.
@@ -136,6 +151,9 @@ enum Evidence {
     /// Another request of the endpoint.
     Neighbours,
 }
+
+/// How far apart two answers may be and still be of the same moment: what a replay that keeps up takes.
+const PROMPT: Duration = Duration::from_millis(250);
 
 /// Endpoints of a service of which the middle one tells what is added to all: one that is slow is never the middle one.
 const TELLING_ENDPOINTS: usize = 3;
@@ -289,7 +307,7 @@ impl Findings {
     pub fn observe_unanswered(&mut self, id: EndpointId, field: &str, kind: Kind, place: Place) {
         if let Some(index) = self.resolve(id) {
             self.endpoints[index].exchanges += 1;
-            self.endpoints[index].note(field, kind, place, ["", ""], false);
+            self.endpoints[index].note_lost(field, kind, place);
         }
     }
 
@@ -314,7 +332,7 @@ impl Findings {
         };
         let mut noted = Vec::new();
         for found in observation.differences {
-            endpoint.note_found(found, observation.place, &mut noted);
+            endpoint.note_found(found, observation, &mut noted);
         }
         self.hold_against_earlier(index, observation, &noted, weight);
         let values = observation.differences.iter().map(|found| Hash::new(1).with(found.target.as_bytes()).value());
@@ -328,7 +346,8 @@ impl Findings {
 
     /// Holds the origin's answer against earlier ones of its own. Where it agrees with the last one, and the target does not, an
     /// old one tells whether it agrees only because little time has passed; and without an old answer to the same request,
-    /// those to other requests, if there the last one agrees, too.
+    /// those to other requests, if there the last one agrees, too. An agreement over less time than lies between the two
+    /// answers says nothing: what the target was late for may have changed meanwhile.
     fn hold_against_earlier(&mut self, index: usize, observation: &Observation<'_>, noted: &[usize], weight: f64) {
         let endpoint = &self.endpoints[index];
         let repeat = self.memory.get(observation.request);
@@ -336,17 +355,23 @@ impl Findings {
         let evidence = if repeat.is_some() { Evidence::Repeats } else { Evidence::Neighbours };
         let (found, changes) = changes(past.last(), observation);
         let mut steady = endpoint.untouched(noted, &changes);
-        if !steady.is_empty() {
-            steady = endpoint.untouched(&steady, &slow_changes(past, observation));
+        let mut is_telling = observation.is_within(past.last());
+        if let (false, Some(old)) = (steady.is_empty(), past.old()) {
+            let slow = slow_changes(old, observation);
+            is_telling |= slow.is_some() && observation.is_within(old);
+            steady = endpoint.untouched(&steady, &slow.unwrap_or_default());
         }
+        let agreeing = if is_telling { Vec::new() } else { core::mem::take(&mut steady) };
         if let (false, Some(_), Some(neighbours)) = (steady.is_empty(), repeat, &endpoint.past) {
             let alike = endpoint.untouched(&steady, &self::changes(neighbours.last(), observation).1);
-            let constant = endpoint.untouched(&alike, &slow_changes(neighbours, observation));
+            let slow = neighbours.old().and_then(|old| slow_changes(old, observation)).unwrap_or_default();
+            let constant = endpoint.untouched(&alike, &slow);
             steady.retain(|field| !alike.contains(field) || constant.contains(field));
         }
         let deviations = repeat.map(|repeat| repeat.deviations.clone()).unwrap_or_default();
+        let told: Vec<usize> = noted.iter().copied().filter(|field| !agreeing.contains(field)).collect();
         let endpoint = &mut self.endpoints[index];
-        endpoint.hold(evidence, &changes, noted, &steady, weight);
+        endpoint.hold(evidence, &changes, &told, &steady, weight);
         endpoint.note_drift(&deviations, &found);
     }
 
@@ -414,9 +439,8 @@ fn changes(earlier: &Answer, observation: &Observation<'_>) -> (Vec<Difference>,
 }
 
 /// The same from an old one; one that was another answer altogether, as an error is, tells nothing of the others.
-fn slow_changes(past: &Past, observation: &Observation<'_>) -> Changes {
-    let changes = past.old().map(|old| changes(old, observation).1).unwrap_or_default();
-    if changes.is_other_answer() { Changes::default() } else { changes }
+fn slow_changes(old: &Answer, observation: &Observation<'_>) -> Option<Changes> {
+    Some(changes(old, observation).1).filter(|changes| !changes.is_other_answer())
 }
 
 /// Adds a finding; of several in the same field one is told.

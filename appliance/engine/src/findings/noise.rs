@@ -21,7 +21,8 @@
 //!
 //! Neighbours answer question 3 for what does not depend on the request (a status, a field that is missing). A field that does
 //! depend on it differs between neighbours, be it noise or not. But noise differs between target and origin as often as between
-//! neighbours; so a field in which the target differs much less often is no noise.
+//! neighbours; so a field in which the target differs much less often is no noise, unless it answered so late that what both
+//! servers share has changed meanwhile.
 
 use crate::compare::Kind;
 use std::collections::BTreeMap;
@@ -103,6 +104,8 @@ pub struct Case {
     pub exchanges: u64,
     /// Those in which the target differs.
     pub differing: u64,
+    /// Of these, those in which it answered at about the same time as the origin.
+    pub prompt: u64,
     /// What the origin's earlier answers to the same requests say.
     pub repeats: Earlier,
     /// The same of the endpoint's other requests.
@@ -161,7 +164,7 @@ impl Case {
             return self.told(all.rate());
         }
         let is_dependent = neighbours.differing_seen >= NEIGHBOURS_MIN && neighbours.rate() >= DEPENDENT_MIN;
-        let is_rarer = self.target_rate() * RARER < neighbours.rate();
+        let is_rarer = self.target_rate() * RARER < neighbours.rate() && self.prompt >= DIFFERING_MIN;
         if is_dependent && is_rarer && repeats.unsteady == 0 { self.told(repeats.rate()) } else { None }
     }
 }
@@ -239,7 +242,7 @@ mod tests {
     const NONE: Earlier = Earlier { pairs: 0.0, differing: 0.0, differing_seen: 0, steady: 0, unsteady: 0 };
 
     fn judge(exchanges: u64, differing: u64, repeats: Earlier, neighbours: Earlier) -> Option<Rates> {
-        Case { exchanges, differing, repeats, neighbours }.judge(0)
+        Case { exchanges, differing, prompt: differing, repeats, neighbours }.judge(0)
     }
 
     #[test]
@@ -292,7 +295,7 @@ mod tests {
     fn the_more_fields_have_rare_noise_the_more_must_be_shown() {
         let case = |steady, unsteady| {
             let repeats = earlier(1_000.0, 0.0, steady, unsteady);
-            Case { exchanges: 1_000, differing: steady + unsteady, repeats, neighbours: NONE }
+            Case { exchanges: 1_000, differing: steady + unsteady, prompt: 0, repeats, neighbours: NONE }
         };
         let mut service = Service::default();
         let names: Vec<String> = (0..40).map(|number| format!("header:x-{number}")).collect();
@@ -311,7 +314,7 @@ mod tests {
     fn what_is_shown_by_several_endpoints_is_told_of_each() {
         let case = |steady, unsteady| {
             let repeats = earlier(1_000.0, 0.0, steady, unsteady);
-            Case { exchanges: 1_000, differing: steady + unsteady, repeats, neighbours: NONE }
+            Case { exchanges: 1_000, differing: steady + unsteady, prompt: 0, repeats, neighbours: NONE }
         };
         let status = ("status", Kind::Value);
         let mut service = Service::default();

@@ -4,6 +4,7 @@
 mod traffic;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 use tapcopy_engine::Time;
 use tapcopy_engine::compare::{Comparison, Message, Rules, Scope, Terms, compare};
 use tapcopy_engine::findings::{Findings, Hash, Observation, Place};
@@ -42,10 +43,10 @@ impl World {
         if target.head.contains(" 200 OK") {
             fault(&asked, &mut target, &mut self.random);
         }
-        self.observe(&asked, &origin, &target, micros);
+        self.observe(&asked, &origin, &target, [micros, late * 1_000]);
     }
 
-    fn observe(&mut self, asked: &Request, origin: &Answer, target: &Answer, micros: u64) {
+    fn observe(&mut self, asked: &Request, origin: &Answer, target: &Answer, [micros, late]: [u64; 2]) {
         let (origin, target) = (message(origin), message(target));
         let terms = Terms::plain(&self.rules, Scope::default());
         let differences = match compare(&origin, &target, &terms) {
@@ -63,6 +64,7 @@ impl World {
             differences: &differences,
             origin,
             terms,
+            apart: Duration::from_micros(late),
             place: Place { session: 1, exchange: self.number, captured_at: Time::from_micros(micros) },
         });
     }
