@@ -79,6 +79,10 @@ fn find(bytes: &[u8], from: usize, is_end: impl Fn(u8) -> bool) -> usize {
 
 /// Where this text begins, from there on, without regard to case.
 fn find_text(bytes: &[u8], from: usize, text: &[u8]) -> Option<usize> {
-    let windows = bytes.get(from..)?.windows(text.len());
-    windows.map(|window| window.eq_ignore_ascii_case(text)).position(|is_found| is_found).map(|offset| from + offset)
+    let (first, rest) = text.split_first()?;
+    let bytes = bytes.get(from..)?;
+    let starts = memchr::memchr2_iter(first.to_ascii_lowercase(), first.to_ascii_uppercase(), bytes);
+    let is_text =
+        |start: &usize| bytes[start + 1..].get(..rest.len()).is_some_and(|behind| behind.eq_ignore_ascii_case(rest));
+    starts.into_iter().find(is_text).map(|start| from + start)
 }
