@@ -34,6 +34,8 @@ pub struct Lease {
     pub prefix: u8,
     /// The way to everywhere.
     pub gateway: Option<Ipv4Addr>,
+    /// Who knows the time, the best first.
+    pub time_servers: Vec<Ipv4Addr>,
     /// How long the address may be used.
     pub time: Duration,
     /// Who gave it.
@@ -178,6 +180,7 @@ fn lease_of(answer: &Answer) -> Lease {
         address: answer.address,
         prefix: answer.mask.map_or(24, |mask| u32::from(mask).leading_ones() as u8),
         gateway: answer.router,
+        time_servers: answer.time_servers.clone(),
         time: time.max(SHORTEST_LEASE),
         server: answer.server.unwrap_or(Ipv4Addr::UNSPECIFIED),
     }
@@ -190,7 +193,17 @@ mod tests {
     fn answer() -> Answer {
         let (kind, id, mac) = (Kind::Ack, 7, [2, 0, 0, 0, 0, 1]);
         let address = Ipv4Addr::new(10, 0, 2, 15);
-        Answer { kind, id, mac, address, mask: None, router: None, lease_seconds: None, server: None }
+        Answer {
+            kind,
+            id,
+            mac,
+            address,
+            mask: None,
+            router: None,
+            time_servers: Vec::new(),
+            lease_seconds: None,
+            server: None,
+        }
     }
 
     #[test]

@@ -203,13 +203,24 @@ pub fn freeze(inside: BorrowedFd<'_>) -> Result<()> {
     check(unsafe { libc::ioctl(inside.as_raw_fd(), FIFREEZE, 0) })
 }
 
-/// The kernel's clock, which is only read.
-pub fn clock() -> Result<libc::timex> {
-    // SAFETY: an all-zero timex is a valid value of this plain C structure, and asks for no change.
-    let mut state: libc::timex = unsafe { zeroed() };
-    // SAFETY: the kernel writes into this one structure, which outlives the call.
-    check(unsafe { libc::adjtimex(from_mut(&mut state)) })?;
-    Ok(state)
+/// An order to the clock that changes nothing.
+pub fn no_adjustment() -> libc::timex {
+    // SAFETY: an all-zero timex is a valid value of this plain C structure.
+    unsafe { zeroed() }
+}
+
+/// Gives the kernel's clock an order, which becomes its state.
+pub fn adjust_clock(order: &mut libc::timex) -> Result<()> {
+    // SAFETY: the kernel reads and writes this one structure, which outlives the call.
+    check(unsafe { libc::adjtimex(from_mut(order)) })
+}
+
+/// A number that nobody can guess.
+pub fn random_number() -> u64 {
+    let mut bytes = [0_u8; 8];
+    // SAFETY: the kernel writes at most these eight bytes, which outlive the call.
+    unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    u64::from_ne_bytes(bytes)
 }
 
 /// As the kernel takes it with a `struct blkpg_partition` (linux/blkpg.h).

@@ -17,6 +17,7 @@ pub mod link;
 pub mod memory;
 mod modules;
 mod mounts;
+pub mod ntp;
 pub mod power;
 pub mod quiet;
 mod reset;

@@ -14,6 +14,7 @@ const BROADCAST: [u8; 2] = [0x80, 0];
 const PAD: u8 = 0;
 const SUBNET_MASK: u8 = 1;
 const ROUTER: u8 = 3;
+const TIME_SERVERS: u8 = 42;
 const REQUESTED_ADDRESS: u8 = 50;
 const LEASE_TIME: u8 = 51;
 const KIND: u8 = 53;
@@ -58,6 +59,8 @@ pub(super) struct Answer {
     pub(super) address: Ipv4Addr,
     pub(super) mask: Option<Ipv4Addr>,
     pub(super) router: Option<Ipv4Addr>,
+    /// Who knows the time, the best first.
+    pub(super) time_servers: Vec<Ipv4Addr>,
     pub(super) lease_seconds: Option<u32>,
     pub(super) server: Option<Ipv4Addr>,
 }
@@ -78,7 +81,7 @@ impl Question {
         };
         option(KIND, &[self.kind as u8]);
         option(CLIENT, &[&ETHERNET[..1], &self.mac].concat());
-        option(PARAMETERS, &[SUBNET_MASK, ROUTER, LEASE_TIME]);
+        option(PARAMETERS, &[SUBNET_MASK, ROUTER, TIME_SERVERS, LEASE_TIME]);
         if let Some((address, server)) = self.offered {
             option(REQUESTED_ADDRESS, &address.octets());
             option(SERVER, &server.octets());
@@ -110,6 +113,9 @@ impl Answer {
             address: Ipv4Addr::from(*head[16..].first_chunk::<4>()?),
             mask: address(SUBNET_MASK),
             router: address(ROUTER),
+            time_servers: option(options, TIME_SERVERS)
+                .map(|content| content.as_chunks::<4>().0.iter().copied().map(Ipv4Addr::from).collect())
+                .unwrap_or_default(),
             lease_seconds: number(LEASE_TIME),
             server: address(SERVER),
         })
@@ -161,12 +167,17 @@ mod tests {
 
     #[test]
     fn an_answer_is_read() {
-        let options = [0, KIND, 1, 5, SUBNET_MASK, 4, 255, 255, 254, 0, ROUTER, 8, 10, 0, 2, 2, 10, 0, 2, 3, END, KIND];
+        let options = [
+            &[0, KIND, 1, 5, SUBNET_MASK, 4, 255, 255, 254, 0, ROUTER, 8, 10, 0, 2, 2, 10, 0, 2, 3][..],
+            &[TIME_SERVERS, 9, 10, 0, 2, 4, 10, 0, 2, 5, 99, END, KIND],
+        ];
+        let options = options.concat();
         let answer = Answer::parse(&reply(&options)).unwrap();
         assert_eq!((answer.kind, answer.id, answer.mac), (Kind::Ack, 7, MAC));
         assert_eq!(answer.address, Ipv4Addr::new(10, 0, 2, 15));
         assert_eq!(answer.mask, Some(Ipv4Addr::new(255, 255, 254, 0)));
         assert_eq!(answer.router, Some(Ipv4Addr::new(10, 0, 2, 2)));
+        assert_eq!(answer.time_servers, [Ipv4Addr::new(10, 0, 2, 4), Ipv4Addr::new(10, 0, 2, 5)]);
         assert_eq!((answer.lease_seconds, answer.server), (None, None));
     }
 
