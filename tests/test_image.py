@@ -18,8 +18,9 @@ from lab.check import differences
 from lab.firmware import DISK_BYTES, Disk, pack, update_of, update_that_fails
 from lab.load import Load
 from lab.machine import Machine, wait_until
+from lab.management import LEASED, Management
 from lab.unrest import Unrest
-from lab.world import Lab
+from lab.world import TARGET_ADDRESS, Lab
 
 pytestmark = pytest.mark.lab
 
@@ -69,10 +70,10 @@ def disk(images: Path, tmp_path: Path) -> Disk:
     return disk_with_settings(images, tmp_path)
 
 
-def disk_with_settings(images: Path, folder: Path) -> Disk:
+def disk_with_settings(images: Path, folder: Path, further: str = "") -> Disk:
     """A disk of a box that has its settings."""
     made = Disk(images, folder / "disk.img")
-    made.store_settings(SETTINGS.format(number=0))
+    made.store_settings(SETTINGS.format(number=0) + further)
     made.set_environment(ARGS="panic=1")
     return made
 
@@ -131,14 +132,48 @@ def test_kernel_and_initramfs_alone(images: Path, lab: Lab, tmp_path: Path) -> N
         machine.cut_power()
 
 
-def test_the_disk_replays_by_bios(lab: Lab, disk: Disk, tmp_path: Path) -> None:
-    machine = start(lab, tmp_path / "machine", disk)
-    try:
-        mirror_and_switch_off(lab, machine)
-    finally:
-        machine.cut_power()
+def test_the_disk_replays_by_bios(images: Path, lab: Lab, tmp_path: Path) -> None:
+    disk = disk_with_settings(images, tmp_path, f'[syslog]\nserver = "{TARGET_ADDRESS}"\n')
+    with Management(lab.target_host, "eth0", TARGET_ADDRESS) as network:
+        machine = start(lab, tmp_path / "machine", disk, "-rtc", "base=2020-02-29T00:00:00")
+        try:
+            machine.process.wait_for("the clock was set by", UP_S)
+            machine.process.wait_for(WELL, UP_S)
+            machine.page_at(lab.target_host, LEASED)
+            told = system(machine)
+            check_clock(told)
+            check_hardening(told)
+            mirror_and_switch_off(lab, machine)
+        finally:
+            machine.cut_power()
+    # From the first line, which was said when there was no network yet, to the last.
+    for words in ("TapCopy ", "has 10.100.20.50/24 by DHCP", WELL, "ending; "):
+        assert any(words in line for line in network.logged), network.logged
     assert disk.environment()["A_TRY"] == "0"
     assert len(disk.data("tapcopy/claim-token").strip()) == 32
+
+
+def check_clock(told: dict[str, Any]) -> None:
+    """The box knows from DHCP who knows the time, has set its clock after that, and keeps it."""
+    server = f"{TARGET_ADDRESS}:123"
+    clock = told["time"]
+    assert (clock["origin"], clock["believed"], clock["steps"]) == ("dhcp", server, 1), clock
+    (heard,) = clock["servers"]
+    assert (heard["server"], heard["state"], heard["stratum"]) == (server, "good", 1)
+    # What it was off before: years.
+    assert heard["offset_ms"] > 1e11
+    assert told["clock_synchronised"]
+    assert abs(told["now"] - time.time()) < 5
+    assert told["uptime_seconds"] < UP_S
+
+
+def check_hardening(told: dict[str, Any]) -> None:
+    """The kernel does all that it could, and this is not nothing."""
+    hardening = told["hardening"]
+    assert hardening["missing"] == []
+    expected = {"kernel.modules_disabled", "kernel.kexec_load_disabled", "kernel.panic", "kernel.panic_on_oops"}
+    expected |= {"kernel.dmesg_restrict", "kernel.kptr_restrict", "kernel.unprivileged_bpf_disabled", "read_only_root"}
+    assert expected <= set(hardening["in_force"])
 
 
 def wait_until_well(machine: Machine, starts: int) -> None:

@@ -101,7 +101,7 @@ class Machine:
         names = ("mirror0", "target0") if has_target else ("mirror0",)
         self.cables = {name: Cable(host, name, folder) for name in names}
         self.token = ""
-        self._host = host
+        self._page = (host, PAGE)
         self._control = folder / "control"
         command = [
             "qemu-system-x86_64", "-machine", "q35", "-accel", "tcg", "-cpu", "max", "-m", "512", "-display", "none",
@@ -121,6 +121,10 @@ class Machine:
         """All that it has said."""
         return self.process.log.read_text(errors="replace")
 
+    def page_at(self, host: Namespace, address: str) -> None:
+        """Its page is reached from this host of the lab, at an address that it has been given."""
+        self._page = (host, (address, 443))
+
     def page(self, path: str) -> bytes:
         """What its page answers to a GET."""
         status, content = self.call("GET", path)
@@ -133,8 +137,9 @@ class Machine:
         """What its page, known by the fingerprint that its console told, answers to who knows the claim token."""
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        with contextlib.closing(http.client.HTTPSConnection(*PAGE, context=context)) as connection:
-            connection.sock = context.wrap_socket(self._host.connect(PAGE, timeout=ANSWER_S))
+        host, address = self._page
+        with contextlib.closing(http.client.HTTPSConnection(*address, context=context)) as connection:
+            connection.sock = context.wrap_socket(host.connect(address, timeout=ANSWER_S))
             certificate = connection.sock.getpeercert(binary_form=True)
             assert certificate
             assert f"certificate: SHA-256 {hashlib.sha256(certificate).hexdigest()}" in self.console()

@@ -39,15 +39,18 @@ pub fn thread_time() -> Duration {
 /// How long ago a stamp of the kernel was made, which is of the wall clock, since 1970. Zero where the wall clock was set
 /// meanwhile: nothing waits for as long as a second.
 pub fn age(stamp: Duration) -> Duration {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    now.checked_sub(stamp).filter(|age| *age < Duration::from_secs(1)).unwrap_or_default()
+    since_1970().checked_sub(stamp).filter(|age| *age < Duration::from_secs(1)).unwrap_or_default()
+}
+
+/// The wall clock, since 1970: for what people read, never for an interval.
+pub fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// The wall clock, in seconds since the Unix epoch: for what people read, never for an interval. It is told to the
 /// millisecond, which a number in JSON keeps through reading and writing.
 pub fn wall() -> f64 {
-    let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    millis as f64 / 1_000.0
+    since_1970().as_millis() as f64 / 1_000.0
 }
 
 #[cfg(test)]

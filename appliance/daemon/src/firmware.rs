@@ -19,6 +19,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
 use std::time::Duration;
 use tapcopy_machine::init::{self, Machine, parameter};
+use tapcopy_machine::ntp::Keeper;
 use tapcopy_machine::power::{self, End};
 use tapcopy_machine::quiet::Quiet;
 use tapcopy_machine::update::{Release, UpdateFault};
@@ -40,6 +41,8 @@ pub struct Firmware {
     machine: Machine,
     /// What its process has given up.
     pub(crate) confinement: Confinement,
+    /// Who keeps its clock.
+    pub(crate) time: Arc<Keeper>,
     /// Held while an update is installed.
     installing: Mutex<()>,
     /// What follows the end of the box.
@@ -51,7 +54,11 @@ impl Firmware {
         let machine = init::start();
         // What is done from here on is done with less; modules are loaded and sealed by now.
         let confinement = confine::in_firmware();
-        Self { machine, confinement, installing: Mutex::default(), end: Mutex::new(End::Off) }
+        let time = Keeper::start().unwrap_or_else(|fault| {
+            log::error!("nobody keeps the clock: {fault}");
+            Arc::default()
+        });
+        Self { machine, confinement, time, installing: Mutex::default(), end: Mutex::new(End::Off) }
     }
 
     /// Installs an update, which the next start tries; `None` while another is being installed. `schema` is that of the
@@ -98,7 +105,7 @@ pub fn run() -> ! {
     let firmware = Arc::new(Firmware::start());
     let machine = &firmware.machine;
     log::info!("TapCopy {} on a machine with {} interfaces", env!("CARGO_PKG_VERSION"), machine.nics.len());
-    let silent = prepare_interfaces(machine);
+    let silent = prepare_interfaces(machine, &firmware.time);
     drop(blocked);
     let end = match serve(&firmware) {
         Ok(()) => *firmware.end.lock().unwrap_or_else(PoisonError::into_inner),
@@ -120,8 +127,9 @@ fn serve(firmware: &Arc<Firmware>) -> Result<(), Fault> {
     let args = arguments(firmware.machine.data(), parameter(&words, "tapcopy.listen").unwrap_or(LISTEN));
     let (vitals, clock) = (Arc::new(OnceLock::<Vitals>::new()), Clock::start());
     let fed = vitals.clone();
-    let is_well = move || fed.get().map_or_else(|| clock.uptime() < START_PATIENCE, Vitals::are_well);
-    watchdog::start(is_well).map_err(no_thread)?;
+    let is_late = move || (clock.uptime() >= START_PATIENCE).then(|| "it has not come up".to_owned());
+    let ailing = move || fed.get().map_or_else(is_late, Vitals::ailing);
+    watchdog::start(ailing).map_err(no_thread)?;
     let pressed = firmware.clone();
     button::start(move || pressed.end(End::Off)).map_err(no_thread)?;
     let judged = firmware.clone();
@@ -129,7 +137,7 @@ fn serve(firmware: &Arc<Firmware>) -> Result<(), Fault> {
         let _ = vitals.set(seen.clone());
         let judge = std::thread::Builder::new().name("slot".to_owned());
         let judge = judge.spawn(move || {
-            while !seen.are_well() {
+            while seen.ailing().is_some() {
                 std::thread::sleep(LOOK);
             }
             match judged.machine.mark_good() {
@@ -151,7 +159,7 @@ fn arguments(data: &Path, listen: &str) -> RunArgs {
 }
 
 /// Silences and raises the interfaces, and asks for a management address.
-fn prepare_interfaces(machine: &Machine) -> Vec<Quiet> {
+fn prepare_interfaces(machine: &Machine, time: &Arc<Keeper>) -> Vec<Quiet> {
     let stored = std::fs::read_to_string(machine.data().join("settings.toml")).unwrap_or_default();
     let (document, _) = Document::read(&stored, Format::Toml);
     let names: Vec<&str> = machine.nics.iter().map(|nic| nic.name.as_str()).collect();
@@ -176,7 +184,7 @@ fn prepare_interfaces(machine: &Machine) -> Vec<Quiet> {
         }
     }
     match management {
-        Some(name) => ask_for_address(&name),
+        Some(name) => ask_for_address(&name, time.clone()),
         None => log::error!("there is no interface for the page; the machine needs two"),
     }
     silent
@@ -188,19 +196,12 @@ fn management_nic(document: &Document, names: &[&str]) -> Option<String> {
     target.or_else(|| names.get(1).copied()).map(str::to_owned)
 }
 
-fn ask_for_address(name: &str) {
+fn ask_for_address(name: &str, time: Arc<Keeper>) {
     let mac = interface::named(name).ok().and_then(|interface| interface.mac);
     let Some(mac) = mac else { return log::error!("{name} has no Ethernet address, and there is no way to the page") };
-    let told = dhcp::start(name, mac, |_| {});
+    let told = dhcp::start(name, mac, move |lease| time.offer(lease.map_or(&[], |lease| &lease.time_servers)));
     if let Err(fault) = told {
         log::error!("{name}: {fault}");
-    }
-}
-
-impl Vitals {
-    /// Whether the page can be reached and the shards run.
-    fn are_well(&self) -> bool {
-        self.page_listens() && self.shards_run()
     }
 }
 

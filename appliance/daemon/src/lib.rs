@@ -9,6 +9,7 @@
 
 pub mod accounts;
 pub mod archive;
+pub mod calendar;
 pub mod capture;
 pub mod cli;
 pub mod clock;
@@ -29,6 +30,7 @@ pub mod overload;
 pub mod plant;
 pub mod playback;
 pub mod progress;
+pub mod pulse;
 pub mod reach;
 pub mod record;
 pub mod rehearse;
@@ -41,4 +43,5 @@ pub mod source;
 mod static_link;
 pub mod store;
 pub mod summary;
+pub mod syslog;
 pub mod web;

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 use tapcopy_daemon::archive::offline;
 use tapcopy_daemon::cli::{CheckArgs, Cli, Command, GenerateArgs, Origin, RehearseArgs};
 use tapcopy_daemon::fault::Fault;
+use tapcopy_daemon::logbook::Kept;
 use tapcopy_daemon::nic::mirror::check_filter;
 use tapcopy_daemon::progress::LogWriter;
 use tapcopy_daemon::settings::Purpose;
@@ -69,10 +70,11 @@ fn start_log(level: Option<log::LevelFilter>) {
         log.filter_level(level);
     }
     // sled tells its inner life at these levels.
-    log.filter_module("sled", log::LevelFilter::Error)
-        .format_target(false)
-        .target(Target::Pipe(Box::new(LogWriter)))
-        .init();
+    log.filter_module("sled", log::LevelFilter::Error).format_target(false).target(Target::Pipe(Box::new(LogWriter)));
+    let log = log.build();
+    log::set_max_level(log.filter());
+    // Nobody else sets one.
+    let _ = log::set_boxed_logger(Box::new(Kept(log)));
 }
 
 fn rehearse(args: &RehearseArgs) -> Result<(), Fault> {

@@ -4,7 +4,6 @@
 
 use crate::capture::Progress;
 use crate::clock::Clock;
-use crate::logbook;
 use crate::shard::Snapshot;
 use nix::poll::PollTimeout;
 use std::io::{IsTerminal, Write};
@@ -91,7 +90,6 @@ pub struct LogWriter;
 
 impl Write for LogWriter {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        logbook::keep(bytes);
         let mut terminal = std::io::stderr().lock();
         wipe(&mut terminal);
         terminal.write(bytes)

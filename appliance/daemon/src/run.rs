@@ -10,12 +10,14 @@ use crate::firmware::Firmware;
 use crate::plant::{GRACE, Lane, Plant, open_target};
 use crate::playback::Playback;
 use crate::progress::Bar;
+use crate::pulse;
 use crate::settings::{Document, FieldFault, Format, Purpose, Settings, SettingsFaults};
 use crate::signals::{Event, Signals};
 use crate::source::Source;
 use crate::store::{self, DEFAULT_DATA, Store};
 use crate::summary::{self, Destination};
-use crate::web;
+use crate::syslog::SENDER;
+use crate::web::{self, Behind};
 use nix::poll::PollTimeout;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -74,18 +76,29 @@ pub struct Vitals {
     plant: Arc<Plant>,
     clock: Clock,
     page: SocketAddr,
+    behind: Behind,
 }
 
 impl Vitals {
+    /// What is not as it should be, in a few words: the first thing that is found.
+    pub fn ailing(&self) -> Option<String> {
+        match () {
+            () if !self.page_listens() => Some("the page takes no connections".to_owned()),
+            () if !self.behind.answers() => Some("the page does not answer".to_owned()),
+            () if !self.shards_run() => Some("a shard is silent".to_owned()),
+            () => pulse::silent().map(|thread| format!("{thread} is silent")),
+        }
+    }
+
     /// Whether the page takes connections.
-    pub fn page_listens(&self) -> bool {
+    fn page_listens(&self) -> bool {
         let here = if self.page.is_ipv4() { IpAddr::from(Ipv4Addr::LOCALHOST) } else { Ipv6Addr::LOCALHOST.into() };
         let address = if self.page.ip().is_unspecified() { here } else { self.page.ip() };
         TcpStream::connect_timeout(&SocketAddr::new(address, self.page.port()), PAGE_PATIENCE).is_ok()
     }
 
     /// Whether every shard has published lately, where there are any.
-    pub fn shards_run(&self) -> bool {
+    fn shards_run(&self) -> bool {
         self.clock.now().since(self.plant.total().at) < SHARD_PATIENCE
     }
 }
@@ -135,11 +148,14 @@ pub fn run_as(
         // The page is there whatever becomes of stored settings.
         _ => desk.retry(),
     }
-    web::start(sockets, plant.clone(), desk.clone(), accounts, firmware, clock, confinement)?;
+    SENDER.start().map_err(|source| Fault::system("start a thread", source))?;
+    let behind = web::start(sockets, plant.clone(), desk.clone(), accounts, firmware, clock, confinement)?;
     let beginning = beginning(&plant, &desk.document().unwrap_or_default());
     log::info!("{beginning}; the page is on {}://{}", scheme(args.listen), args.listen);
-    watch(Vitals { plant: plant.clone(), clock, page: args.listen })?;
-    supervise(&plant, &signals, summary, Bar::none(), || desk.retry())
+    watch(Vitals { plant: plant.clone(), clock, page: args.listen, behind })?;
+    let ended = supervise(&plant, &signals, summary, Bar::none(), || desk.retry());
+    SENDER.finish();
+    ended
 }
 
 /// As many descriptors as the system grants: the page holds one for each of its clients.

@@ -9,9 +9,10 @@ use crate::disk::{Mounted, partition, wait_for_partition};
 use crate::ioctl::wait_for_randomness;
 use crate::link::{self, Nic};
 use crate::update::{Release, Update, UpdateFault};
-use crate::{grow, modules, mounts, power, reset};
-use std::fs::OpenOptions;
+use crate::{grow, harden, modules, mounts, power, reset};
+use std::fs::{OpenOptions, Permissions};
 use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -66,7 +67,7 @@ pub fn start() -> Machine {
     let mounted = mount_data(slot.is_some());
     let data = mounted.as_ref().map_or_else(|| PathBuf::from("/run/tapcopy"), |mounted| mounted.path().join(OWN));
     // File systems bring modules of their own.
-    modules::seal();
+    harden::harden();
     Machine {
         nics,
         slot,
@@ -174,10 +175,16 @@ fn mount_data(has_disk: bool) -> Option<Mounted> {
     }
     match Mounted::data(&device, Path::new(DATA), "ext4") {
         Ok(mounted) => {
+            let own = mounted.path().join(OWN);
+            if own.exists()
+                && let Err(fault) = std::fs::set_permissions(&own, Permissions::from_mode(0o700))
+            {
+                log::warn!("{}: {fault}", own.display());
+            }
             if let Err(fault) = grow::file_system(&device, mounted.path()) {
                 log::warn!("{}: the rest of the partition cannot be used: {fault}", device.display());
             }
-            match reset::finish(mounted.path(), &mounted.path().join(OWN)) {
+            match reset::finish(mounted.path(), &own) {
                 Ok(true) => log::warn!("all data was removed, as somebody had asked; the box is as a new one"),
                 Ok(false) => {}
                 Err(fault) => log::error!("not all data can be removed: {fault}"),

@@ -11,6 +11,7 @@ pub mod clock;
 pub mod dhcp;
 pub mod disk;
 mod grow;
+pub mod harden;
 pub mod init;
 mod ioctl;
 pub mod link;

@@ -20,6 +20,12 @@ pub fn mount_all() -> Result<()> {
     Ok(())
 }
 
+/// From now on nothing is written to the root, which is in memory and holds the image as it was made.
+pub fn seal_root() -> Result<()> {
+    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    Ok(mount(None::<&str>, "/", None::<&str>, flags, None::<&str>)?)
+}
+
 /// Mounts a file system.
 pub fn attach(source: &str, at: &Path, kind: &str, flags: MsFlags, options: &str) -> Result<()> {
     Ok(mount(Some(source), at, Some(kind), flags, Some(options))?)

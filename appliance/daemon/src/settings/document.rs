@@ -40,6 +40,12 @@ pub struct Document {
     pub record: Option<Record>,
     /// What is kept of the exchanges.
     pub records: Records,
+    /// Who knows the time, where the box keeps its own clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<Time>,
+    /// Where the log goes besides; nowhere without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub syslog: Option<Syslog>,
     /// How answers are compared; by the defaults without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub comparison: Option<Comparison>,
@@ -165,6 +171,22 @@ pub struct Records {
     pub mask_patterns: Vec<String>,
 }
 
+/// The section `[time]`, which the firmware follows: an ordinary host keeps its own clock.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Time {
+    /// Servers of NTP, `IP` or `IP:PORT`, in place of those that DHCP names.
+    pub servers: Vec<String>,
+}
+
+/// The section `[syslog]`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Syslog {
+    /// Who collects the log, `IP` or `IP:PORT` (default: port 514).
+    pub server: String,
+    /// `udp` (default) or `tcp`.
+    pub transport: String,
+}
+
 /// One `[[service]]`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Service {
@@ -252,6 +274,8 @@ impl Default for Document {
             addressing,
             record: None,
             records,
+            time: None,
+            syslog: None,
             comparison: None,
             service: Vec::new(),
         }
@@ -349,8 +373,25 @@ impl Document {
             addressing: section.section("addressing", Addressing::take),
             record: section.section_if_there("record", Record::take),
             records: section.section("records", Records::take),
+            time: section.section_if_there("time", Time::take),
+            syslog: section.section_if_there("syslog", Syslog::take),
             comparison: section.section_if_there("comparison", Comparison::take),
             service: section.sections("service", Service::take),
+        }
+    }
+}
+
+impl Time {
+    fn take(section: &mut Section<'_>) -> Self {
+        Self { servers: section.list("servers") }
+    }
+}
+
+impl Syslog {
+    fn take(section: &mut Section<'_>) -> Self {
+        Self {
+            server: section.optional("server").unwrap_or_default(),
+            transport: section.optional("transport").unwrap_or_else(|| "udp".to_owned()),
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod document;
 mod pool;
 mod record;
 mod records;
+mod remote;
 mod selection;
 mod shards;
 mod validate;
@@ -18,8 +19,9 @@ pub use document::{Document, Format};
 
 use crate::archive::Keeping;
 use crate::record::Recording;
+use crate::syslog::Collector;
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use tapcopy_engine::config::{Addressing, FarEnd, Service, Speed};
 use tapcopy_engine::share::{Part, Share};
 use tapcopy_engine::{Config, Limits};
@@ -61,6 +63,10 @@ pub struct Settings {
     pub record: Option<Recording>,
     /// What it keeps of the exchanges.
     pub records: Keeping,
+    /// Who knows the time, where the box keeps its own clock.
+    pub time_servers: Vec<SocketAddr>,
+    /// Who collects its log.
+    pub syslog: Option<Collector>,
     /// Where all this was parsed from.
     pub document: Document,
 }

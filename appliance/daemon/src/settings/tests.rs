@@ -53,6 +53,25 @@ fn the_reference_is_valid_and_means_what_it_says() {
 }
 
 #[test]
+fn servers_of_the_box_itself() {
+    let own = "[time]\nservers = ['192.0.2.1', '[2001:db8::1]:124']\n[syslog]\nserver = '2001:db8::2'\n[nics]";
+    let settings = parse(&WHOLE.replace("[nics]", own), Format::Toml, Purpose::Run).unwrap();
+    assert_eq!(settings.time_servers, ["192.0.2.1:123", "[2001:db8::1]:124"].map(|text| text.parse().unwrap()));
+    assert_eq!(settings.syslog.unwrap().to_string(), "[2001:db8::2]:514 over UDP");
+    let again = parse(&settings.document.to_json(), Format::Json, Purpose::Run).unwrap();
+    assert_eq!(again.document, settings.document);
+    for wrong in ["time.example", "192.0.2.1:0", "0.0.0.0", "[::1", "239.0.0.1", ""] {
+        let own = format!("[time]\nservers = ['192.0.2.1', '{wrong}']\n[nics]");
+        check_line("[nics]", &own, &[&format!("time.servers[1]: `{wrong}` is no server's address")]);
+    }
+    check_line("[nics]", "[syslog]\n[nics]", &["syslog.server: is missing"]);
+    let wrong = "[syslog]\nserver = 'log'\ntransport = 'http'\n[nics]";
+    check_line("[nics]", wrong, &["syslog.transport: `http` is not known", "syslog.server: `log` is no server's"]);
+    let many = format!("[time]\nservers = [{}]\n[nics]", "'192.0.2.1',".repeat(9));
+    check_line("[nics]", &many, &["time.servers: has more than 8 servers"]);
+}
+
+#[test]
 fn defaults() {
     let text = "schema_version = 1\nservice = [{ origins = ['*:80'], targets = ['10.0.0.1:80'] }]";
     let settings = parse(text, Format::Toml, Purpose::Rehearse).unwrap();

@@ -3,8 +3,8 @@
 
 use super::document::{Document, SCHEMA_VERSION};
 use super::{
-    Faults, Purpose, Settings, SettingsFaults, addressing, comparison, document, pool, record, records, selection,
-    shards,
+    Faults, Purpose, Settings, SettingsFaults, addressing, comparison, document, pool, record, records, remote,
+    selection, shards,
 };
 use crate::nic::choice::Choice;
 use std::collections::{BTreeMap, BTreeSet};
@@ -31,6 +31,8 @@ pub(super) fn validate(document: Document, purpose: Purpose) -> Result<Settings,
     let services = services(&document, &mut faults);
     let recorded = document.record.as_ref().map(|written| record::validate(written, &services, &mut faults));
     let kept = records::validate(&document.records, &mut faults);
+    let time_servers = remote::time(document.time.as_ref(), &mut faults);
+    let syslog = remote::syslog(document.syslog.as_ref(), &mut faults);
     origins_once(&document, &services, &mut faults);
     targets_apart(&services, &mut faults);
     addressing::hold_against(&addressing, &services, &mut faults);
@@ -49,6 +51,8 @@ pub(super) fn validate(document: Document, purpose: Purpose) -> Result<Settings,
         target_vlan: document.nics.target_vlan,
         record: recorded,
         records: kept,
+        time_servers,
+        syslog,
         document,
     };
     faults.none_or(settings)
@@ -130,7 +134,7 @@ fn protocol(field: &str, name: &str, faults: &mut Faults) -> Option<Protocol> {
     found
 }
 
-fn choice<T: Copy>(field: &str, name: &str, choices: &[(&str, T)], faults: &mut Faults) -> Option<T> {
+pub(super) fn choice<T: Copy>(field: &str, name: &str, choices: &[(&str, T)], faults: &mut Faults) -> Option<T> {
     let found = choices.iter().find(|(word, _)| *word == name);
     if found.is_none() {
         faults.add(field, unknown(name, choices.iter().map(|(word, _)| *word)));

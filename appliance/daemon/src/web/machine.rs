@@ -8,12 +8,15 @@ use crate::nic::choice;
 use crate::nic::interface::{self, Interface};
 use crate::settings::document::Nics;
 use crate::store::Changes;
+use crate::syslog::SENDER;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
 use tapcopy_machine::clock::discipline;
+use tapcopy_machine::harden::{Hardening, hardening};
 use tapcopy_machine::link::pci_address_of;
+use tapcopy_machine::ntp::{Origin, Report};
 
 /// What was measured last, and the rates since the time before.
 #[derive(Default)]
@@ -121,8 +124,41 @@ pub(super) fn system(state: &State, _: &Call) -> Answer {
         shown["clock_offset_ms"] = Value::from(clock.offset_seconds * 1_000.0);
         shown["clock_error_ms_max"] = Value::from(clock.error_seconds_max * 1_000.0);
     }
+    put(&mut shown, "time", state.firmware.as_ref().map(|firmware| time(&firmware.time.report())));
+    put(&mut shown, "hardening", state.firmware.as_ref().map(|_| hardened()));
+    put(&mut shown, "syslog", SENDER.shown());
     put(&mut shown, "kernel", host::line_of("/proc/sys/kernel/osrelease"));
     Answer::json(200, &shown)
+}
+
+/// What the kernel of a machine that is the box's own was told.
+fn hardened() -> Value {
+    let Hardening { in_force, missing } = hardening();
+    json!({ "in_force": in_force, "missing": missing })
+}
+
+/// Who keeps the clock of a machine that is the box's own.
+fn time(report: &Report) -> Value {
+    let servers = report.servers.iter().map(|(server, heard)| {
+        let mut shown = match heard {
+            Ok(heard) => json!({
+                "state": "good", "offset_ms": heard.offset * 1_000.0, "delay_ms": heard.delay * 1_000.0,
+                "stratum": heard.stratum,
+            }),
+            Err(refusal) => json!({ "state": refusal.word() }),
+        };
+        shown["server"] = Value::from(server.to_string());
+        shown
+    });
+    let origin = match report.origin {
+        Origin::None => "none",
+        Origin::Settings => "settings",
+        Origin::Dhcp => "dhcp",
+    };
+    let servers: Vec<Value> = servers.collect();
+    let mut shown = json!({ "origin": origin, "servers": servers, "steps": report.steps });
+    put(&mut shown, "believed", report.believed.map(|server| server.to_string()));
+    shown
 }
 
 #[derive(Deserialize)]

@@ -36,8 +36,12 @@ use crate::nic::choice;
 use crate::nic::interface::{self, kernel_addresses};
 use crate::nic::listener::Listeners;
 use crate::plant::Plant;
+use crate::pulse::Pulse;
+use crate::settings::{Document, Purpose, Settings};
+use crate::syslog::SENDER;
 use call::{Call, Turns, decode};
-use front::{Behind, Destination, Forbidden, Tls};
+pub use front::Behind;
+use front::{Destination, Forbidden, Tls};
 use machine::Meter;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
@@ -49,6 +53,8 @@ use tls::Certificate;
 
 /// How often samples are taken, and it is looked whether settings want to be taken back.
 const TICK: Duration = Duration::from_secs(1);
+/// How long it may take once: to take settings back, shards are exchanged.
+const PULSE: Duration = Duration::from_secs(60);
 
 /// Captures that may be downloaded at once.
 const DOWNLOADS: usize = 2;
@@ -182,7 +188,7 @@ pub fn listen(address: SocketAddr, redirect_port: Option<u16>) -> Result<Sockets
     Ok(Sockets { page, redirecting })
 }
 
-/// Serves the page from now on, until the process ends.
+/// Serves the page from now on, until the process ends; who can be asked whether it does.
 ///
 /// # Errors
 /// There is no certificate, or no thread is to be had.
@@ -194,7 +200,7 @@ pub fn start(
     firmware: Option<Arc<Firmware>>,
     clock: Clock,
     confinement: Confinement,
-) -> Result<(), Fault> {
+) -> Result<Behind, Fault> {
     let address = sockets.page.local_addr().map_err(|source| Fault::system("look at a socket", source))?;
     let certificate = certificate(address, accounts.folder())?;
     let tls = certificate.as_ref().map(|certificate| Arc::new(Mutex::new(certificate.config.clone())));
@@ -228,7 +234,8 @@ pub fn start(
     if let Some(redirecting) = sockets.redirecting {
         front::start(redirecting, Destination::Page(address.port()), forbidden.clone())?;
     }
-    front::start(sockets.page, Destination::Behind(behind, tls), forbidden)
+    front::start(sockets.page, Destination::Behind(behind.clone(), tls), forbidden)?;
+    Ok(behind)
 }
 
 /// The certificate for an address that other machines reach, told on the console.
@@ -257,7 +264,10 @@ fn forbid_mirror(state: &State) {
 
 /// Once a second: takes samples, and takes back settings that nobody confirms.
 fn tick(state: &State) {
+    let (mut followed, pulse) = (Followed::default(), Pulse::of("ticker", PULSE));
     loop {
+        pulse.beat();
+        followed.follow(state);
         let total = state.plant.total();
         state.history.lock().unwrap_or_else(PoisonError::into_inner).sample(&total, clock::wall(), state.clock.now());
         state.meter.lock().unwrap_or_else(PoisonError::into_inner).measure();
@@ -268,6 +278,28 @@ fn tick(state: &State) {
             state.accounts.audit.note("timer", None, "settings_reverted", "nobody confirmed them in time");
         }
         std::thread::sleep(TICK);
+    }
+}
+
+/// What the box itself was told of the settings, beside the plant: who collects its log, who knows the time.
+#[derive(Default)]
+struct Followed {
+    /// `None` before the first look.
+    last: Option<(Option<Document>, String)>,
+}
+
+impl Followed {
+    fn follow(&mut self, state: &State) {
+        let now = Some((state.desk.document(), state.name()));
+        if self.last == now {
+            return;
+        }
+        self.last = now;
+        let settings = state.desk.document().and_then(|document| Settings::parse(document, Purpose::Run).ok());
+        SENDER.configure(settings.as_ref().and_then(|settings| settings.syslog), state.name());
+        if let Some(firmware) = &state.firmware {
+            firmware.time.configure(settings.as_ref().map_or(&[], |settings| &settings.time_servers));
+        }
     }
 }
 

@@ -18,6 +18,8 @@ export function Form({ locked, nics }: { locked: boolean; nics: Nic[] }): JSX.El
       <Comparison locked={locked} />
       <Records />
       <Recording locked={locked} />
+      <Collector locked={locked} />
+      <Time />
     </Locked.Provider>
   );
 }
@@ -206,6 +208,51 @@ function Recording({ locked }: { locked: boolean }): JSX.Element {
       ) : (
         <p class="second small">{t("settings.record.none")}</p>
       )}
+    </Panel>
+  );
+}
+
+/** Who collects the log. */
+function Collector({ locked }: { locked: boolean }): JSX.Element {
+  const isOn = at(draft.value, "syslog") !== undefined;
+  const switchIt = () => edit("syslog", isOn ? undefined : { server: "", transport: "udp" });
+  const aside = locked ? null : (
+    <Button kind="plain" onPress={switchIt}>
+      {t(isOn ? "settings.syslog.off" : "settings.syslog.on")}
+    </Button>
+  );
+  return (
+    <Panel title={t("settings.syslog")} aside={aside}>
+      {isOn ? (
+        <div class="fields">
+          <BoundText
+            path="syslog.server"
+            label={t("settings.syslog.server")}
+            hint={t("settings.syslog.server_hint")}
+            mono
+          />
+          <BoundSelect
+            path="syslog.transport"
+            label={t("settings.syslog.transport")}
+            options={[
+              ["udp", "UDP"],
+              ["tcp", "TCP"],
+            ]}
+          />
+        </div>
+      ) : (
+        <p class="second small">{t("settings.syslog.none")}</p>
+      )}
+    </Panel>
+  );
+}
+
+function Time(): JSX.Element {
+  return (
+    <Panel title={t("settings.time")}>
+      <div class="fields">
+        <BoundList path="time.servers" label={t("settings.time.servers")} hint={t("settings.time.hint")} />
+      </div>
     </Panel>
   );
 }

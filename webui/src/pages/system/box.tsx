@@ -54,6 +54,8 @@ function About({ box, onChange }: { box: System; onChange: () => void }): JSX.El
             [t("system.uptime"), duration(box.uptime_seconds)],
             [t("system.time"), moment(box.now)],
             [t("system.clock"), <Clock key="clock" box={box} />],
+            box.time ? [t("system.time_servers"), <TimeServers key="time" time={box.time} />] : null,
+            box.syslog ? [t("system.syslog"), <Collector key="syslog" syslog={box.syslog} />] : null,
             box.slot ? [t("system.slot"), box.slot] : null,
             box.kernel ? [t("system.kernel"), box.kernel] : null,
             [
@@ -80,6 +82,40 @@ function About({ box, onChange }: { box: System; onChange: () => void }): JSX.El
         ) : null}
       </div>
     </Panel>
+  );
+}
+
+/** What each time server said last, and which of them the clock follows. */
+function TimeServers({ time }: { time: NonNullable<System["time"]> }): JSX.Element {
+  if (time.servers.length === 0) return <span>{t("system.time.none")}</span>;
+  return (
+    <span class="stack">
+      {time.servers.map(({ server, state, offset_ms }) => (
+        <span key={server} class="line tight">
+          <span class="mono">{server}</span>
+          <State tone={state === "good" ? "ok" : "warn"}>
+            {t(`system.time.${state}`, { ms: number(offset_ms ?? 0) })}
+          </State>
+          {server === time.believed ? <span class="small quiet">{t("system.time.followed")}</span> : null}
+        </span>
+      ))}
+    </span>
+  );
+}
+
+/** Where the log goes, and how much of it. */
+function Collector({ syslog }: { syslog: NonNullable<System["syslog"]> }): JSX.Element {
+  const { server, transport, sent, lost, fault } = syslog;
+  return (
+    <span class="line tight">
+      <span class="mono">
+        {server} {transport.toUpperCase()}
+      </span>
+      <State tone={fault || lost > 0 ? "warn" : "ok"}>
+        {fault ? t("system.syslog.away") : t("system.syslog.sent", { sent: number(sent), lost: number(lost) })}
+      </State>
+      {fault ? <span class="small quiet">{fault}</span> : null}
+    </span>
   );
 }
 

@@ -17,11 +17,12 @@ mod request;
 
 use crate::clock::Clock;
 use crate::fault::Fault;
+use crate::pulse::Pulse;
 use connection::{Connection, Step};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use request::Request;
 use rustls::ServerConfig;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read, Write};
 use std::net::{IpAddr, TcpListener};
 use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt;
@@ -50,6 +51,10 @@ const LINGER: Duration = Duration::from_secs(2);
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 /// The longest wait, so that deadlines are kept.
 const TICK_MS: u16 = 250;
+/// The longest that a front that works takes from one wait to the next, with all its connections busy.
+const PULSE: Duration = Duration::from_secs(15);
+/// How long the server behind may take to say that it is there.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// How the server behind knows that a request came through the front, and from whom.
 pub const SECRET_HEADER: &str = "x-front-secret";
@@ -80,6 +85,21 @@ impl Behind {
     /// Whether a request came through the front.
     pub fn admits(&self, secret: &str) -> bool {
         crate::accounts::secret::is_same(&self.secret, secret)
+    }
+
+    /// Whether the server answers, be it well or not.
+    pub fn answers(&self) -> bool {
+        self.ask().is_ok_and(|head| head.starts_with(b"HTTP/1.1 "))
+    }
+
+    fn ask(&self) -> std::io::Result<[u8; 9]> {
+        let mut stream = UnixStream::connect_addr(&self.address)?;
+        stream.set_read_timeout(Some(ANSWER_PATIENCE))?;
+        let head = format!("GET /api/v1/health HTTP/1.1\r\nhost: box\r\n{SECRET_HEADER}: {}\r\n\r\n", self.secret);
+        stream.write_all(head.as_bytes())?;
+        let mut answer = [0; 9];
+        stream.read_exact(&mut answer)?;
+        Ok(answer)
     }
 
     fn connect(&self) -> std::io::Result<UnixStream> {
@@ -118,6 +138,7 @@ pub enum Passed {
 pub fn start(listener: TcpListener, destination: Destination, forbidden: Forbidden) -> Result<(), Fault> {
     listener.set_nonblocking(true).map_err(|source| Fault::system("prepare a socket", source))?;
     let name = if matches!(destination, Destination::Page(_)) { "web-redirect" } else { "web-front" };
+    let pulse = Pulse::of(name, PULSE);
     let front = Front {
         listener,
         destination,
@@ -125,6 +146,7 @@ pub fn start(listener: TcpListener, destination: Destination, forbidden: Forbidd
         clock: Clock::start(),
         connections: Vec::new(),
         accept_at: Time::ZERO,
+        pulse,
     };
     let thread = std::thread::Builder::new().name(name.to_owned());
     thread.spawn(move || front.run()).map(drop).map_err(|source| Fault::system("start a thread", source))
@@ -138,11 +160,13 @@ struct Front {
     connections: Vec<Connection>,
     /// When accepting goes on after an error.
     accept_at: Time,
+    pulse: Pulse,
 }
 
 impl Front {
     fn run(mut self) {
         loop {
+            self.pulse.beat();
             let ready = self.wait();
             let now = self.clock.now();
             let under_way = self.connections.iter().filter(|connection| connection.is_under_way()).count();
