@@ -60,6 +60,9 @@ pub struct Limits {
     pub opening_timeout: Duration,
     /// How far behind production a session may fall before think times are shortened to catch up.
     pub lag: Duration,
+    /// By how much each pause of a client may be shortened while its session is behind production at all, unless a quarter of it is
+    /// more: else what the box itself is late (a block of the mirror's ring, a wake-up) would add up from one request to the next.
+    pub haste: Duration,
     /// Silence of both sides after which a session is forgotten.
     pub idle_timeout: Duration,
     /// How long a session may stay half-open or half-closed on the mirror without a frame.
@@ -103,6 +106,7 @@ impl Default for Limits {
             streaming: Duration::from_secs(1),
             opening_timeout: Duration::from_secs(1),
             lag: Duration::from_millis(250),
+            haste: Duration::from_millis(2),
             idle_timeout: Duration::from_secs(7_200),
             closing_timeout: Duration::from_secs(60),
             port_rest: Duration::from_secs(60),
@@ -115,6 +119,11 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// A client's pause in a session that is behind production.
+    pub fn hastened(&self, think: Duration) -> Duration {
+        think.saturating_sub(self.haste.max(think / 4))
+    }
+
     /// The bounds of one of so many shards: what is bounded in all sessions together is bounded in all shards together.
     pub fn of_one(self, shards: u16) -> Self {
         let shards = usize::from(shards);
@@ -240,4 +249,15 @@ pub mod examination {
     pub const SERVICES_TOLD: usize = 32;
     /// Addresses told, those with the most bytes.
     pub const TALKERS_TOLD: usize = 10;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_that_is_behind_keeps_most_of_a_pause() {
+        let hastened = |millis| Limits::default().hastened(Duration::from_millis(millis));
+        assert_eq!([1, 2, 8, 200].map(hastened), [0, 0, 6, 150].map(Duration::from_millis));
+    }
 }

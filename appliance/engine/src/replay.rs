@@ -5,8 +5,8 @@
 //! late. What is sent when is decided here, by the gate that [`crate::exchange`] put on each unit:
 //!
 //! - the target must have answered all that the origin had answered when the client went on, and
-//! - the client's think time must have passed since; unless the session has fallen behind production by more than a bound,
-//!   from where on think times are shortened to hold the distance.
+//! - the client's think time must have passed since; somewhat less of it while the session is behind production, to catch up, and
+//!   nothing where it has fallen behind by more than a bound.
 
 use crate::books::Books;
 use crate::config::{Pacing, Speed};
@@ -16,6 +16,7 @@ use crate::exchange::passage::Passage;
 use crate::exchange::target::Connection;
 use crate::frame::Endpoint;
 use crate::ledger::{NotReplayed, Reconnect};
+use crate::limits::Limits;
 use crate::local::{Locals, Refusal};
 use crate::stack::{ConnectionId, Phase, Stack};
 use crate::time::Time;
@@ -405,20 +406,22 @@ impl Replay {
         if let Passage::Shut(until) = exchanges.passage(gate, means.now, means.books) {
             return Some(Look::Wait(until));
         }
-        let at = self.release_at(gate, exchanges, means.books.limits.lag);
+        let at = self.release_at(gate, exchanges, &means.books.limits);
         (means.now < at).then_some(Look::Wait(Some(at)))
     }
 
-    fn release_at(&self, gate: &Gate, exchanges: &Exchanges, lag: Duration) -> Time {
+    /// What lies behind a gate was shown before it is asked for, so that a pause which is not over yet is one of a session that is
+    /// behind.
+    fn release_at(&self, gate: &Gate, exchanges: &Exchanges, limits: &Limits) -> Time {
         let State::Open { opened_at, .. } = self.state else { return Time::ZERO };
         let scale = |think: Duration| match (self.manner.pacing, self.manner.speed) {
             (Pacing::Immediate, _) | (_, Speed::Max) => Duration::ZERO,
-            (Pacing::Turns, Speed::Times(times)) => think.div_f64(times),
+            (Pacing::Turns, Speed::Times(times)) => limits.hastened(think.div_f64(times)),
         };
         let (answered_at, sent_at) = (exchanges.target_moved_at, self.last_sent_at.max(opened_at));
         let after_answer = gate.think.since_answer.map_or(Time::ZERO, |think| answered_at + scale(think));
         let after_client = gate.think.since_client.map_or(Time::ZERO, |think| sent_at + scale(think));
-        after_answer.max(after_client).min(answered_at.max(gate.seen_at + lag))
+        after_answer.max(after_client).min(answered_at.max(gate.seen_at + limits.lag))
     }
 
     fn say_farewell<O: Copy>(

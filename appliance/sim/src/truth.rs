@@ -24,6 +24,8 @@ pub struct Rules {
     pub disordered: bool,
     /// How far a session may fall behind before think times are shortened.
     pub lag: Duration,
+    /// By how much a think time may be shortened before that, unless a quarter of it is more.
+    pub haste: Duration,
     /// How much later than possible a request may reach a healthy target.
     pub prompt: Duration,
 }
@@ -259,16 +261,21 @@ impl Truth {
             return;
         }
         let shown_at = self.requests[request].shown_at.unwrap_or_default();
-        let earliest = (answered_at + plan.requests[request].think).min(shown_at + self.rules.lag);
+        let think = plan.requests[request].think;
+        let earliest = (answered_at + self.kept(think)).min(shown_at + self.rules.lag);
         if now < earliest {
             let details = format!(
-                "request {request} arrived at {now:?}, before {earliest:?}: answered {answered_at:?}, think {:?}, shown {shown_at:?}, \
+                "request {request} arrived at {now:?}, before {earliest:?}: answered {answered_at:?}, think {think:?}, shown {shown_at:?}, \
                  the one before was answered before it was whole: {}",
-                plan.requests[request].think,
                 plan.requests[request - 1].answer.after < plan.requests[request - 1].bytes.len()
             );
             self.violate("the client's think time is kept", details);
         }
+    }
+
+    /// What is left of a pause where the session is behind production.
+    fn kept(&self, pause: Duration) -> Duration {
+        pause.saturating_sub(self.rules.haste.max(pause / 4))
     }
 
     fn check_prompt(&mut self, plan: &Plan, request: usize, now: Time) {
@@ -280,7 +287,7 @@ impl Truth {
             let gap = now_or(truth.shown_at, now).since(before.shown_at.unwrap_or_default());
             // An answer may come before the end of its request, behind which the next one must stay.
             let done = |read: &Read| read.answered_at.zip(read.whole_at).map_or(now, |(one, other)| one.max(other));
-            latest = latest.max(before.reads.iter().map(done).max().unwrap_or(now) + gap);
+            latest = latest.max(before.reads.iter().map(done).max().unwrap_or(now) + self.kept(gap));
         }
         // A request is released when it is whole, and a turn without framer may be known to be whole by its answer only.
         let answer_begun = if self.is_framed(plan, request) { Some(Time::ZERO) } else { truth.answer_begun_at };

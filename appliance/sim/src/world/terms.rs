@@ -88,6 +88,7 @@ pub(super) fn rules(plan: &Plan, faults: &Faults) -> Rules {
         healthy: faults.target.is_healthy(),
         clean_path: is_clean(faults),
         lag: faults.in_box.limits.lag,
+        haste: faults.in_box.limits.haste,
         prompt: match plan.topology.addressing.mode {
             Mode::Pool => Duration::from_secs(1),
             // A client on the link is asked for before its address is used.
