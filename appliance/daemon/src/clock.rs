@@ -36,15 +36,14 @@ pub fn thread_time() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map_or(Duration::ZERO, Duration::from)
 }
 
-/// How long ago a stamp of the kernel was made, which is of the wall clock, since 1970. Zero where the wall clock was set
-/// meanwhile: nothing waits for as long as a second.
-pub fn age(stamp: Duration) -> Duration {
-    since_1970().checked_sub(stamp).filter(|age| *age < Duration::from_secs(1)).unwrap_or_default()
-}
-
-/// The wall clock, since 1970: for what people read, never for an interval.
+/// The wall clock, since 1970: for what people read, and what the kernel's stamps are of, never for an interval.
 pub fn since_1970() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// How long before `now` a stamp was made. Zero where the wall clock was set meanwhile: nothing waits for as long as a second.
+pub fn age(stamp: Duration, now: Duration) -> Duration {
+    now.checked_sub(stamp).filter(|age| *age < Duration::from_secs(1)).unwrap_or_default()
 }
 
 /// The wall clock, in seconds since the Unix epoch: for what people read, never for an interval. It is told to the
@@ -59,9 +58,11 @@ mod tests {
 
     #[test]
     fn a_stamp_has_an_age_unless_the_clock_was_set() {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let old = age(now - Duration::from_millis(20));
-        assert!(old >= Duration::from_millis(20) && old < Duration::from_secs(1), "{old:?}");
-        assert_eq!([age(now + Duration::from_secs(5)), age(now - Duration::from_secs(60))], [Duration::ZERO; 2]);
+        let now = since_1970();
+        assert_eq!(age(now - Duration::from_millis(20), now), Duration::from_millis(20));
+        assert_eq!(
+            [now + Duration::from_secs(5), now - Duration::from_secs(60)].map(|set| age(set, now)),
+            [Duration::ZERO; 2]
+        );
     }
 }

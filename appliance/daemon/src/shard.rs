@@ -1,10 +1,12 @@
 //! A shard: one engine with its share of the mirror and of the target NIC, on one thread, run to completion.
 //!
-//! What the thread does is in `turn`, what it waits for between two turns in `wait`, what it tells of itself in `publish`; here is
+//! What the thread does is in `turn`, what it waits for between two turns in `wait` and
+//! `rhythm`, what it tells of itself in `publish`; here is
 //! the side that others hold. Orders come over a channel with an eventfd that ends the wait; once a second the shard publishes a
 //! [`Snapshot`].
 
 mod publish;
+mod rhythm;
 mod turn;
 mod wait;
 

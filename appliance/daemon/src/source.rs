@@ -96,6 +96,14 @@ impl Source {
         matches!(self, Self::Live(nics) if nics.iter().all(|nic| nic.descriptor().is_some()))
     }
 
+    /// How long its rings may gather frames without being read.
+    pub fn patience(&self) -> Duration {
+        match self {
+            Self::Live(nics) => nics.iter().map(MirrorNic::patience).min().unwrap_or_default(),
+            Self::Playback(_) => Duration::ZERO,
+        }
+    }
+
     /// Of so many frames at once or more, there may be others.
     pub fn full_read(&self, limit: usize) -> usize {
         match self {

@@ -29,6 +29,10 @@ use tapcopy_machine::quiet::Quiet;
 const SNAPLEN: i32 = 65_535;
 /// Age in ms at which the kernel hands over a block that is not full.
 const RETIRE_MS: i32 = 1;
+/// Bytes of a block of the ring: libpcap makes it large enough for a frame of [`SNAPLEN`].
+const BLOCK_BYTES: u32 = 128 << 10;
+/// The longest time for which the ring gathers while nobody waits for its frames.
+const PATIENCE_MS: u32 = 10;
 /// How often a lost interface is looked for.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -148,6 +152,13 @@ impl MirrorNic {
     /// What its recorded frames are called by; `None` while the interface is lost.
     pub fn interface(&self) -> Option<Interface> {
         self.open.as_ref().map(|open| Interface { name: self.name.clone(), link: open.link })
+    }
+
+    /// How long the ring may gather frames without being read. Each of its blocks is handed over after a millisecond, however little
+    /// is in it, so that an eighth of the ring is full then, unless it is full of frames.
+    pub fn patience(&self) -> Duration {
+        let blocks = self.buffer_bytes / BLOCK_BYTES;
+        Duration::from_millis((blocks / 8).min(PATIENCE_MS).into())
     }
 
     /// What to wait on; `None` while the interface is lost.

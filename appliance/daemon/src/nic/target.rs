@@ -31,6 +31,8 @@ pub struct TargetNic {
     queue: VecDeque<Vec<u8>>,
     spare: Vec<Vec<u8>>,
     received: Received,
+    /// When they were received, by the clock of the kernel's stamps.
+    received_at: Duration,
     counters: TargetCounters,
     warn_at: Time,
     /// When the first frame of the queue was queued.
@@ -77,6 +79,7 @@ impl TargetNic {
             queue: VecDeque::new(),
             spare: Vec::new(),
             received: Received::default(),
+            received_at: Duration::ZERO,
             counters: TargetCounters::default(),
             warn_at: Time::ZERO,
             waiting_since: Time::ZERO,
@@ -133,6 +136,7 @@ impl TargetNic {
 
     /// Receives one batch of frames; they are in [`TargetNic::received`] then.
     pub fn receive(&mut self, now: Time) -> usize {
+        self.received_at = clock::since_1970();
         match self.socket.receive(&mut self.received) {
             Ok(count) => count,
             Err(fault) => {
@@ -144,9 +148,10 @@ impl TargetNic {
         }
     }
 
-    /// One of the frames received last, and how long it has waited since it arrived.
+    /// One of the frames received last, and how long it had waited since it arrived.
     pub fn received(&self, index: usize) -> Option<(Duration, &[u8])> {
-        let waited = self.received.stamp(index).map(clock::age).unwrap_or_default();
+        let age = |stamp| clock::age(stamp, self.received_at);
+        let waited = self.received.stamp(index).map(age).unwrap_or_default();
         Some((waited, self.received.frame(index)?))
     }
 

@@ -8,6 +8,7 @@
 //! finish, and the shard ends when the engine is idle, at the latest some time after the engine's own limit.
 
 use super::publish::Published;
+use super::rhythm::{Moved, Rhythm};
 use super::wait::Ready;
 use super::{Order, Parts, Snapshot};
 use crate::archive::Archiver;
@@ -64,6 +65,7 @@ pub(super) struct Shard {
     pub(super) wake: Arc<EventFd>,
     pub(super) phase: Phase,
     pub(super) published: Published,
+    pub(super) rhythm: Rhythm,
     pub(super) observed: Observed,
     /// What recordings that have ended wrote.
     pub(super) recorded: Recorded,
@@ -92,6 +94,7 @@ impl Shard {
             wake,
             phase: Phase::Running,
             published: Published::new(snapshot, now, processor),
+            rhythm: Rhythm::default(),
             observed,
             recorded: Recorded::default(),
             overload: Overload::default(),
@@ -111,13 +114,20 @@ impl Shard {
 
     /// One turn; whether it has read all that there was.
     fn turn(&mut self, ready: Ready) -> bool {
+        let sent_before = self.engine.ledger().target.frames_sent;
         self.obey();
         let mirrored = if ready.mirror { self.read_mirror() } else { 0 };
         self.note_load(mirrored);
-        let is_target_read = !ready.target || self.read_target();
+        let mut received_bytes = 0;
+        let is_target_read = !ready.target || self.read_target(&mut received_bytes);
         self.tick();
         let now = self.clock.now();
         self.target.flush(now);
+        if self.source.is_live() {
+            let sent = self.engine.ledger().target.frames_sent - sent_before;
+            let patience = if self.engine.is_replaying() { None } else { Some(self.source.patience()) };
+            self.rhythm.note(now, Moved { mirrored, sent, received_bytes }, self.engine.backlog(), patience);
+        }
         if self.published.is_due(now) {
             self.publish(now);
         }
@@ -195,19 +205,20 @@ impl Shard {
         })
     }
 
-    /// Whether it has read all that there was, or all that can be taken now.
-    fn read_target(&mut self) -> bool {
+    /// Whether it has read all that there was, or all that can be taken now; counts the bytes.
+    fn read_target(&mut self, received_bytes: &mut u64) -> bool {
         for _ in 0..TARGET_BATCHES {
             if self.target.is_backed_up() {
                 return true;
             }
-            let now = self.clock.now();
-            let count = self.target.receive(now);
+            let read_at = self.clock.now();
+            let count = self.target.receive(read_at);
             for index in 0..count {
                 // Frame by frame, because what the engine answers goes into the same NIC's queue.
                 let Some((waited, bytes)) = self.target.received(index) else { break };
+                *received_bytes += bytes.len() as u64;
                 let now = self.clock.now();
-                self.engine.handle_input(now, Input::Target { arrived_at: now - waited, bytes });
+                self.engine.handle_input(now, Input::Target { arrived_at: read_at - waited, bytes });
                 take_outputs(&mut self.engine, &mut self.target, &mut self.archiver, &mut self.observed, now);
             }
             if count < TargetNic::BATCH {

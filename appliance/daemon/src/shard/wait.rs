@@ -22,20 +22,21 @@ impl Ready {
 }
 
 impl Shard {
-    /// Waits for a frame, an order or the next time that something is due; what is to be read then. What cannot be waited for is
-    /// looked at each time: a lost interface, captures.
+    /// Waits for a frame, an order or the next time that something is due; what is to be read then. What cannot be waited for, or
+    /// is not, is looked at each time: a lost interface, captures, what the [`Rhythm`](super::rhythm::Rhythm) lets gather.
     pub(super) fn wait(&self) -> Ready {
         let now = self.clock.now();
-        let timeout = self.next_due(now).since(now);
-        let timeout = TimeSpec::from_duration(timeout);
+        let timeout = TimeSpec::from_duration(self.next_due(now).since(now));
         let readable = |fd| PollFd::new(fd, PollFlags::POLLIN);
         let mut descriptors = vec![readable(self.wake.as_fd())];
-        let is_read = !self.target.is_backed_up();
-        let is_captured = is_read && !matches!(self.phase, Phase::Finishing { .. });
-        if is_read {
+        let can_take = !self.target.is_backed_up();
+        let awaits_target = can_take && self.rhythm.awaits_target();
+        let awaits_mirror = can_take && self.rhythm.awaits_mirror() && !matches!(self.phase, Phase::Finishing { .. });
+        if awaits_target {
             descriptors.push(readable(self.target.descriptor()));
         }
-        if is_captured {
+        let mirrors_from = descriptors.len();
+        if awaits_mirror {
             descriptors.extend(self.source.descriptors().map(readable));
         }
         // An interrupted wait is a short one, which the loop bears.
@@ -49,8 +50,10 @@ impl Shard {
             return Ready::ALL;
         }
         Ready {
-            target: !is_read || has_come(&descriptors[1]),
-            mirror: !is_captured || !self.source.can_be_waited_for() || descriptors[2..].iter().any(has_come),
+            target: !awaits_target || has_come(&descriptors[1]),
+            mirror: !awaits_mirror
+                || !self.source.can_be_waited_for()
+                || descriptors[mirrors_from..].iter().any(has_come),
         }
     }
 
@@ -61,7 +64,7 @@ impl Shard {
             Phase::Running | Phase::Ended => None,
         };
         let source = if matches!(self.phase, Phase::Finishing { .. }) { None } else { self.source.next_due(now) };
-        let all = [Some(self.published.next_at), self.engine.poll_timeout(), source, retry, phase];
-        all.into_iter().flatten().min().unwrap_or(now)
+        let gathered = self.rhythm.next_at(self.engine.poll_timeout());
+        [Some(self.published.next_at), gathered, source, retry, phase].into_iter().flatten().min().unwrap_or(now)
     }
 }

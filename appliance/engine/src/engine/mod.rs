@@ -528,6 +528,11 @@ impl Engine {
         Backlog { is_preparing: self.is_preparing, ..sum }
     }
 
+    /// Whether sessions of the mirror are replayed: where they are not, nobody waits for its frames.
+    pub fn is_replaying(&self) -> bool {
+        self.is_replaying
+    }
+
     /// The number that the next session will have; those before have lower ones.
     pub fn next_session(&self) -> u64 {
         self.config.share.session_number(self.sessions_begun + 1)
