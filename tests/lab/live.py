@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab.box import REPOSITORY, binary
+from lab.box import REPOSITORY, Box, binary
 from lab.ledger import Ledger
 from lab.load import KIB, Load
 from lab.process import Process
@@ -28,6 +28,9 @@ from lab.world import TARGET_ADDRESS, TARGET_PORT, Lab
 GOLDEN = REPOSITORY / "appliance" / "bench" / "golden.json"
 FIGURES = REPOSITORY / "dist" / "bench.json"
 CAPTURE_RATE, DELAY_RATE = 1500, 1000
+CLAIM_S = 1.5
+"""How long a box asks its network for its addresses, while sessions wait."""
+HIGHEST = "live, highest rate without loss"
 RATES = (1000, 1500, 2000, 3000, 4000, 6000, 8000)
 NOTHING = "less 13"
 ASKED = re.compile(rb"GET (\S+) HTTP")
@@ -69,6 +72,24 @@ def worked_ns(pid: int) -> int:
     """What all threads of a process have worked so far."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
+
+
+def woken(pid: int) -> dict[str, int]:
+    """How often each thread of a process has begun to run after it had waited."""
+    counts: dict[str, int] = {}
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        name = (task / "comm").read_text().strip()
+        found = re.search(r"^voluntary_ctxt_switches:\s+(\d+)", (task / "status").read_text(), re.MULTILINE)
+        assert found
+        counts[name] = counts.get(name, 0) + int(found[1])
+    return counts
+
+
+def start_box(lab: Lab, name: str) -> Box:
+    """A box that has its addresses."""
+    box = lab.start_box(settings(lab, name))
+    time.sleep(CLAIM_S)
+    return box
 
 
 def settings(lab: Lab, name: str, extra: str = "") -> Path:
@@ -122,7 +143,7 @@ def loads(seconds: float) -> dict[str, Load]:
     """What a request costs in."""
     return {
         "keep-alive GET": Load("page", 1000, seconds, connections=100),
-        "short connections": Load("short", 150, seconds, keep_alive=False),
+        "short connections": Load("short", 1000, seconds, keep_alive=False),
         "POST of 64 KiB": Load("post", 50, seconds, connections=10, path="/post/", body_bytes=64 * KIB),
     }
 
@@ -135,15 +156,17 @@ def answered_all(ledger: Ledger, expected: int) -> bool:
 def live(figures: Figures, seconds: float) -> None:
     """Processor time for each request that the box replays."""
     with Lab() as lab:
-        box = lab.start_box(settings(lab, "live"))
+        box = start_box(lab, "live")
         expected = 0
         for name, load in loads(seconds).items():
-            before = worked_ns(box.process.pid)
+            pid = box.process.pid
+            worked_before, woken_before = worked_ns(pid), sum(woken(pid).values())
             lab.run_loads(load)
             expected += load.requests
             assert answered_all(box.settle(expected), expected), lab.explain(box)
-            spent = worked_ns(box.process.pid) - before
-            figures.note(f"live, {name}", "us/request", spent / 1e3 / load.requests, "live, keep-alive GET")
+            worked, wakes = worked_ns(pid) - worked_before, sum(woken(pid).values()) - woken_before
+            figures.note(f"live, {name}", "us/request", worked / 1e3 / load.requests, "live, keep-alive GET")
+            figures.note(f"live, {name}, wake-ups", "/request", wakes / load.requests)
         box.stop()
 
 
@@ -166,45 +189,72 @@ def first_shown(file: Path) -> dict[bytes, int]:
     return shown
 
 
+def witnesses(lab: Lab, name: str) -> list[Watch]:
+    """Captures on the mirror NIC and at the target: what the box sends goes past what would show it on its own NIC."""
+    ends = [(lab.box_host, "mirror0"), (lab.target_host, "eth0")]
+    watches = [Watch(host, nic, lab.folder / f"{nic}-{name}.pcap", "tcp", recorder=True) for host, nic in ends]
+    for watch in watches:
+        watch.ready()
+    return watches
+
+
+def delays(ends: list[Watch], load: Load) -> list[float]:
+    """From a request's frame on the mirror NIC to its frame at the target, in ms, sorted.
+
+    The first requests are left out, which wait for their connections.
+    """
+    for watch in ends:
+        watch.stop()
+    mirrored, sent = (first_shown(watch.file) for watch in ends)
+    later = sorted(mirrored, key=mirrored.__getitem__)[2 * load.connections :]
+    found = sorted((sent[url] - mirrored[url]) / 1e3 for url in later if url in sent)
+    assert len(found) > load.requests / 2, f"{len(found)} of {load.requests} requests were seen at both ends"
+    return found
+
+
 def delay(figures: Figures, seconds: float) -> None:
-    """From a request's frame on the mirror NIC to its frame at the target, on connections that are open."""
+    """How late a request is at the target, on connections that are open."""
     with Lab() as lab:
-        box = lab.start_box(settings(lab, "delay"))
+        box = start_box(lab, "delay")
         load = Load("page", DELAY_RATE, seconds, connections=100)
-        # What the box sends is seen at the other end of the cable: it goes past what would show it on its own NIC.
-        ends = [(lab.box_host, "mirror0"), (lab.target_host, "eth0")]
-        watches = [Watch(host, nic, lab.folder / f"{nic}-delay.pcap", "tcp", recorder=True) for host, nic in ends]
-        for watch in watches:
-            watch.ready()
+        ends = witnesses(lab, "delay")
         lab.run_loads(load)
         box.settle(load.requests)
-        for watch in watches:
-            watch.stop()
+        found = delays(ends, load)
         box.stop()
-        mirrored, sent = (first_shown(watch.file) for watch in watches)
-        # The first requests wait for their connections.
-        later = sorted(mirrored, key=mirrored.__getitem__)[2 * load.connections :]
-        delays = sorted((sent[url] - mirrored[url]) / 1e3 for url in later if url in sent)
-        assert len(delays) > load.requests / 2, f"{len(delays)} of {load.requests} requests were seen at both ends"
-        figures.note("live, delay added, median", "ms", statistics.median(delays))
-        figures.note("live, delay added, 99 %", "ms", delays[len(delays) * 99 // 100])
+        figures.note("live, delay added, median", "ms", statistics.median(found))
+        figures.note("live, delay added, 99 %", "ms", found[len(found) * 99 // 100])
+
+
+def cost_at(rate: int, seconds: float) -> float | None:
+    """Processor time for each request at a rate, in us; none where the rate is not reached or something is lost."""
+    with Lab() as lab:
+        box = start_box(lab, "rate")
+        load = Load("page", rate, seconds, connections=100)
+        before = worked_ns(box.process.pid)
+        [report] = lab.finish_loads(lab.start_loads(load))
+        is_good = report.answered == load.requests and report.seconds < seconds * 1.2
+        is_good = is_good and answered_all(box.settle(load.requests), load.requests)
+        spent = worked_ns(box.process.pid) - before
+        box.stop()
+    return spent / 1e3 / load.requests if is_good else None
 
 
 def highest_rate(figures: Figures, seconds: float) -> None:
-    """The last of some rates at which nothing is lost; the lab's own clients and servers end it, too."""
-    reached = 0
-    for rate in RATES:
-        with Lab() as lab:
-            box = lab.start_box(settings(lab, "rate"))
-            load = Load("page", rate, seconds, connections=100)
-            [report] = lab.finish_loads(lab.start_loads(load))
-            is_good = report.answered == load.requests and report.seconds < seconds * 1.2
-            is_good = is_good and answered_all(box.settle(load.requests), load.requests)
-            box.stop()
-        if not is_good:
+    """The last of some rates at which nothing is lost; the lab's own clients and servers end it, too.
+
+    A round begins below the rate of the round before.
+    """
+    before = int(figures[HIGHEST].values[-1]) if HIGHEST in figures else 0
+    reached, cost = 0, 0.0
+    for rate in RATES[max(RATES.index(before) - 1, 0) if before else 0 :]:
+        spent = cost_at(rate, seconds)
+        if spent is None:
             break
-        reached = rate
-    figures.note("live, highest rate without loss", "requests/s", reached)
+        reached, cost = rate, spent
+    assert reached, "not even a rate below that of the round before was reached: the machine does too much else"
+    figures.note(HIGHEST, "requests/s", reached)
+    figures.note("live, keep-alive GET at that rate", "us/request", cost, "live, keep-alive GET")
 
 
 def tell(figures: Figures) -> None:

@@ -129,10 +129,10 @@ mod tests {
 
     #[test]
     fn without_replay_the_ring_gathers() {
-        let patience = Some(Duration::from_millis(10));
+        let patience = Some(Duration::from_millis(20));
         let rhythm = after(Moved { mirrored: 4, ..NOTHING }, Backlog::default(), patience);
         assert!(!rhythm.awaits_mirror());
-        assert_eq!(rhythm.next_at(None), Some(at(20)));
+        assert_eq!(rhythm.next_at(None), Some(at(30)));
         assert!(after(NOTHING, Backlog::default(), patience).awaits_mirror());
         assert!(after(SENT, Backlog::default(), Some(Duration::ZERO)).awaits_mirror(), "a small ring may not");
     }
