@@ -31,7 +31,7 @@ CAPTURE_RATE, DELAY_RATE = 1500, 1000
 CLAIM_S = 1.5
 """How long a box asks its network for its addresses, while sessions wait."""
 HIGHEST = "live, highest rate without loss"
-RATES = (1000, 1500, 2000, 3000, 4000, 6000, 8000)
+RATES = (1000, 1500, 2000, 3000, 4000, 6000, 8000, 10_000, 12_000)
 NOTHING = "less 13"
 ASKED = re.compile(rb"GET (\S+) HTTP")
 
