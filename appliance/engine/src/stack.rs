@@ -91,6 +91,8 @@ struct Connection<O> {
     /// Whether it stands in the queue of those that may have something to send.
     is_due: bool,
     has_event: bool,
+    /// Its state when the owner was last told that something happened.
+    told: State,
     linger_until: Option<Time>,
     alarm: Alarm,
     usage: Use,
@@ -217,6 +219,7 @@ impl<O: Copy> Stack<O> {
             retransmits: 0,
             is_due: false,
             has_event: false,
+            told: State::Closed,
             linger_until: None,
             alarm: Alarm::default(),
             usage: Use::of(buffers),
@@ -279,13 +282,21 @@ impl<O: Copy> Stack<O> {
             return Some((self.answer_owner, &self.packet));
         }
         while let Some(id) = self.due.front().copied() {
-            if self.poll_connection(now, id) {
+            self.watch(id);
+            let at = self.poll_at(now, id);
+            if at <= now && self.poll_connection(now, id) {
                 return Some((self.connections[id].owner, &self.packet));
             }
             self.due.pop_front();
-            self.rest(now, id);
+            self.rest(now, id, at);
         }
         None
+    }
+
+    /// When a connection has something to do, as smoltcp says: to ask costs less than to let it try.
+    fn poll_at(&mut self, now: Time, id: ConnectionId) -> Time {
+        let Some(connection) = self.connections.get(id) else { return Time::MAX };
+        self.interface.poll_at(instant(now), &connection.sockets).map_or(Time::MAX, time)
     }
 
     /// Lets a connection send one packet. Whether it did.
@@ -313,19 +324,10 @@ impl<O: Copy> Stack<O> {
         true
     }
 
-    /// A connection that has nothing to send now: notes when it will, and whether it is over.
-    fn rest(&mut self, now: Time, id: ConnectionId) {
+    /// A connection that has nothing to send now, and `at` this time may have: sees to its wake-up, and to its end.
+    fn rest(&mut self, now: Time, id: ConnectionId, at: Time) {
         let Some(connection) = self.connections.get_mut(id) else { return };
         connection.is_due = false;
-        let (silence, socket) = (connection.silence, connection.socket());
-        // smoltcp counts from the last segment received, whether or not one is due: an idle peer is not a silent one.
-        let awaits_ack = socket.state() == State::SynSent || socket.send_queue() > 0;
-        // A timer that runs out while the peer's window is shut is not set again: a probe brings the window's size.
-        socket.set_timeout(None);
-        let stalls = awaits_ack && self.interface.poll_at(instant(now), &connection.sockets).is_none();
-        let socket = connection.socket();
-        socket.set_keep_alive(stalls.then_some(PROBE.into()));
-        socket.set_timeout(awaits_ack.then_some(silence.into()));
         if connection.owner.is_none() {
             let state = connection.socket().state();
             let late = connection.linger_until.is_some_and(|until| until <= now);
@@ -340,13 +342,45 @@ impl<O: Copy> Stack<O> {
                 return self.mark_due(id);
             }
         }
-        let at = self.interface.poll_at(instant(now), &connection.sockets).map(|at| time(at).max(now));
-        let at = at.unwrap_or(Time::MAX).min(connection.linger_until.unwrap_or(Time::MAX));
+        let at = self.probe(now, id, at);
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let at = at.max(now).min(connection.linger_until.unwrap_or(Time::MAX));
         if at < Time::MAX {
             let at = if at <= now { now + Duration::from_micros(1) } else { at };
             self.timers.arm(&mut connection.alarm, id, at);
         }
-        self.tell(id);
+        if connection.socket().state() != connection.told {
+            self.tell(id);
+        }
+    }
+
+    /// Sees to it that a peer which should answer is missed, and no other: smoltcp counts from the last segment received, whether or
+    /// not one is due, and an idle peer is not a silent one.
+    fn watch(&mut self, id: ConnectionId) {
+        let Some(connection) = self.connections.get_mut(id) else { return };
+        let silence = connection.silence;
+        let socket = connection.socket();
+        let awaits_ack = awaits_ack(socket);
+        if socket.timeout().is_some() != awaits_ack {
+            socket.set_timeout(awaits_ack.then_some(silence.into()));
+        }
+    }
+
+    /// Sees to it that a peer whose window is shut is asked for its size: a timer that runs out meanwhile is not set again. When
+    /// the connection, which `at` this time had something to do, has that now.
+    fn probe(&mut self, now: Time, id: ConnectionId, at: Time) -> Time {
+        let Some(connection) = self.connections.get_mut(id) else { return Time::MAX };
+        let (silence, socket) = (connection.silence, connection.socket());
+        if !awaits_ack(socket) {
+            socket.set_keep_alive(None);
+            return if at > now { at } else { self.poll_at(now, id) };
+        }
+        socket.set_timeout(None);
+        let stalls = self.poll_at(now, id) == Time::MAX;
+        let socket = self.connections[id].socket();
+        socket.set_keep_alive(stalls.then_some(PROBE.into()));
+        socket.set_timeout(Some(silence.into()));
+        if at > now && !stalls { at } else { self.poll_at(now, id) }
     }
 
     fn forget(&mut self, id: ConnectionId) {
@@ -376,6 +410,7 @@ impl<O: Copy> Stack<O> {
         let held = |connection: &&mut Connection<O>| connection.owner.is_some() && !connection.has_event;
         if let Some(connection) = self.connections.get_mut(id).filter(held) {
             connection.has_event = true;
+            connection.told = connection.socket().state();
             self.events.push_back(id);
         }
     }
@@ -508,6 +543,11 @@ impl<O: Copy> Stack<O> {
     pub fn counts(&self) -> Counts {
         self.counts
     }
+}
+
+/// Whether the peer owes an acknowledgement.
+fn awaits_ack(socket: &tcp::Socket<'_>) -> bool {
+    socket.state() == State::SynSent || socket.send_queue() > 0
 }
 
 fn new_socket(bytes: usize) -> Spare {
