@@ -10,6 +10,7 @@
 
 mod chunked;
 mod head;
+mod plain;
 mod stream;
 
 pub(super) use head::subject;
@@ -70,8 +71,8 @@ impl Framer for Http1 {
             self.expect = Expect::default();
         }
         let Self { requests, expect, .. } = self;
-        requests.step(bytes, |bytes| {
-            let (known, meaning) = head::read_request(bytes)?;
+        requests.step(bytes, |head, plain| {
+            let (known, meaning) = head::read_request(head, plain)?;
             *expect = known;
             Ok(meaning)
         })
@@ -87,7 +88,7 @@ impl Framer for Http1 {
 
     fn answer<'a>(&'a mut self, expect: Expect, bytes: &'a [u8]) -> Result<Step<'a>, Garbled> {
         let Self { requests, answers, .. } = self;
-        let step = answers.step(bytes, |bytes| head::read_answer(expect, bytes))?;
+        let step = answers.step(bytes, |head, plain| head::read_answer(expect, head, plain))?;
         if step.boundary == Boundary::Tunnel {
             requests.become_tunnel();
         }

@@ -1,5 +1,6 @@
 //! What a head says of the message that it begins.
 
+use super::plain::Plain;
 use super::stream::{Content, Meaning};
 use crate::protocol::{Expect, Garbled, Subject};
 use core::mem::MaybeUninit;
@@ -13,9 +14,12 @@ const TO_HEAD: u64 = 1;
 /// `Expect::kind` of an answer to CONNECT: begins a tunnel when it is a success.
 const TO_CONNECT: u64 = 2;
 
-/// What a whole request head says of the answer to it, and of its own content.
-pub(super) fn read_request(head: &[u8]) -> Result<(Expect, Meaning), Garbled> {
-    parse_request(head).or_else(|Garbled| parse_request(&unfolded(head)))
+/// What a whole request head says of the answer to it, and of its own content; `plain` is what was read of it, if it is plain.
+pub(super) fn read_request(head: &[u8], plain: Option<&Plain<'_>>) -> Result<(Expect, Meaning), Garbled> {
+    match plain.and_then(|plain| Some((plain.method()?, &plain.fields))) {
+        Some((method, fields)) => request(method, fields),
+        None => parse_request(head).or_else(|Garbled| parse_request(&unfolded(head))),
+    }
 }
 
 /// What a request line asks for (RFC 9112, section 3): of a whole URL, its path.
@@ -23,19 +27,26 @@ pub(in crate::protocol) fn subject(head: &[u8]) -> Option<Subject<'_>> {
     let line = &head[..memchr::memchr(b'\n', head)?];
     let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
     let (verb, target) = (words.next()?, words.next()?.trim_ascii_end());
-    let path = match memchr::memmem::find(target, b"://") {
-        Some(at) if !target.starts_with(b"/") => {
+    let path = match target.first() {
+        Some(b'/') => target,
+        _ => memchr::memmem::find(target, b"://").map_or(target, |at| {
             let rest = &target[at + 3..];
             memchr::memchr(b'/', rest).map_or(&b"/"[..], |slash| &rest[slash..])
-        }
-        _ => target,
+        }),
     };
     let end = memchr::memchr(b'?', path).unwrap_or(path.len());
     Some(Subject { verb, path: &path[..end], is_key: false, query: path.get(end + 1..).unwrap_or_default() })
 }
 
-/// What a whole answer head says, given what its request was.
-pub(super) fn read_answer(expect: Expect, head: &[u8]) -> Result<Meaning, Garbled> {
+/// What a whole answer head says, given what its request was; `plain` as of a request.
+pub(super) fn read_answer(expect: Expect, head: &[u8], plain: Option<&Plain<'_>>) -> Result<Meaning, Garbled> {
+    match plain.and_then(|plain| Some((plain.status()?, &plain.fields))) {
+        Some(((version, code), fields)) => answer(expect, version, code, fields),
+        None => parse_answer(expect, head),
+    }
+}
+
+fn parse_answer(expect: Expect, head: &[u8]) -> Result<Meaning, Garbled> {
     let mut config = ParserConfig::default();
     config
         .allow_spaces_after_header_name_in_responses(true)
@@ -43,11 +54,15 @@ pub(super) fn read_answer(expect: Expect, head: &[u8]) -> Result<Meaning, Garble
         .allow_multiple_spaces_in_response_status_delimiters(true)
         .ignore_invalid_headers_in_responses(true);
     let mut room = [const { MaybeUninit::uninit() }; FIELDS];
-    let mut answer = Response::new(&mut []);
-    whole(head, config.parse_response_with_uninit_headers(&mut answer, head, &mut room))?;
-    let fields = Fields::read(answer.headers);
-    let last = !fields.is_persistent(answer.version.ok_or(Garbled)?);
-    match answer.code.ok_or(Garbled)? {
+    let mut read = Response::new(&mut []);
+    whole(head, config.parse_response_with_uninit_headers(&mut read, head, &mut room))?;
+    let (version, code) = (read.version.ok_or(Garbled)?, read.code.ok_or(Garbled)?);
+    answer(expect, version, code, &Fields::read(read.headers))
+}
+
+fn answer(expect: Expect, version: u8, code: u16, fields: &Fields) -> Result<Meaning, Garbled> {
+    let last = !fields.is_persistent(version);
+    match code {
         101 => Ok(Meaning::Tunnel),
         100..=199 => Ok(Meaning::Interim),
         200..=299 if expect.kind == TO_CONNECT => Ok(Meaning::Tunnel),
@@ -62,10 +77,14 @@ fn parse_request(head: &[u8]) -> Result<(Expect, Meaning), Garbled> {
     let mut config = ParserConfig::default();
     // Some servers take several spaces for one (RFC 9112, section 3); the others answer that the request is bad.
     config.allow_multiple_spaces_in_request_line_delimiters(true);
-    let mut request = Request::new(&mut []);
-    whole(head, config.parse_request_with_uninit_headers(&mut request, head, &mut room))?;
-    let content = Fields::read(request.headers).request_content()?;
-    Ok((expectation(request.method.unwrap_or_default()), Meaning::Message { content, last: false }))
+    let mut read = Request::new(&mut []);
+    whole(head, config.parse_request_with_uninit_headers(&mut read, head, &mut room))?;
+    request(read.method.unwrap_or_default(), &Fields::read(read.headers))
+}
+
+fn request(method: &str, fields: &Fields) -> Result<(Expect, Meaning), Garbled> {
+    let content = fields.request_content()?;
+    Ok((expectation(method), Meaning::Message { content, last: false }))
 }
 
 /// The parser must have found the head's end where it was cut.
@@ -104,7 +123,7 @@ fn unfolded(head: &[u8]) -> Vec<u8> {
 
 /// The fields that say where a message ends.
 #[derive(Default)]
-struct Fields {
+pub(super) struct Fields {
     length: Option<Result<u64, Garbled>>,
     coding: Option<Coding>,
     close: bool,
@@ -125,17 +144,23 @@ enum Coding {
 impl Fields {
     fn read(headers: &[Header<'_>]) -> Self {
         let mut fields = Self::default();
-        for header in headers {
-            if header.name.eq_ignore_ascii_case("content-length") {
-                items(header.value).for_each(|item| fields.add_length(item));
-            } else if header.name.eq_ignore_ascii_case("transfer-encoding") {
-                items(header.value).filter(|item| !item.is_empty()).for_each(|item| fields.add_coding(item));
-            } else if header.name.eq_ignore_ascii_case("connection") {
-                fields.close |= items(header.value).any(|item| item.eq_ignore_ascii_case(b"close"));
-                fields.keep_alive |= items(header.value).any(|item| item.eq_ignore_ascii_case(b"keep-alive"));
-            }
-        }
+        headers.iter().for_each(|header| fields.take(header.name.as_bytes(), header.value));
         fields
+    }
+
+    /// Takes a field. Most say nothing of where a message ends, which the length of their name tells at once.
+    pub(super) fn take(&mut self, name: &[u8], value: &[u8]) {
+        match name.len() {
+            14 if is(name, b"Content-Length") => items(value).for_each(|item| self.add_length(item)),
+            17 if is(name, b"Transfer-Encoding") => {
+                items(value).filter(|item| !item.is_empty()).for_each(|item| self.add_coding(item));
+            }
+            10 if is(name, b"Connection") => items(value).for_each(|item| {
+                self.close |= is(item, b"close");
+                self.keep_alive |= is(item, b"keep-alive");
+            }),
+            _ => {}
+        }
     }
 
     /// A repeated length is tolerated where it is the same (RFC 9112, section 6.3, item 5).
@@ -181,6 +206,11 @@ impl Fields {
     fn is_persistent(&self, version: u8) -> bool {
         !self.close && (version >= 1 || (self.keep_alive && self.coding.is_none()))
     }
+}
+
+/// Whether it is this word; most write it as it stands in the standard.
+fn is(text: &[u8], word: &[u8]) -> bool {
+    text == word || text.eq_ignore_ascii_case(word)
 }
 
 /// The items of a comma-separated list.

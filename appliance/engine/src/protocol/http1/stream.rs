@@ -5,6 +5,7 @@
 
 use super::blank_len;
 use super::chunked::Chunked;
+use super::plain::Plain;
 use crate::protocol::{AtClose, Boundary, Garbled, Part, Step};
 use core::mem;
 
@@ -67,11 +68,11 @@ impl Stream {
         Self { state: State::Head { interim: false }, head, last: false }
     }
 
-    /// Consumes bytes; `read` says what a whole head begins.
+    /// Consumes bytes; `read` says what a whole head begins, and is told what is known of it already.
     pub(super) fn step<'a>(
         &'a mut self,
         bytes: &'a [u8],
-        read: impl FnOnce(&[u8]) -> Result<Meaning, Garbled>,
+        read: impl FnOnce(&[u8], Option<&Plain<'_>>) -> Result<Meaning, Garbled>,
     ) -> Result<Step<'a>, Garbled> {
         self.head.free_given();
         // Lost, unless the step below succeeds and says where it ended.
@@ -149,18 +150,25 @@ impl Stream {
         &'a mut self,
         interim: bool,
         bytes: &'a [u8],
-        read: impl FnOnce(&[u8]) -> Result<Meaning, Garbled>,
+        read: impl FnOnce(&[u8], Option<&Plain<'_>>) -> Result<Meaning, Garbled>,
     ) -> Result<Step<'a>, Garbled> {
         let blank = if self.head.is_empty() { blank_len(bytes) } else { 0 };
         if blank > 0 {
             self.state = State::Head { interim };
             return Ok(framing(blank, Boundary::Inside));
         }
-        let Some((consumed, head)) = self.head.take(bytes)? else {
-            self.state = State::Head { interim };
-            return Ok(framing(bytes.len(), Boundary::Inside));
+        let plain = self.head.plain(bytes);
+        let (consumed, head) = match &plain {
+            Some(plain) => (plain.len, &bytes[..plain.len]),
+            None => {
+                let Some(whole) = self.head.take(bytes)? else {
+                    self.state = State::Head { interim };
+                    return Ok(framing(bytes.len(), Boundary::Inside));
+                };
+                whole
+            }
         };
-        let (state, boundary) = match read(head)? {
+        let (state, boundary) = match read(head, plain.as_ref())? {
             Meaning::Interim => {
                 self.state = State::Head { interim: true };
                 return Ok(framing(consumed, Boundary::Inside));
@@ -253,6 +261,11 @@ impl HeadBytes {
         if self.given {
             self.free();
         }
+    }
+
+    /// The plain head that lies in `bytes` from its beginning.
+    fn plain<'a>(&self, bytes: &'a [u8]) -> Option<Plain<'a>> {
+        if self.kept.is_empty() { Plain::read(&bytes[..bytes.len().min(self.limit)]) } else { None }
     }
 
     /// A whole head and how many of `bytes` belong to it; `None` when all of them do and more is to come.
