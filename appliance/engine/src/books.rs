@@ -3,26 +3,36 @@
 use crate::config::Sample;
 use crate::findings::Findings;
 use crate::ledger::Ledger;
-use crate::limits::{Budget, Limits, SPARE_BUFFER_BYTES, SPARE_BUFFERS};
+use crate::limits::{Budget, Limits, SPARE_BUFFER_BYTES, SPARE_BYTES};
 use crate::message::Record;
 use core::time::Duration;
 use std::collections::VecDeque;
 
 /// Byte buffers for what is kept for a moment, as most answers are: to have each made anew would cost more than to fill it.
 #[derive(Debug, Default)]
-pub struct Spare(Vec<Vec<u8>>);
+pub struct Spare {
+    buffers: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+/// Room of a new one: for a short answer.
+const FRESH_BYTES: usize = 512;
 
 impl Spare {
-    /// An empty buffer, with room for a short answer.
+    /// An empty buffer.
     pub fn take(&mut self) -> Vec<u8> {
-        self.0.pop().unwrap_or_else(|| Vec::with_capacity(SPARE_BUFFER_BYTES / 4))
+        let Some(buffer) = self.buffers.pop() else { return Vec::with_capacity(FRESH_BYTES) };
+        self.bytes -= buffer.capacity();
+        buffer
     }
 
     /// Takes a buffer back, unless it is large or there are enough.
     pub fn give(&mut self, mut buffer: Vec<u8>) {
-        if (1..=SPARE_BUFFER_BYTES).contains(&buffer.capacity()) && self.0.len() < SPARE_BUFFERS {
+        let len = buffer.capacity();
+        if (1..=SPARE_BUFFER_BYTES).contains(&len) && self.bytes + len <= SPARE_BYTES {
             buffer.clear();
-            self.0.push(buffer);
+            self.bytes += len;
+            self.buffers.push(buffer);
         }
     }
 }

@@ -175,11 +175,11 @@ impl Budget {
     }
 }
 
-/// Buffers that wait to be used again: 8 MiB at most.
-pub const SPARE_BUFFERS: usize = 4_096;
+/// Bytes of all buffers that wait to be used again: as many as all sessions of a busy box need at a time.
+pub const SPARE_BYTES: usize = 8 << 20;
 
-/// Bytes of such a buffer at most: what is in it is counted, and what is not must not be much more.
-pub const SPARE_BUFFER_BYTES: usize = 2_048;
+/// Bytes of such a buffer at most: what is in it is counted, and what is not must not be much more. Most answers are shorter.
+pub const SPARE_BUFFER_BYTES: usize = 16 << 10;
 
 /// Replays of one session, all copies for all targets counted: each of them cuts every frame of the session anew, and holds
 /// the origin's answers for itself.

@@ -260,7 +260,7 @@ impl Work {
         self.exchanges.stream_in_time(means.now, means.books);
         self.replay.advance(owner, &mut self.exchanges, means);
         self.exchanges.judge(means.books);
-        self.exchanges.rest();
+        self.exchanges.rest(&mut means.books.spare);
     }
 
     /// Whether nothing more will come of it, once the session has ended.

@@ -304,6 +304,7 @@ impl Exchanges {
         if self.outbox.len() + bytes.len() > books.outbox_bound() || books.outboxes.is_over() {
             return self.drop_request(NotReplayed::Limit, books);
         }
+        self.outbox.take_room(&mut books.spare);
         self.outbox.push(bytes, moment.now, books.limits.request_held_bytes, &mut books.outboxes);
     }
 

@@ -3,6 +3,7 @@
 //! A unit is one request or turn. Its bytes stay until the target has begun to answer it, so that a request which a closing
 //! connection swallowed can be sent again on the next; only units longer than what is held whole are given up as they go.
 
+use crate::books::Spare;
 use crate::limits::Budget;
 use crate::time::Time;
 use core::time::Duration;
@@ -117,6 +118,13 @@ impl Outbox {
             withheld: false,
             ready_at: gate.seen_at,
         });
+    }
+
+    /// Has room for bytes from now on, if it had none.
+    pub fn take_room(&mut self, spare: &mut Spare) {
+        if self.bytes.capacity() == 0 {
+            self.bytes = spare.take().into();
+        }
     }
 
     /// Adds bytes to the last unit, from where on it is streamed if it is longer than `held`.
@@ -376,8 +384,9 @@ impl Outbox {
     }
 
     /// Gives back its room, in which nothing is.
-    pub fn give_room(&mut self) {
-        (self.units, self.bytes, self.ahead) = Default::default();
+    pub fn give_room(&mut self, spare: &mut Spare) {
+        (self.units, self.ahead) = Default::default();
+        spare.give(core::mem::take(&mut self.bytes).into());
     }
 
     /// Bytes held.
