@@ -311,7 +311,7 @@ impl Engine {
 
     fn handle_timers(&mut self) {
         self.far.handle_timeout(self.now, &mut self.locals);
-        self.is_preparing &= self.locals.is_preparing();
+        self.is_preparing = self.is_preparing && self.locals.is_preparing();
         self.stack.handle_timeout(self.now);
         while let Some((at, id)) = self.timers.pop_due(self.now) {
             if let Some(slot) = self.slots.get_mut(id)

@@ -199,13 +199,17 @@ impl Segment<'_> {
 
 /// The sum of the 16-bit words, the last one filled up with zero. Modulo 0xffff it is the one's complement sum, which
 /// comes out the same, but for the order of its two bytes, in either byte order and from words of any length (RFC 1071).
+#[inline]
 fn sum_words(bytes: &[u8]) -> u64 {
-    let words = bytes.chunks_exact(4);
-    let rest = words.remainder();
-    let mut last = [0; 4];
-    last[..rest.len()].copy_from_slice(rest);
+    let (words, rest) = bytes.as_chunks();
+    let last = match *rest {
+        [a] => [a, 0, 0, 0],
+        [a, b] => [a, b, 0, 0],
+        [a, b, c] => [a, b, c, 0],
+        _ => [0; 4],
+    };
     let word = |bytes: [u8; 4]| u64::from(u32::from_ne_bytes(bytes));
-    words.map(|bytes| word([bytes[0], bytes[1], bytes[2], bytes[3]])).sum::<u64>() + word(last)
+    words.iter().map(|bytes| word(*bytes)).sum::<u64>() + word(last)
 }
 
 /// Reads the header of a packet's segment.
