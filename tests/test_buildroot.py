@@ -21,6 +21,9 @@ NEEDED = (
 )
 """sled locks its files, and the mirror is a packet socket."""
 
+PACKERS = "DOSFSTOOLS E2FSPROGS GENIMAGE KMOD MINISIGN MTOOLS SQUASHFS ZSTD"
+"""What images/pack calls and Buildroot itself does not need: without minisign, a box of the image would take no updates."""
+
 
 def symbols(file: Path) -> dict[str, str]:
     """The lines of a configuration, each a symbol that stands once."""
@@ -64,6 +67,12 @@ def test_the_kernels_archive_has_a_checksum() -> None:
         for defconfig in DEFCONFIGS:
             version = symbols(defconfig)["BR2_LINUX_KERNEL_CUSTOM_VERSION_VALUE"].strip('"')
             assert re.search(rf"^sha256  [0-9a-f]{{64}}  linux-{re.escape(version)}\.tar\.xz$", known, re.M)
+
+
+@pytest.mark.parametrize("defconfig", DEFCONFIGS, ids=lambda file: str(file.stem))
+def test_what_packs_the_images_is_built(defconfig: Path) -> None:
+    missing = [name for name in PACKERS.split() if symbols(defconfig).get(f"BR2_PACKAGE_HOST_{name}") != "y"]
+    assert not missing
 
 
 def test_both_architectures_are_built_alike() -> None:

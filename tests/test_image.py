@@ -256,10 +256,14 @@ def test_a_box_that_is_not_well_is_reset_by_the_watchdog(full_images: Path, lab:
 @pytest.mark.parametrize(
     ("uefi", "bus", "card"),
     [
+        (False, VIRTIO, "vmxnet3"),
         (False, "ide-hd", "e1000e"),
         (False, "nvme", "vmxnet3"),
-        (True, "usb-storage", "e1000e"),
+        (False, "usb-storage", "virtio-net-pci"),
         (True, VIRTIO, "virtio-net-pci"),
+        (True, "ide-hd", "vmxnet3"),
+        (True, "nvme", "virtio-net-pci"),
+        (True, "usb-storage", "e1000e"),
     ],
 )
 def test_machines_of_every_kind(full_images: Path, lab: Lab, tmp_path: Path, uefi: bool, bus: str, card: str) -> None:
