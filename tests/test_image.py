@@ -146,6 +146,10 @@ def test_the_disk_replays_by_bios(images: Path, lab: Lab, tmp_path: Path) -> Non
             mirror_and_switch_off(lab, machine)
         finally:
             machine.cut_power()
+    # The copy of the settings is all that the lab has put on the disk.
+    console = machine.console().splitlines()
+    faults = [line for line in console if " WARN" in line or " ERROR" in line]
+    assert [line for line in faults if "the store has lost settings" not in line] == []
     # From the first line, which was said when there was no network yet, to the last.
     for words in ("TapCopy ", "has 10.100.20.50/24 by DHCP", WELL, "ending; "):
         assert any(words in line for line in network.logged), network.logged
