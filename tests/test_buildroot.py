@@ -22,7 +22,7 @@ NEEDED = (
 """sled locks its files, and the mirror is a packet socket."""
 
 PACKERS = "DOSFSTOOLS E2FSPROGS GENIMAGE KMOD MINISIGN MTOOLS SQUASHFS ZSTD"
-"""What images/pack calls and Buildroot itself does not need: without minisign, a box of the image would take no updates."""
+"""What images/pack calls and Buildroot itself does not need; without minisign, a box of the image takes no updates."""
 
 
 def symbols(file: Path) -> dict[str, str]:

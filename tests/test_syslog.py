@@ -131,6 +131,7 @@ def test_a_collector_over_udp(box: Box) -> None:
     while not shown(box)["lost"]:
         assert time.monotonic() < deadline
         time.sleep(0.1)
+    assert re.search(rb"^tapcopy_syslog_lines_lost_total [1-9]", box.download("/metrics"), re.M)
 
 
 def test_what_is_no_collector_is_refused_at_its_field(box: Box) -> None:

@@ -118,6 +118,13 @@ impl Sender {
         }
     }
 
+    /// Lines that were sent, and lines that are lost; nothing while there is no collector.
+    pub fn counts(&self) -> Option<(u64, u64)> {
+        self.wish().collector?;
+        let report = self.report();
+        Some((report.sent, report.lost))
+    }
+
     /// What `GET /api/v1/system` says of it; nothing while there is no collector.
     pub fn shown(&self) -> Option<Value> {
         let Collector { server, transport } = self.wish().collector?;

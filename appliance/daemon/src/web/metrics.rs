@@ -8,6 +8,7 @@ use crate::archive::Figures;
 use crate::clock::Clock;
 use crate::host;
 use crate::shard::Snapshot;
+use crate::syslog::SENDER;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
@@ -32,6 +33,8 @@ struct Machine {
     /// Of the data folder's disk, where there is one: all, and what is free.
     disk_bytes: Option<(u64, u64)>,
     clock: Option<Discipline>,
+    /// Lines of the log that its collector was sent, and that are lost to it, where there is one.
+    syslog: Option<(u64, u64)>,
 }
 
 impl Machine {
@@ -41,6 +44,7 @@ impl Machine {
             memory_bytes: host::memory().2,
             disk_bytes: data.and_then(host::disk),
             clock: discipline(),
+            syslog: SENDER.counts(),
         }
     }
 
@@ -59,6 +63,10 @@ impl Machine {
             text.gauge("clock_synchronised", "1 while somebody keeps the machine's clock, as NTP does.", kept.into());
             text.head("clock_offset_seconds", "gauge", "What is still being corrected of the clock.");
             let _ = writeln!(text.0, "tapcopy_clock_offset_seconds {}", clock.offset_seconds);
+        }
+        if let Some((sent, lost)) = self.syslog {
+            text.counter("syslog_lines_sent_total", "Lines of the log that the collector was sent.", sent);
+            text.counter("syslog_lines_lost_total", "Lines of the log that could not wait for the collector.", lost);
         }
     }
 }
