@@ -5,12 +5,13 @@ import os
 import signal
 import socket
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from lab.box import Box, binary
-from lab.check import differences
+from lab.check import differences, duplicates
 from lab.ledger import broken_laws
 from lab.load import KIB, Load
 from lab.packets import ETHERNET, WRAPPINGS, conversation
@@ -96,6 +97,43 @@ def test_whatever_the_mirror_wraps_frames_in_reaches_its_shard() -> None:
         assert summary["sessions"]["opened"] == len(wraps) * PORTS_EACH
         assert summary["frames"]["ignored"]["other_share"] > 0, "what is wrapped reaches both shards"
         assert all(int(shard["frames"]) for shard in shards)
+
+
+def break_ring(lab: Lab, box: Box, shard: str) -> Process:
+    """Lets the kernel refuse a shard's next look at its ring, as if the descriptor were none any more."""
+    tasks = Path(f"/proc/{box.process.pid}/task").iterdir()
+    [tid] = [task.name for task in tasks if (task / "comm").read_text().strip() == shard]
+    refusing = ["strace", "-p", tid, "-e", "inject=poll:error=EBADF:when=1", "-e", "trace=poll"]
+    return Process(lab.box_host, refusing, lab.folder / "strace.log")
+
+
+def test_a_shard_whose_ring_fails_loses_frames_of_its_share_and_of_no_other() -> None:
+    """Within two seconds it has another; the shard beside it does not notice."""
+    load = Load("page", 300, 4, connections=40)
+    with Lab() as lab:
+        box = lab.start_box(settings(lab.folder / "set", "shards = 2"))
+        clients = lab.start_loads(load)
+        time.sleep(1.0)
+        refusal = break_ring(lab, box, "shard-0")
+        refusal.wait_for("EBADF")
+        refusal.stop()
+        lab.finish_loads(clients)
+        box.settle(load.requests, timeout=2.0)
+        asked, replayed = lab.asked(load.requests), lab.replayed()
+        ledger = box.stop()
+        explanation = lab.explain(box, ledger)
+        assert not broken_laws(ledger, ended=True), explanation
+        assert ledger["verdicts"]["differ"] == 0, explanation
+        log = box.process.last_words(60)
+        assert (log.count("capture ended"), log.count("capture goes on")) == (1, 1), log
+        arrived = {request.url for request in replayed}
+        of_client = Counter(request.client for request in asked)
+        kept = Counter(request.client for request in asked if request.url in arrived)
+        untouched = [client for client, count in of_client.items() if kept[client] == count]
+        assert len(of_client) / 5 < len(untouched) < len(of_client) * 4 / 5, (of_client, kept)
+        assert all(kept[client] for client in of_client), "a session goes on when its shard has a ring again"
+        assert not duplicates(replayed), explanation
+        assert not lab.trespasses()
 
 
 def test_two_boxes_on_one_mirror_replay_every_request_once() -> None:
