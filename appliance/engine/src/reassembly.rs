@@ -168,6 +168,13 @@ impl Stream {
         self.offset_of(seq).is_some_and(lies_off)
     }
 
+    /// Whether the stream itself lies far from where an acknowledgement has put it, of which nothing was seen: that one was forged,
+    /// or of another session.
+    fn is_misplaced(&self, seq: u32) -> bool {
+        let is_told_of = !self.seen && self.next == 0 && self.acked == 0 && self.held.is_empty();
+        is_told_of && self.is_off(seq, FAR)
+    }
+
     /// Learns that it was sent up to `offset`.
     fn note_sent(&mut self, now: Time, offset: u64, captured_at: Time) {
         if offset <= self.acked {
@@ -403,7 +410,7 @@ impl Streams {
     fn place(&mut self, content: &Content<'_>, after: u64, sink: &mut impl FnMut(Delivery<'_>)) -> Arrival {
         let (stream, other) = self.pair(content.side);
         let tail = Tail { missing: content.missing.into(), fin: content.fin };
-        if stream.base.is_none() {
+        if stream.base.is_none() || stream.is_misplaced(content.seq) {
             if content.payload.is_empty() && tail.span() == 0 {
                 // What it acknowledges says nothing of its own stream, and the other side will tell where that begins.
                 return Arrival::InOrder;
