@@ -1,16 +1,17 @@
 """A target that is not there, dies, or swallows everything: the run goes on, and the ledger names every loss."""
 
+import signal
 import time
 from collections.abc import Callable
 
 import pytest
 
-from lab.box import Box
+from lab.box import Box, wired_settings
 from lab.check import duplicates, missing
 from lab.ledger import Ledger, check_laws, losses, lost
 from lab.load import KIB, Load
 from lab.process import Process
-from lab.world import Lab
+from lab.world import ORIGIN_PORT, TARGET_PORT, Lab
 
 pytestmark = pytest.mark.lab
 
@@ -107,3 +108,39 @@ def test_a_black_hole_that_never_ends() -> None:
         check_laws(summary, ended=True)
         assert summary["requests"]["captured"] == lost(summary) == 140, lab.explain(box, summary)
         assert lab.replayed() == []
+
+
+def test_a_ring_that_is_too_small() -> None:
+    """While the box stands still its ring runs over: the kernel's drops are told, and every request has its cause."""
+    loads = (
+        Load("page", 200, 3, connections=10),
+        Load("short", 30, 3, keep_alive=False),
+        Load("post", 40, 3, connections=4, path="/post/", body_bytes=64 * KIB),
+    )
+    with Lab() as lab:
+        settings = lab.folder / "settings.toml"
+        text = wired_settings(ORIGIN_PORT).replace("[nics]", "[nics]\nbuffer_mib = 1")
+        settings.write_text(text.replace("10.100.20.31:80", f"10.100.20.31:{TARGET_PORT}"))
+        box = lab.start_box(settings)
+        clients = lab.start_loads(*loads)
+        time.sleep(1.0)
+        box.process.send_signal(signal.SIGSTOP)
+        time.sleep(1.0)
+        box.process.send_signal(signal.SIGCONT)
+        reports = lab.finish_loads(clients)
+        assert [report.answered for report in reports] == [load.requests for load in loads]
+        shown = box.settle(0)["requests"]["captured"]
+        lab.run_loads(AFTERWARDS)
+        box.settle(shown + AFTERWARDS.requests)
+        summary = box.stop()
+        asked, replayed = lab.asked(), lab.replayed()
+        absent = missing(asked, replayed)
+        explanation = lab.explain(box, summary)
+        unseen = len(asked) - summary["requests"]["captured"]
+        check_laws(summary, ended=True)
+        assert losses(summary)["frames.dropped_kernel"] > 0, explanation
+        assert 0 <= unseen < len(asked) / 2, explanation
+        assert len(absent) <= lost(summary) + unseen, f"{len(absent)} are missing, such as {absent[:5]}; {explanation}"
+        assert not [url for url in absent if "after." in url], explanation
+        assert not duplicates(replayed), explanation
+        assert summary["verdicts"]["differ"] == 0, explanation
