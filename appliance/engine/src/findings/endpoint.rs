@@ -10,6 +10,8 @@ use super::{Evidence, Fault, Finding, Observation, Place};
 use crate::compare::{Difference, Kind};
 use crate::limits::comparison::DIFFERENCES_MAX;
 use crate::limits::findings::FIELDS_MAX;
+use core::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// An endpoint.
@@ -186,53 +188,48 @@ impl Endpoint {
         }
     }
 
-    /// A field beyond the bound takes the place of the one that differed least, and last longest ago: names that are values
-    /// come once each.
     fn find_or_make(&mut self, name: &str, kind: Kind, place: Place) -> Option<usize> {
         if let Some(index) = self.find(name, kind) {
             return Some(index);
         }
+        let field = Field::new(name, kind, place);
         if self.fields.len() < FIELDS_MAX {
-            self.fields.push(Field::new(name, kind, place));
+            self.fields.push(field);
             return Some(self.fields.len() - 1);
         }
-        let fields = self.fields.iter().enumerate();
-        let (index, least) = fields.min_by_key(|(_, field)| (field.differing, field.last.captured_at))?;
-        (least.differing < noise::DIFFERING_MIN).then(|| {
-            self.fields[index] = Field::new(name, kind, place);
-            index
-        })
+        let index = self.least()?;
+        self.fields[index] = field;
+        Some(index)
     }
 
-    /// Those of the fields that these changes leave as they were.
-    pub(super) fn untouched(&self, fields: &[usize], changes: &Changes) -> Vec<usize> {
-        let is_untouched = |index: &usize| !self.fields.get(*index).is_some_and(|field| changes.touch(field));
-        fields.iter().copied().filter(is_untouched).collect()
+    /// The field that makes room for another: of those that differed a few times one that stands among the most others,
+    /// because names that are values come once each, and in crowds; there the one that differed least, and longest ago.
+    fn least(&self) -> Option<usize> {
+        let few = || self.fields.iter().enumerate().filter(|(_, field)| field.differing < noise::DIFFERING_MIN);
+        let mut crowds: BTreeMap<&str, usize> = BTreeMap::new();
+        few().for_each(|(_, field)| *crowds.entry(field.parent()).or_default() += 1);
+        let rank = |field: &Field| (Reverse(crowds[field.parent()]), field.differing, field.last.captured_at);
+        few().min_by_key(|(_, field)| rank(field)).map(|(index, _)| index)
     }
 
-    /// Takes how the origin's answer differs from an earlier one of its own. `noted`: the fields in which the target's differs
-    /// from it; `steady`: those of them in which the origin's own answers agree.
-    pub(super) fn hold(
-        &mut self,
-        evidence: Evidence,
-        changes: &Changes,
-        noted: &[usize],
-        steady: &[usize],
-        weight: f64,
-    ) {
+    /// What an earlier answer of the origin says of a field: whether it was as it is now; nothing, where it was another answer.
+    pub(super) fn agrees(&self, field: usize, changes: &Changes) -> Option<bool> {
+        self.fields.get(field).and_then(|field| changes.agree(field))
+    }
+
+    /// Takes how the origin's answer differs from an earlier one of its own, and what came out of that for the fields in
+    /// which the target's differs from it.
+    pub(super) fn hold(&mut self, evidence: Evidence, changes: &Changes, trial: &Trial, weight: f64) {
         self.pairs[evidence as usize] += weight;
         for (index, field) in self.fields.iter_mut().enumerate() {
-            let differs = changes.touch(field);
+            let differs = changes.agree(field) == Some(false);
             let earlier = field.earlier_mut(evidence);
             if differs {
                 earlier.differing += weight;
                 earlier.differing_seen += 1;
             }
-            if noted.contains(&index) {
-                let is_steady = steady.contains(&index);
-                earlier.steady += u64::from(is_steady);
-                earlier.unsteady += u64::from(!is_steady);
-            }
+            earlier.steady += u64::from(trial.steady.contains(&index));
+            earlier.unsteady += u64::from(trial.unsteady.contains(&index));
         }
     }
 
@@ -310,6 +307,53 @@ impl Endpoint {
     }
 }
 
+/// The fields in which the target's answer differs from the origin's, by what the origin's earlier answers say of them.
+#[derive(Debug)]
+pub(super) struct Trial {
+    /// The origin's is as it was.
+    pub(super) steady: Vec<usize>,
+    /// It is not.
+    pub(super) unsteady: Vec<usize>,
+    /// Nothing is known yet.
+    open: Vec<usize>,
+}
+
+impl Trial {
+    pub(super) fn of(fields: &[usize]) -> Self {
+        Self { steady: Vec::new(), unsteady: Vec::new(), open: fields.to_vec() }
+    }
+
+    /// Whether more may yet be said.
+    pub(super) fn is_undecided(&self) -> bool {
+        !self.open.is_empty() || !self.steady.is_empty()
+    }
+
+    /// Takes what one earlier answer says. That a field was as it is now counts only if enough time lies between.
+    pub(super) fn hear(&mut self, endpoint: &Endpoint, changes: &Changes, is_old_enough: bool) {
+        let open = core::mem::take(&mut self.open).into_iter().map(|field| (field, false));
+        let steady = core::mem::take(&mut self.steady).into_iter().map(|field| (field, true));
+        for (field, was_steady) in open.chain(steady) {
+            let place = match endpoint.agrees(field, changes) {
+                Some(false) => &mut self.unsteady,
+                Some(true) if is_old_enough => &mut self.steady,
+                _ if was_steady => &mut self.steady,
+                _ => &mut self.open,
+            };
+            place.push(field);
+        }
+    }
+
+    /// The same of other requests: what is alike there, too, is a constant, and may change slowly.
+    pub(super) fn hear_of_others(&mut self, endpoint: &Endpoint, last: &Changes, old: Option<&Changes>) {
+        let (constant, changed) = core::mem::take(&mut self.steady).into_iter().partition(|field| {
+            let is_alike = endpoint.agrees(*field, last) == Some(true);
+            !is_alike || old.is_none_or(|old| endpoint.agrees(*field, old) != Some(false))
+        });
+        self.steady = constant;
+        self.unsteady.extend::<Vec<usize>>(changed);
+    }
+}
+
 /// In which fields the origin's answer differs from an earlier one of its own.
 #[derive(Debug, Default)]
 pub(super) struct Changes {
@@ -332,11 +376,15 @@ impl Changes {
     }
 
     /// Whether it is another answer altogether.
-    pub(super) fn is_other_answer(&self) -> bool {
+    fn is_other_answer(&self) -> bool {
         self.fields.iter().any(|(name, _)| field::is_other_answer(name))
     }
 
-    fn touch(&self, field: &Field) -> bool {
-        self.is_cut || self.fields.iter().any(|(name, kind)| field.is_unsteady_by(name, *kind))
+    /// Whether both answers have a field alike; nothing is known of it where they are other answers altogether.
+    fn agree(&self, field: &Field) -> Option<bool> {
+        match self.is_cut || self.fields.iter().any(|(name, kind)| field.is_unsteady_by(name, *kind)) {
+            true => Some(false),
+            false => (!self.is_other_answer()).then_some(true),
+        }
     }
 }

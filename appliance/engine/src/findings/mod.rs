@@ -27,7 +27,7 @@ use crate::protocol::Subject;
 use crate::time::Time;
 use core::fmt;
 use core::time::Duration;
-use endpoint::{Changes, Endpoint};
+use endpoint::{Changes, Endpoint, Trial};
 use memory::{Answer, Deviation, Memory};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -346,32 +346,28 @@ impl Findings {
 
     /// Holds the origin's answer against earlier ones of its own. Where it agrees with the last one, and the target does not, an
     /// old one tells whether it agrees only because little time has passed; and without an old answer to the same request,
-    /// those to other requests, if there the last one agrees, too. An agreement over less time than lies between the two
-    /// answers says nothing: what the target was late for may have changed meanwhile.
+    /// those to other requests, if there the last one agrees, too. One that was another answer altogether, as an error is, tells
+    /// nothing of the others' fields. Nor does an agreement over less time than lies between the two answers: what the target
+    /// was late for may have changed meanwhile.
     fn hold_against_earlier(&mut self, index: usize, observation: &Observation<'_>, noted: &[usize], weight: f64) {
         let endpoint = &self.endpoints[index];
         let repeat = self.memory.get(observation.request);
         let Some(past) = repeat.map(|repeat| &repeat.past).or(endpoint.past.as_ref()) else { return };
         let evidence = if repeat.is_some() { Evidence::Repeats } else { Evidence::Neighbours };
         let (found, changes) = changes(past.last(), observation);
-        let mut steady = endpoint.untouched(noted, &changes);
-        let mut is_telling = observation.is_within(past.last());
-        if let (false, Some(old)) = (steady.is_empty(), past.old()) {
-            let slow = slow_changes(old, observation);
-            is_telling |= slow.is_some() && observation.is_within(old);
-            steady = endpoint.untouched(&steady, &slow.unwrap_or_default());
+        let mut trial = Trial::of(noted);
+        trial.hear(endpoint, &changes, observation.is_within(past.last()));
+        if let (true, Some(old)) = (trial.is_undecided(), past.old()) {
+            trial.hear(endpoint, &self::changes(old, observation).1, observation.is_within(old));
         }
-        let agreeing = if is_telling { Vec::new() } else { core::mem::take(&mut steady) };
-        if let (false, Some(_), Some(neighbours)) = (steady.is_empty(), repeat, &endpoint.past) {
-            let alike = endpoint.untouched(&steady, &self::changes(neighbours.last(), observation).1);
-            let slow = neighbours.old().and_then(|old| slow_changes(old, observation)).unwrap_or_default();
-            let constant = endpoint.untouched(&alike, &slow);
-            steady.retain(|field| !alike.contains(field) || constant.contains(field));
+        if let (false, Some(_), Some(neighbours)) = (trial.steady.is_empty(), repeat, &endpoint.past) {
+            let last = self::changes(neighbours.last(), observation).1;
+            let old = neighbours.old().map(|old| self::changes(old, observation).1);
+            trial.hear_of_others(endpoint, &last, old.as_ref());
         }
         let deviations = repeat.map(|repeat| repeat.deviations.clone()).unwrap_or_default();
-        let told: Vec<usize> = noted.iter().copied().filter(|field| !agreeing.contains(field)).collect();
         let endpoint = &mut self.endpoints[index];
-        endpoint.hold(evidence, &changes, &told, &steady, weight);
+        endpoint.hold(evidence, &changes, &trial, weight);
         endpoint.note_drift(&deviations, &found);
     }
 
@@ -436,11 +432,6 @@ fn changes(earlier: &Answer, observation: &Observation<'_>) -> (Vec<Difference>,
         Comparison::Equal => Default::default(),
         Comparison::Unknown => (Vec::new(), Changes::unknown()),
     }
-}
-
-/// The same from an old one; one that was another answer altogether, as an error is, tells nothing of the others.
-fn slow_changes(old: &Answer, observation: &Observation<'_>) -> Option<Changes> {
-    Some(changes(old, observation).1).filter(|changes| !changes.is_other_answer())
 }
 
 /// Adds a finding; of several in the same field one is told.

@@ -16,8 +16,9 @@
 //!    field in which most answers differ is likely to be one that each server makes for itself: there it must be fifteen to one.
 //!
 //! Of a hundred fields that have differed a few times, one looks by chance as if only the target did it. So chance must be the less
-//! probable, the more such fields the service has. On the other hand, what the target does at several other endpoints
-//! in the same field needs no proof of its own at each.
+//! probable, the more such fields the service has. Failures (a status, an answer that is not whole) are a matter of their own:
+//! servers seldom fail in many ways, and less is asked of one that no origin of the service has ever shown. What the target
+//! does at several other endpoints in the same field needs no proof of its own at each.
 //!
 //! Neighbours answer question 3 for what does not depend on the request (a status, a field that is missing). A field that does
 //! depend on it differs between neighbours, be it noise or not. But noise differs between target and origin as often as between
@@ -28,14 +29,16 @@ use crate::compare::Kind;
 use std::collections::BTreeMap;
 
 /// Differences without which nothing is said.
-pub const DIFFERING_MIN: u64 = 6;
+pub const DIFFERING_MIN: u64 = 5;
 /// The same where other endpoints show it, too.
 const DIFFERING_SHARED_MIN: u64 = 2;
 /// Diffy's bounds.
 const RELATIVE_MIN: f64 = 0.2;
 const ABSOLUTE_MIN: f64 = 0.0003;
-/// How many times more probable the target's fault must be than chance: at least, and for each field with rare noise.
+/// How many times more probable the target's fault must be than chance: at least, for a failure that the origin has never shown,
+/// and for each field with rare noise.
 const STRENGTH_MIN: f64 = 64.0;
+const FAILURE_STRENGTH_MIN: f64 = 16.0;
 const STRENGTH_FOR_EACH: f64 = 8.0;
 /// How many times more often the origin must be steady than not; and where the target differs in most of the answers.
 const STEADY_MIN: u64 = 3;
@@ -145,32 +148,36 @@ impl Case {
         is_open && self.target_rate() <= RARE && all.unsteady > 0 && all.steady < STEADY_MIN * all.unsteady
     }
 
-    /// Whether the origin was steady more often than chance would have it, `rivals` fields being as rare.
-    fn is_beyond_chance(&self, earlier: &Earlier, rivals: u64) -> bool {
+    /// Whether the origin was steady more often than chance would have it, by a strength that is asked for.
+    fn is_beyond_chance(&self, earlier: &Earlier, asked: f64) -> bool {
         let least = if self.target_rate() > MOST { STEADY_MOSTLY_MIN } else { STEADY_MIN };
-        earlier.held() >= DIFFERING_MIN && is_beyond_chance(earlier.steady, earlier.unsteady, least, rivals)
+        earlier.held() >= DIFFERING_MIN && is_beyond_chance(earlier.steady, earlier.unsteady, least, asked)
     }
 
     /// The rates, if it is a finding by what is known of this endpoint.
-    fn judge(&self, rivals: u64) -> Option<Rates> {
+    fn judge(&self, kind: Kind, asked: f64) -> Option<Rates> {
         if self.differing < DIFFERING_MIN {
             return None;
         }
         let (repeats, neighbours, all) = (&self.repeats, &self.neighbours, &self.all());
-        if self.is_beyond_chance(repeats, rivals) {
+        if self.is_beyond_chance(repeats, asked) {
             return self.told(repeats.rate());
         }
-        if self.is_beyond_chance(all, rivals) {
+        if self.is_beyond_chance(all, asked) {
             return self.told(all.rate());
         }
-        let is_dependent = neighbours.differing_seen >= NEIGHBOURS_MIN && neighbours.rate() >= DEPENDENT_MIN;
+        // Whether something is there at all seldom depends on the request; lines that are there now and then differ between
+        // requests for their place alone.
+        let may_depend = matches!(kind, Kind::Value | Kind::Type | Kind::Length);
+        let is_dependent =
+            may_depend && neighbours.differing_seen >= NEIGHBOURS_MIN && neighbours.rate() >= DEPENDENT_MIN;
         let is_rarer = self.target_rate() * RARER < neighbours.rate() && self.prompt >= DIFFERING_MIN;
         if is_dependent && is_rarer && repeats.unsteady == 0 { self.told(repeats.rate()) } else { None }
     }
 }
 
-fn is_beyond_chance(steady: u64, unsteady: u64, least: u64, rivals: u64) -> bool {
-    steady >= least * unsteady && strength(steady, unsteady) >= STRENGTH_MIN.max(STRENGTH_FOR_EACH * rivals as f64)
+fn is_beyond_chance(steady: u64, unsteady: u64, least: u64, asked: f64) -> bool {
+    steady >= least * unsteady && strength(steady, unsteady) >= asked
 }
 
 /// How many times more probable it is that the origin was so often steady if the target is at fault than if it is not.
@@ -189,10 +196,15 @@ fn strength(steady: u64, unsteady: u64) -> f64 {
 /// A field's name and how it differs.
 type Name<'a> = (&'a str, Kind);
 
+/// Whether a field tells that a server failed, and not what it said.
+fn is_failure((field, kind): Name<'_>) -> bool {
+    super::field::is_other_answer(field) || matches!((field, kind), ("body", Kind::Length) | ("answer", Kind::Missing))
+}
+
 /// What the fields of a service's endpoints say of one another.
 #[derive(Debug, Default)]
 pub struct Service<'a> {
-    /// Fields with rare noise.
+    /// Fields with rare noise, failures not counted.
     rivals: u64,
     /// How steady the origin was at which endpoint.
     steadiness: BTreeMap<Name<'a>, Vec<(usize, u64, u64)>>,
@@ -201,7 +213,7 @@ pub struct Service<'a> {
 impl<'a> Service<'a> {
     /// Takes what is known of a field of an endpoint.
     pub fn note(&mut self, endpoint: usize, name: Name<'a>, case: &Case) {
-        self.rivals += u64::from(case.is_rare_noise());
+        self.rivals += u64::from(case.is_rare_noise() && !is_failure(name));
         let all = case.all();
         if case.target_rate() <= MOST && all.held() > 0 {
             self.steadiness.entry(name).or_default().push((endpoint, all.steady, all.unsteady));
@@ -210,24 +222,46 @@ impl<'a> Service<'a> {
 
     /// The rates of a field that is a finding.
     pub fn judge(&self, endpoint: usize, name: Name<'_>, case: &Case) -> Option<Rates> {
-        case.judge(self.rivals).or_else(|| {
+        let asked = self.strength_asked(name);
+        case.judge(name.1, asked).or_else(|| {
             let all = case.all();
             let is_shared = case.differing >= DIFFERING_SHARED_MIN
                 && all.steady >= DIFFERING_SHARED_MIN
                 && all.unsteady == 0
-                && self.is_elsewhere(endpoint, name);
+                && self.is_elsewhere(endpoint, name, asked);
             if is_shared { case.told(all.rate()) } else { None }
         })
     }
 
+    /// How strong the evidence must be. Of a failure all endpoints are witnesses: it is one thing to the service.
+    fn strength_asked(&self, name: Name<'_>) -> f64 {
+        let (least, rivals) = match is_failure(name) {
+            false => (STRENGTH_MIN, self.rivals),
+            true if self.is_of_origin(name) => (STRENGTH_MIN, 0),
+            true => (FAILURE_STRENGTH_MIN, self.failures_of_origin()),
+        };
+        least.max(STRENGTH_FOR_EACH * rivals as f64)
+    }
+
+    /// Whether the origin was ever seen to do it, too.
+    fn is_of_origin(&self, name: Name<'_>) -> bool {
+        self.steadiness.get(&name).into_iter().flatten().any(|(_, _, unsteady)| *unsteady > 0)
+    }
+
+    /// In how many ways the origin fails, too.
+    fn failures_of_origin(&self) -> u64 {
+        let failures = self.steadiness.keys().filter(|name| is_failure(**name));
+        failures.filter(|name| self.is_of_origin(**name)).count() as u64
+    }
+
     /// Whether other endpoints show that the target is at fault in a field, also without the one that shows it most.
-    fn is_elsewhere(&self, endpoint: usize, name: Name<'_>) -> bool {
+    fn is_elsewhere(&self, endpoint: usize, name: Name<'_>, asked: f64) -> bool {
         let others = self.steadiness.get(&name).into_iter().flatten().filter(|other| other.0 != endpoint);
         let (mut steady, mut unsteady, mut most) = (0, 0, 0);
         for other in others {
             (steady, unsteady, most) = (steady + other.1, unsteady + other.2, most.max(other.1));
         }
-        is_beyond_chance(steady - most, unsteady, STEADY_MIN, self.rivals)
+        is_beyond_chance(steady - most, unsteady, STEADY_MIN, asked)
     }
 }
 
@@ -242,7 +276,7 @@ mod tests {
     const NONE: Earlier = Earlier { pairs: 0.0, differing: 0.0, differing_seen: 0, steady: 0, unsteady: 0 };
 
     fn judge(exchanges: u64, differing: u64, repeats: Earlier, neighbours: Earlier) -> Option<Rates> {
-        Case { exchanges, differing, prompt: differing, repeats, neighbours }.judge(0)
+        Case { exchanges, differing, prompt: differing, repeats, neighbours }.judge(Kind::Value, STRENGTH_MIN)
     }
 
     #[test]
@@ -301,13 +335,19 @@ mod tests {
         let names: Vec<String> = (0..40).map(|number| format!("header:x-{number}")).collect();
         for name in &names {
             assert!(
-                service.judge(0, ("status", Kind::Value), &case(7, 0)).is_some() == (service.rivals <= 9),
+                service.judge(0, ("header:x", Kind::Value), &case(7, 0)).is_some() == (service.rivals <= 9),
                 "{service:?}"
             );
             service.note(0, (name, Kind::Value), &case(4, 4));
         }
         assert_eq!(service.rivals, 40);
-        assert!(service.judge(0, ("status", Kind::Value), &case(20, 0)).is_some());
+        assert!(service.judge(0, ("header:x", Kind::Value), &case(20, 0)).is_some());
+        assert!(
+            service.judge(0, ("status 200 500", Kind::Value), &case(5, 0)).is_some(),
+            "a failure is another matter"
+        );
+        service.note(1, ("status 200 500", Kind::Value), &case(5, 1));
+        assert_eq!(service.judge(0, ("status 200 500", Kind::Value), &case(5, 0)), None, "the origin fails so, too");
     }
 
     #[test]
