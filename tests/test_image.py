@@ -17,7 +17,7 @@ from lab.box import POOL
 from lab.check import differences
 from lab.firmware import DISK_BYTES, Disk, pack, update_of, update_that_fails
 from lab.load import Load
-from lab.machine import Machine, wait_until
+from lab.machine import ELSEWHERE, THIRD, Machine, wait_until
 from lab.management import LEASED, Management
 from lab.unrest import Unrest
 from lab.world import TARGET_ADDRESS, Lab
@@ -237,6 +237,56 @@ def test_a_reset_box_is_as_a_new_one(lab: Lab, disk: Disk, tmp_path: Path) -> No
         assert machine.claim_token() != token
         assert order(machine, "power-off")["status"] == 202
         machine.wait_for_end(OFF_S)
+    finally:
+        machine.cut_power()
+
+
+def reaches(machine: Machine, at: tuple[str, int]) -> bool:
+    """Whether the page answers there, where it is looked for from now on."""
+    machine.at = at
+    try:
+        return machine.call("GET", "/api/v1/health")[0] == 200
+    except OSError:
+        return False
+
+
+def change_address(machine: Machine, section: str) -> None:
+    """Puts a section `[management]` in force, as long as nobody confirms it."""
+    settings = f"{SETTINGS.format(number=0)}[management]\n{section}"
+    status, answer = machine.call("PUT", "/api/v1/settings", settings.encode(), {"Content-Type": "application/toml"})
+    assert status == 200, answer
+    status, answer = machine.call("POST", "/api/v1/settings/apply")
+    assert status == 200, answer
+
+
+@pytest.mark.long
+def test_the_page_moves_and_comes_back(lab: Lab, disk: Disk, tmp_path: Path) -> None:
+    machine = start(lab, tmp_path / "machine", disk, has_target=False)
+    by_dhcp, (fixed, third) = machine.at, ELSEWHERE
+    try:
+        wait_until_well(machine, 1)
+        assert system(machine)["management"]["mode"] == "dhcp"
+        change_address(machine, 'mode = "static"\naddress = "10.0.2.77/24"\ngateway = "10.0.2.2"')
+        wait_until(lambda: reaches(machine, fixed), "the page is at its new address", 20)
+        assert not reaches(machine, by_dhcp)
+        machine.at = fixed
+        assert machine.call("POST", "/api/v1/settings/confirm")[0] == 200
+        # By its MAC address, on a card that was silent until then.
+        change_address(machine, f'nic = "{THIRD}"')
+        wait_until(lambda: reaches(machine, third), "the page is at the third card", 20)
+        shown = system(machine)["management"]
+        assert shown == {"mode": "dhcp", "nic": "enp0s6", "address": "10.0.3.15/24"}
+        assert machine.call("POST", "/api/v1/settings/revert")[0] == 200
+        wait_until(lambda: reaches(machine, fixed), "the page is back at its address", 20)
+        # A mistake takes itself back: nobody can reach the box to do it.
+        change_address(machine, 'mode = "static"\naddress = "192.0.2.1/24"')
+        wait_until(lambda: not reaches(machine, fixed), "nobody reaches the page", 20)
+        wait_until(lambda: reaches(machine, fixed), "the page is back by itself", 150)
+        entries = json.loads(machine.page("/api/v1/audit"))["entries"]
+        assert any(entry["who"] == "timer" for entry in entries)
+        machine.press_power_button()
+        machine.wait_for_end(OFF_S)
+        assert machine.cables["mirror0"].sent_by_machine == 0
     finally:
         machine.cut_power()
 

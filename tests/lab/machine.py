@@ -29,6 +29,10 @@ FRAME_BYTES = 65_536
 BURST = 64
 ROOM_BYTES = 16 << 20
 PAGE = ("127.0.0.1", 8443)
+ELSEWHERE = {("127.0.0.1", 8444): "10.0.2.77", ("127.0.0.1", 8445): "10.0.3.15"}
+"""Further addresses that a machine without a target may have: one by the settings, and one by DHCP at a third card."""
+THIRD = "52:54:00:00:00:03"
+"""The third card, which a machine without a target has, too."""
 PATIENCE_S = 2
 """How long a card that takes nothing is waited for."""
 ANSWER_S = 60.0
@@ -85,7 +89,7 @@ class Cable:
 class Machine:
     """A PC with a card for the mirror and one for the target, in this order on its bus; what it says on its serial
     console is its log. With `reboots` it starts again where it otherwise goes off. Without a target, QEMU's own network
-    is at the second card, which gives the page an address and lets the lab reach it.
+    is at the second card, which gives the page an address and lets the lab reach it, and another at a third.
     """
 
     def __init__(
@@ -101,7 +105,8 @@ class Machine:
         names = ("mirror0", "target0") if has_target else ("mirror0",)
         self.cables = {name: Cable(host, name, folder) for name in names}
         self.token = ""
-        self._page = (host, PAGE)
+        self.at = PAGE
+        self._host = host
         self._control = folder / "control"
         command = [
             "qemu-system-x86_64", "-machine", "q35", "-accel", "tcg", "-cpu", "max", "-m", "512", "-display", "none",
@@ -113,8 +118,11 @@ class Machine:
             command += ["-device", f"{card},netdev={name},mac={cable.mac},addr={slot},romfile="]
         if not has_target:
             address, port = PAGE
-            command += ["-netdev", f"user,id=page,restrict=on,hostfwd=tcp:{address}:{port}-:443"]
+            (fixed, third) = [f"hostfwd=tcp:{own}:{port}-{to}:443" for (own, port), to in ELSEWHERE.items()]
+            command += ["-netdev", f"user,id=page,restrict=on,hostfwd=tcp:{address}:{port}-:443,{fixed}"]
             command += ["-device", f"{card},netdev=page,addr=4,romfile="]
+            command += ["-netdev", f"user,id=third,restrict=on,net=10.0.3.0/24,{third}"]
+            command += ["-device", f"{card},netdev=third,mac={THIRD},addr=6,romfile="]
         self.process = Process(host, command + ([] if reboots else ["-no-reboot"]), folder / "console.log")
 
     def console(self) -> str:
@@ -123,7 +131,7 @@ class Machine:
 
     def page_at(self, host: Namespace, address: str) -> None:
         """Its page is reached from this host of the lab, at an address that it has been given."""
-        self._page = (host, (address, 443))
+        self._host, self.at = host, (address, 443)
 
     def page(self, path: str) -> bytes:
         """What its page answers to a GET."""
@@ -137,9 +145,8 @@ class Machine:
         """What its page, known by the fingerprint that its console told, answers to who knows the claim token."""
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        host, address = self._page
-        with contextlib.closing(http.client.HTTPSConnection(*address, context=context)) as connection:
-            connection.sock = context.wrap_socket(host.connect(address, timeout=ANSWER_S))
+        with contextlib.closing(http.client.HTTPSConnection(*self.at, context=context)) as connection:
+            connection.sock = context.wrap_socket(self._host.connect(self.at, timeout=ANSWER_S))
             certificate = connection.sock.getpeercert(binary_form=True)
             assert certificate
             assert f"certificate: SHA-256 {hashlib.sha256(certificate).hexdigest()}" in self.console()

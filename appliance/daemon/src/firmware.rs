@@ -2,16 +2,16 @@
 //! with the box.
 //!
 //! Roles of the interfaces, until the settings say otherwise: the first by its place on the bus is the mirror NIC, the second
-//! the target NIC, which carries the management address too. Every interface but that one is made silent before it is raised.
+//! the target NIC, which carries the management address too. Every interface is made silent before it is raised, and only the
+//! one with that address speaks afterwards ([`Manager`]).
 //! When page and shards are well, the boot loader is told that this slot is good.
 
 use crate::cli::{Cli, Command, RunArgs};
 use crate::clock::Clock;
 use crate::confine::{self, Confinement};
 use crate::fault::Fault;
-use crate::nic::interface;
+use crate::management::Manager;
 use crate::run::{self, Vitals};
-use crate::settings::{Document, Format};
 use crate::signals::{self, Signals};
 use clap::Parser;
 use std::io::Read;
@@ -21,9 +21,8 @@ use std::time::Duration;
 use tapcopy_machine::init::{self, Machine, parameter};
 use tapcopy_machine::ntp::Keeper;
 use tapcopy_machine::power::{self, End};
-use tapcopy_machine::quiet::Quiet;
 use tapcopy_machine::update::{Release, UpdateFault};
-use tapcopy_machine::{button, dhcp, link, watchdog};
+use tapcopy_machine::{button, watchdog};
 
 /// Where the page is, unless the kernel's command line says otherwise.
 const LISTEN: &str = "0.0.0.0:443";
@@ -39,6 +38,8 @@ const ANSWER_TIME: Duration = Duration::from_millis(500);
 /// The machine, for those who may order what becomes of it.
 pub struct Firmware {
     machine: Machine,
+    /// Who has its address. It is never dropped: the interfaces are silent until there is no machine.
+    pub(crate) manager: Arc<Manager>,
     /// What its process has given up.
     pub(crate) confinement: Confinement,
     /// Who keeps its clock.
@@ -58,7 +59,9 @@ impl Firmware {
             log::error!("nobody keeps the clock: {fault}");
             Arc::default()
         });
-        Self { machine, confinement, time, installing: Mutex::default(), end: Mutex::new(End::Off) }
+        let names = machine.nics.iter().map(|nic| nic.name.clone()).collect();
+        let manager = Arc::new(Manager::new(names, time.clone()));
+        Self { machine, manager, confinement, time, installing: Mutex::default(), end: Mutex::new(End::Off) }
     }
 
     /// Installs an update, which the next start tries; `None` while another is being installed. `schema` is that of the
@@ -105,7 +108,6 @@ pub fn run() -> ! {
     let firmware = Arc::new(Firmware::start());
     let machine = &firmware.machine;
     log::info!("TapCopy {} on a machine with {} interfaces", env!("CARGO_PKG_VERSION"), machine.nics.len());
-    let silent = prepare_interfaces(machine, &firmware.time);
     drop(blocked);
     let end = match serve(&firmware) {
         Ok(()) => *firmware.end.lock().unwrap_or_else(PoisonError::into_inner),
@@ -115,8 +117,6 @@ pub fn run() -> ! {
             End::Restart
         }
     };
-    // Interfaces stay silent until there is no machine: restored, they would greet the mirror.
-    std::mem::forget(silent);
     machine.close();
     power::end(end)
 }
@@ -125,6 +125,7 @@ fn serve(firmware: &Arc<Firmware>) -> Result<(), Fault> {
     let no_thread = |fault| Fault::system("start a thread", fault);
     let words = std::fs::read_to_string("/proc/cmdline").unwrap_or_default();
     let args = arguments(firmware.machine.data(), parameter(&words, "tapcopy.listen").unwrap_or(LISTEN));
+    firmware.manager.start().map_err(no_thread)?;
     let (vitals, clock) = (Arc::new(OnceLock::<Vitals>::new()), Clock::start());
     let fed = vitals.clone();
     let is_late = move || (clock.uptime() >= START_PATIENCE).then(|| "it has not come up".to_owned());
@@ -158,68 +159,9 @@ fn arguments(data: &Path, listen: &str) -> RunArgs {
     }
 }
 
-/// Silences and raises the interfaces, and asks for a management address.
-fn prepare_interfaces(machine: &Machine, time: &Arc<Keeper>) -> Vec<Quiet> {
-    let stored = std::fs::read_to_string(machine.data().join("settings.toml")).unwrap_or_default();
-    let (document, _) = Document::read(&stored, Format::Toml);
-    let names: Vec<&str> = machine.nics.iter().map(|nic| nic.name.as_str()).collect();
-    let management = management_nic(&document, &names);
-    if let Err(fault) = link::raise("lo") {
-        log::error!("lo cannot be raised: {fault}");
-    }
-    let mut silent = Vec::new();
-    for name in &names {
-        if Some(*name) != management.as_deref() {
-            match Quiet::make(name, false) {
-                Ok(quiet) => silent.push(quiet),
-                // It stays down: an interface that is not silent must not be on a mirror.
-                Err(fault) => {
-                    log::error!("{name} cannot be silenced and stays down: {fault}");
-                    continue;
-                }
-            }
-        }
-        if let Err(fault) = link::raise(name) {
-            log::error!("{name} cannot be raised: {fault}");
-        }
-    }
-    match management {
-        Some(name) => ask_for_address(&name, time.clone()),
-        None => log::error!("there is no interface for the page; the machine needs two"),
-    }
-    silent
-}
-
-/// The interface that carries the management address.
-fn management_nic(document: &Document, names: &[&str]) -> Option<String> {
-    let target = document.nics.target.as_deref().filter(|target| names.contains(target));
-    target.or_else(|| names.get(1).copied()).map(str::to_owned)
-}
-
-fn ask_for_address(name: &str, time: Arc<Keeper>) {
-    let mac = interface::named(name).ok().and_then(|interface| interface.mac);
-    let Some(mac) = mac else { return log::error!("{name} has no Ethernet address, and there is no way to the page") };
-    let told = dhcp::start(name, mac, move |lease| time.offer(lease.map_or(&[], |lease| &lease.time_servers)));
-    if let Err(fault) = told {
-        log::error!("{name}: {fault}");
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_second_interface_carries_the_page_until_the_settings_say_otherwise() {
-        let names = ["enp0s3", "enp0s4", "enp0s5"];
-        let mut document = Document::default();
-        assert_eq!(management_nic(&document, &names).as_deref(), Some("enp0s4"));
-        document.nics.target = Some("enp0s5".to_owned());
-        assert_eq!(management_nic(&document, &names).as_deref(), Some("enp0s5"));
-        document.nics.target = Some("gone".to_owned());
-        assert_eq!(management_nic(&document, &names).as_deref(), Some("enp0s4"));
-        assert_eq!(management_nic(&document, &names[..1]), None);
-    }
 
     #[test]
     fn arguments_of_the_command_line_are_taken_where_they_make_sense() {

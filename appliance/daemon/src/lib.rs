@@ -23,6 +23,7 @@ pub mod history;
 pub mod host;
 pub mod learned;
 pub mod logbook;
+pub mod management;
 pub mod map;
 pub mod nic;
 pub mod observed;

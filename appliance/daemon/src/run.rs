@@ -143,6 +143,7 @@ pub fn run_as(
     let confirm = Duration::from_secs(args.confirm_seconds.into());
     let desk = Arc::new(Desk::new(store, plant.clone(), document, clock, confirm));
     desk.recall(&accounts.audit);
+    firmware.iter().for_each(|firmware| desk.manage_by(firmware.manager.clone()));
     match (given, prepared) {
         (Some(settings), Some(prepared)) => plant.enter(prepared, &settings, Speed::Times(1.0))?,
         // The page is there whatever becomes of stored settings.

@@ -10,7 +10,7 @@ mod message;
 use crate::link;
 use message::{Answer, Kind, Question};
 use socket2::{Domain, Protocol, Socket, Type};
-use std::io::{Error, Result};
+use std::io::{Error, ErrorKind, Result};
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::time::{Duration, Instant};
 
@@ -23,6 +23,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(32);
 const DEFAULT_LEASE: Duration = Duration::from_secs(3600);
 /// The shortest lease that is believed.
 const SHORTEST_LEASE: Duration = Duration::from_secs(60);
+/// The longest wait without a look whether it is over.
+const LOOK: Duration = Duration::from_millis(200);
 /// Longest message that is read.
 const MESSAGE_BYTES: usize = 1500;
 /// What a server has given.
@@ -42,37 +44,39 @@ pub struct Lease {
     pub server: Ipv4Addr,
 }
 
-/// Keeps a lease on an interface for ever, on a thread of its own; `tell` learns each new one, and its loss.
-///
-/// # Errors
-/// No thread is to be had.
-pub fn start(interface: &str, mac: [u8; 6], mut tell: impl FnMut(Option<&Lease>) + Send + 'static) -> Result<()> {
-    let interface = interface.to_owned();
-    let client = std::thread::Builder::new().name("dhcp".to_owned());
-    client.spawn(move || {
-        let mut present: Option<Lease> = None;
-        loop {
-            match obtain(&interface, mac, present.as_ref()) {
-                Ok(lease) => {
-                    if present.as_ref() != Some(&lease) {
-                        apply(&interface, &lease);
-                        tell(Some(&lease));
-                    }
-                    std::thread::sleep(lease.time / 2);
-                    present = Some(lease);
+/// Keeps a lease on an interface until it is over, which is looked at all the time; `tell` learns each new one, and its loss. The
+/// address is left where it is at the end.
+pub fn keep(interface: &str, mac: [u8; 6], is_over: impl Fn() -> bool, mut tell: impl FnMut(Option<&Lease>)) {
+    let mut present: Option<Lease> = None;
+    while !is_over() {
+        match obtain(interface, mac, present.as_ref(), &is_over) {
+            Ok(lease) => {
+                if present.as_ref() != Some(&lease) {
+                    apply(interface, &lease);
+                    tell(Some(&lease));
                 }
-                Err(fault) => {
-                    log::debug!("{interface}: {fault}");
-                    if present.take().is_some() {
-                        log::warn!("{interface}: the lease of the management address is over, and no server renews it");
-                        let _ = link::clear_address(&interface);
-                        tell(None);
-                    }
+                wait(lease.time / 2, &is_over);
+                present = Some(lease);
+            }
+            Err(_) if is_over() => {}
+            Err(fault) => {
+                log::debug!("{interface}: {fault}");
+                if present.take().is_some() {
+                    log::warn!("{interface}: the lease of the management address is over, and no server renews it");
+                    let _ = link::clear_address(interface);
+                    tell(None);
                 }
+                wait(FIRST_WAIT, &is_over);
             }
         }
-    })?;
-    Ok(())
+    }
+}
+
+fn wait(time: Duration, is_over: &impl Fn() -> bool) {
+    let until = Instant::now() + time;
+    while !is_over() && Instant::now() < until {
+        std::thread::sleep(LOOK);
+    }
 }
 
 fn apply(interface: &str, lease: &Lease) {
@@ -83,8 +87,8 @@ fn apply(interface: &str, lease: &Lease) {
 }
 
 /// A lease, the present one again if a server grants it.
-fn obtain(interface: &str, mac: [u8; 6], present: Option<&Lease>) -> Result<Lease> {
-    let dialogue = Dialogue { socket: open(interface)?, mac, id: identity(mac) };
+fn obtain(interface: &str, mac: [u8; 6], present: Option<&Lease>, is_over: &impl Fn() -> bool) -> Result<Lease> {
+    let dialogue = Dialogue { socket: open(interface)?, mac, id: identity(mac), is_over };
     let Some(present) = present else { return dialogue.select() };
     let until = Instant::now() + present.time / 2;
     let wanted = present.clone();
@@ -92,7 +96,8 @@ fn obtain(interface: &str, mac: [u8; 6], present: Option<&Lease>) -> Result<Leas
         match dialogue.request(&wanted, true) {
             Ok(Some(lease)) => return Ok(lease),
             Ok(None) => break,
-            Err(_) => std::thread::sleep(FIRST_WAIT),
+            Err(_) if is_over() => break,
+            Err(_) => wait(FIRST_WAIT, is_over),
         }
     }
     Err(Error::other("no server renews the lease"))
@@ -112,13 +117,14 @@ fn open(interface: &str) -> Result<UdpSocket> {
     Ok(socket.into())
 }
 
-struct Dialogue {
+struct Dialogue<'a, F> {
     socket: UdpSocket,
     mac: [u8; 6],
     id: u32,
+    is_over: &'a F,
 }
 
-impl Dialogue {
+impl<F: Fn() -> bool> Dialogue<'_, F> {
     /// Discovers servers until one grants what it has offered.
     fn select(&self) -> Result<Lease> {
         let mut wait = FIRST_WAIT;
@@ -128,6 +134,9 @@ impl Dialogue {
                 && let Ok(Some(lease)) = self.request(&lease_of(&offer), false)
             {
                 return Ok(lease);
+            }
+            if (self.is_over)() {
+                return Err(Error::from(ErrorKind::Interrupted));
             }
             wait = (wait * 2).min(LONGEST_WAIT);
         }
@@ -159,11 +168,14 @@ impl Dialogue {
         let mut bytes = [0; MESSAGE_BYTES];
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(Error::from(std::io::ErrorKind::TimedOut));
+            if left.is_zero() || (self.is_over)() {
+                return Err(Error::from(ErrorKind::TimedOut));
             }
-            self.socket.set_read_timeout(Some(left))?;
-            let length = self.socket.recv(&mut bytes)?;
+            self.socket.set_read_timeout(Some(left.min(LOOK)))?;
+            let length = match self.socket.recv(&mut bytes) {
+                Err(fault) if fault.kind() == ErrorKind::WouldBlock => continue,
+                received => received?,
+            };
             let Some(answer) = Answer::parse(&bytes[..length]) else { continue };
             let is_wanted = answer.kind == kind || kind == Kind::Ack && answer.kind == Kind::Nak;
             if is_wanted && answer.id == self.id && answer.mac == self.mac {

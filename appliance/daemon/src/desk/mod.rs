@@ -6,7 +6,8 @@
 //! says so. Each confirmation makes a version.
 //!
 //! What a change reaches: services and addresses at once; other interfaces, another mode of addressing or another recording
-//! need another plant.
+//! need another plant. The page's own address follows the settings, too, where the machine is the box's own; what was said of
+//! it at the console before there were any settings becomes part of the first ones.
 
 mod difference;
 #[cfg(test)]
@@ -17,17 +18,19 @@ pub use difference::{Change, difference};
 use crate::accounts::audit::Audit;
 use crate::clock::{self, Clock};
 use crate::fault::Fault;
+use crate::management::Manager;
 use crate::nic::choice;
 use crate::nic::interface::refuse_kernel_addresses;
 use crate::nic::mirror::check_filter;
 use crate::plant::Plant;
+use crate::settings::document::Management;
 use crate::settings::{Document, FieldFault, Format, Purpose, Settings};
 use crate::store::{Changes, Store, version_key};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tapcopy_engine::Time;
 use tapcopy_engine::config::Speed;
@@ -37,6 +40,7 @@ const VERSIONS: u64 = 100;
 const STAGED: &str = "staged";
 const APPLIED: &str = "applied";
 const STOPPED: &str = "replay_stopped";
+const MANAGEMENT: &str = "management";
 
 /// Who wants a change, and why.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -139,6 +143,8 @@ pub struct Desk {
     /// Without one, settings are read-only.
     store: Option<Arc<Store>>,
     plant: Arc<Plant>,
+    /// Who has the page's address, where the machine is the box's own.
+    manager: OnceLock<Arc<Manager>>,
     clock: Clock,
     /// How long an application waits to be confirmed.
     pub confirm: Duration,
@@ -158,7 +164,28 @@ impl Desk {
         confirm: Duration,
     ) -> Self {
         let state = Mutex::new(State { current, ..State::default() });
-        Self { store, plant, clock, confirm, changing: Mutex::new(()), state }
+        Self { store, plant, manager: OnceLock::new(), clock, confirm, changing: Mutex::new(()), state }
+    }
+
+    /// Lets the page's address follow the settings from now on.
+    pub fn manage_by(&self, manager: Arc<Manager>) {
+        let _ = self.manager.set(manager);
+        self.manage(self.document().as_ref());
+    }
+
+    fn manage(&self, document: Option<&Document>) {
+        let Some(manager) = self.manager.get() else { return };
+        let beside = || self.stored::<Management>(MANAGEMENT);
+        match document {
+            Some(document) => manager.enter(document, document.management.as_ref()),
+            None => manager.enter(&Document::default(), beside().as_ref()),
+        }
+    }
+
+    /// What is said of the page's address.
+    pub fn management(&self) -> Management {
+        let said = self.document().map_or_else(|| self.stored(MANAGEMENT), |document| document.management);
+        said.unwrap_or_default()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -262,12 +289,12 @@ impl Desk {
     /// may name a card that is still to be put in.
     fn parse_here(&self, text: &str, format: Format) -> Result<Settings, Vec<FieldFault>> {
         let settings = parse(text, format)?;
-        if self.plant.can_take(&settings.document) {
-            return Ok(settings);
+        let mut faults = Vec::new();
+        if !self.plant.can_take(&settings.document) {
+            let of_nics = choice::faults(&settings.document.nics).into_iter();
+            faults.extend(of_nics.map(|(field, fault)| FieldFault { field, message: fault.to_string() }));
         }
-        let faults = choice::faults(&settings.document.nics).into_iter();
-        let faults: Vec<FieldFault> =
-            faults.map(|(field, fault)| FieldFault { field, message: fault.to_string() }).collect();
+        faults.extend(self.manager.get().map(|manager| manager.faults(&settings.document)).unwrap_or_default());
         if faults.is_empty() { Ok(settings) } else { Err(faults) }
     }
 
@@ -284,13 +311,16 @@ impl Desk {
         made_from: Option<&str>,
     ) -> Result<(), Refusal> {
         let store = self.store()?;
-        let settings = parse(text, format).map_err(Refusal::Faults)?;
+        let mut settings = parse(text, format).map_err(Refusal::Faults)?;
         let _changing = self.changing();
         if self.state().applied.is_some() {
             return Err(Refusal::Conflict("settings wait to be confirmed; confirm or revert them first"));
         }
         if made_from.is_some_and(|tag| tag != self.tag()) {
             return Err(Refusal::Changed);
+        }
+        if self.document().is_none() && settings.document.management.is_none() {
+            settings.document.management = self.stored(MANAGEMENT);
         }
         let author = Author { who: who.to_owned(), why: why.to_owned(), at: clock::wall() };
         let staged = Staged { author, document: value_of(Some(&settings.document)) };
@@ -326,6 +356,7 @@ impl Desk {
             let mut changes = Changes::default();
             changes.remove(APPLIED);
             store.write(changes)?;
+            self.manage(before.as_ref());
             return Err(Refusal::NotStarted(fault.to_string()));
         }
         let mut state = self.state();
@@ -337,6 +368,8 @@ impl Desk {
 
     fn enter(&self, settings: &Settings) -> Result<(), Fault> {
         let prepared = self.plant.prepare(settings)?;
+        // Before anything is received on an interface that has carried the address.
+        self.manage(Some(&settings.document));
         self.plant.enter(prepared, settings, Speed::Times(1.0))
     }
 
@@ -418,6 +451,8 @@ impl Desk {
         let stored = store.write(changes);
         if let Some(Applied { before, .. }) = applied {
             self.state().current.clone_from(&before);
+            // First of all: nobody may be able to reach the box by the address that it has.
+            self.manage(before.as_ref());
             let settings = before.map(|document| Settings::parse(document, Purpose::Run));
             let settings = settings.transpose().map_err(|faults| Refusal::Faults(faults.0))?;
             match settings.map(|settings| self.enter(&settings)) {

@@ -1,4 +1,5 @@
 use super::*;
+use serde_json::json;
 
 const SETTINGS: &str = "schema_version = 1\n[nics]\nmirror = ['m']\ntarget = 't'\n[addressing]\n\
     pool = ['192.0.2.100-192.0.2.200/24']\n[[service]]\norigins = ['*:80']\ntargets = ['192.0.2.1:80']\n";
@@ -46,6 +47,26 @@ fn settings_are_staged_applied_and_confirmed() {
     desk.revert_to(1, "me").unwrap();
     assert_eq!(origin(&desk), "*:80");
     assert!(matches!(desk.revert_to(9, "me"), Err(Refusal::Unknown)));
+}
+
+#[test]
+fn what_the_console_said_of_the_address_is_part_of_the_first_settings() {
+    let folder = tempfile::tempdir().unwrap();
+    let (desk, _) = desk(folder.path(), LONG);
+    let said = Management { nic: Some("third".to_owned()), ..Management::default() };
+    let mut changes = Changes::default();
+    changes.put(MANAGEMENT, &said);
+    desk.write(changes).unwrap();
+    assert_eq!(desk.management(), said);
+    let own = SETTINGS.replace("[addressing]", "[management]\nmode = 'dhcp'\n[addressing]");
+    desk.stage(&own, Format::Toml, "me", "", None).unwrap();
+    let staged = desk.waiting().unwrap().document;
+    assert_eq!(staged["management"], json!({ "mode": "dhcp" }), "who says something else is followed");
+    set(&desk, 80).unwrap();
+    assert_eq!(desk.document().unwrap().management, Some(said));
+    desk.confirm("me").unwrap();
+    set(&desk, 81).unwrap();
+    assert_eq!(desk.document().unwrap().management, None, "it was for the first ones alone");
 }
 
 #[test]

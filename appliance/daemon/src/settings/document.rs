@@ -35,6 +35,9 @@ pub struct Document {
     pub nics: Nics,
     /// Addresses that sessions come from.
     pub addressing: Addressing,
+    /// The address of the page, where the machine is the box's own; by DHCP on the target NIC without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub management: Option<Management>,
     /// What is recorded; nothing without it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub record: Option<Record>,
@@ -128,6 +131,22 @@ pub struct Addressing {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub emulate_gateway: Vec<String>,
     /// Next hop, only where a target is off the link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<String>,
+}
+
+/// The section `[management]`, which the firmware follows: an ordinary host has addresses of its own.
+#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+pub struct Management {
+    /// The interface that carries the address, named as in `[nics]`; never a mirror NIC (default: the target NIC).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nic: Option<String>,
+    /// `dhcp` (default) or `static`.
+    pub mode: String,
+    /// `ADDRESS/PREFIX` of IPv4, for `static`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// The router to other networks, for `static` (default: none).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gateway: Option<String>,
 }
@@ -272,6 +291,7 @@ impl Default for Document {
             shards: Shards::default(),
             nics,
             addressing,
+            management: None,
             record: None,
             records,
             time: None,
@@ -306,6 +326,12 @@ impl Default for Addressing {
     fn default() -> Self {
         let (pool, link, emulate_gateway) = (Vec::new(), Vec::new(), Vec::new());
         Self { mode: "pool".to_owned(), pool, link, emulate_gateway, gateway: None }
+    }
+}
+
+impl Default for Management {
+    fn default() -> Self {
+        Self { nic: None, mode: "dhcp".to_owned(), address: None, gateway: None }
     }
 }
 
@@ -371,6 +397,7 @@ impl Document {
             shards: section.optional("shards").unwrap_or_default(),
             nics: section.section("nics", Nics::take),
             addressing: section.section("addressing", Addressing::take),
+            management: section.section_if_there("management", Management::take),
             record: section.section_if_there("record", Record::take),
             records: section.section("records", Records::take),
             time: section.section_if_there("time", Time::take),
@@ -435,6 +462,17 @@ impl Addressing {
             pool: section.list("pool"),
             link: section.list("link"),
             emulate_gateway: section.list("emulate_gateway"),
+            gateway: section.optional("gateway"),
+        }
+    }
+}
+
+impl Management {
+    fn take(section: &mut Section<'_>) -> Self {
+        Self {
+            nic: section.optional("nic"),
+            mode: section.optional("mode").unwrap_or_else(|| Self::default().mode),
+            address: section.optional("address"),
             gateway: section.optional("gateway"),
         }
     }

@@ -7,6 +7,7 @@
 mod addressing;
 mod comparison;
 pub mod document;
+pub mod management;
 mod pool;
 mod record;
 mod records;

@@ -216,6 +216,40 @@ fn modes_and_gateways() {
 }
 
 #[test]
+fn the_address_of_the_page() {
+    let line = "[addressing]";
+    let section = |text: &str| format!("[management]\n{text}\n[addressing]");
+    let fixed = "mode = 'static'\naddress = '192.0.2.10/24'";
+    for good in ["", "nic = 'third0'", "nic = 'target0'", "mode = 'dhcp'", fixed] {
+        check_line(line, &section(good), &[]);
+    }
+    check_line(line, &section(&format!("{fixed}\ngateway = '192.0.2.1'")), &[]);
+    check_line(line, &section("nic = 'mirror0'"), &["management.nic: mirror0 is a mirror NIC"]);
+    check_line(line, &section("nic = '1:2'"), &["management.nic: `1:2` is no name"]);
+    check_line(line, &section("mode = 'pppoe'"), &["management.mode: `pppoe` is no way to an address"]);
+    check_line(line, &section("mode = 'static'"), &["management.address: is missing"]);
+    let useless = ["management.address: has no use with mode `dhcp`", "management.gateway: has no use"];
+    check_line(line, &section("address = '192.0.2.10/24'\ngateway = '192.0.2.1'"), &useless);
+    for wrong in ["192.0.2.10", "192.0.2.0/24", "192.0.2.255/24", "192.0.2.1/31", "2001:db8::1/64", "127.0.0.1/8"] {
+        let text = section(&format!("mode = 'static'\naddress = '{wrong}'"));
+        check_line(line, &text, &[&format!("management.address: `{wrong}` is no address")]);
+    }
+    for (wrong, why) in [
+        ("x", "is no IPv4"),
+        ("192.0.2.10", "is the box's own"),
+        ("192.0.3.1", "is no host"),
+        ("192.0.2.255", "is no host"),
+    ] {
+        let text = section(&format!("{fixed}\ngateway = '{wrong}'"));
+        check_line(line, &text, &[&format!("management.gateway: `{wrong}` {why}")]);
+    }
+    for (taken, why) in [("10.100.20.150", "lies in the pool"), ("10.100.20.31", "is also a target")] {
+        let text = section(&format!("mode = 'static'\naddress = '{taken}/24'"));
+        check_line(line, &text, &[&format!("management.address: {taken} {why}")]);
+    }
+}
+
+#[test]
 fn preserved_addresses() {
     let pool = "mode = \"pool\"\npool = [\"10.100.20.100-10.100.20.200/24\"]";
     let preserve = |rest: &str| format!("mode = 'preserve'\n{rest}");

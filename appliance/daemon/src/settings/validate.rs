@@ -3,8 +3,8 @@
 
 use super::document::{Document, SCHEMA_VERSION};
 use super::{
-    Faults, Purpose, Settings, SettingsFaults, addressing, comparison, document, pool, record, records, remote,
-    selection, shards,
+    Faults, Purpose, Settings, SettingsFaults, addressing, comparison, document, management, pool, record, records,
+    remote, selection, shards,
 };
 use crate::nic::choice::Choice;
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +36,7 @@ pub(super) fn validate(document: Document, purpose: Purpose) -> Result<Settings,
     origins_once(&document, &services, &mut faults);
     targets_apart(&services, &mut faults);
     addressing::hold_against(&addressing, &services, &mut faults);
+    management::validate(&document, &addressing, &services, &mut faults);
     if purpose != Purpose::Rehearse {
         addressing::reach(&addressing, &services, &mut faults);
     }

@@ -118,6 +118,7 @@ pub(super) fn system(state: &State, _: &Call) -> Answer {
         "memory": { "total_bytes": total, "available_bytes": available, "process_bytes": process },
         "disk": disk, "confinement": state.confinement.shown(),
     });
+    put(&mut shown, "management", state.firmware.as_ref().map(|firmware| firmware.manager.shown()));
     put(&mut shown, "slot", state.firmware.as_ref().and_then(|firmware| firmware.slot()));
     if let Some(clock) = discipline() {
         shown["clock_synchronised"] = Value::from(clock.is_synchronised);

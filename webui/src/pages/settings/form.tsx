@@ -1,17 +1,25 @@
 /** The settings as a form: every key has a field here. */
 import type { JSX } from "preact";
 import type { Nic } from "../../api/types";
-import { Button, Empty, Panel } from "../../components/basics";
+import { Button, Empty, Notice, Panel } from "../../components/basics";
 import { t } from "../../i18n";
 import { at } from "../../lib/document";
 import { draft, edit, faults } from "./draft";
 import { BoundCheck, BoundList, BoundNic, BoundNumber, BoundSelect, BoundText, Locked } from "./fields";
 import { Service } from "./service";
 
-export function Form({ locked, nics }: { locked: boolean; nics: Nic[] }): JSX.Element {
+interface Props {
+  locked: boolean;
+  nics: Nic[];
+  /** An ordinary host, whose addresses are not the box's to set. */
+  isHost?: boolean;
+}
+
+export function Form({ locked, nics, isHost }: Props): JSX.Element {
   return (
     <Locked.Provider value={locked}>
       <Nics nics={nics} />
+      <Management nics={nics} isHost={isHost ?? false} />
       <Sharing />
       <Addressing />
       <Services locked={locked} />
@@ -44,6 +52,54 @@ function Nics({ nics }: { nics: Nic[] }): JSX.Element {
         <BoundText path="nics.filter" label={t("settings.nics.filter")} hint={t("settings.nics.filter_hint")} mono />
         <BoundNumber path="nics.buffer_mib" label={t("settings.nics.buffer")} hint={t("settings.nics.buffer_hint")} />
       </div>
+    </Panel>
+  );
+}
+
+/** Where the page is reached. */
+function Management({ nics, isHost }: { nics: Nic[]; isHost: boolean }): JSX.Element {
+  const mode = at(draft.value, "management.mode") ?? "dhcp";
+  return (
+    <Panel title={t("settings.management")}>
+      {isHost ? (
+        <p class="second small">{t("settings.management.host")}</p>
+      ) : (
+        <div class="stack loose">
+          <Notice tone="info">{t("settings.management.text")}</Notice>
+          <div class="fields">
+            <BoundNic
+              path="management.nic"
+              label={t("settings.management.nic")}
+              hint={t("settings.management.nic_hint")}
+              nics={nics}
+            />
+            <BoundSelect
+              path="management.mode"
+              label={t("settings.management.mode")}
+              options={[
+                ["dhcp", t("settings.management.dhcp")],
+                ["static", t("settings.management.static")],
+              ]}
+            />
+            {mode === "dhcp" ? null : (
+              <>
+                <BoundText
+                  path="management.address"
+                  label={t("settings.management.address")}
+                  hint={t("settings.management.address_hint")}
+                  mono
+                />
+                <BoundText
+                  path="management.gateway"
+                  label={t("settings.management.gateway")}
+                  hint={t("settings.management.gateway_hint")}
+                  mono
+                />
+              </>
+            )}
+          </div>
+        </div>
+      )}
     </Panel>
   );
 }

@@ -3,7 +3,7 @@ import type { JSX } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { ApiError, send } from "../../api/client";
 import { follow, type Resource, useResource } from "../../api/poll";
-import type { Nic, Pending } from "../../api/types";
+import type { Nic, Pending, System } from "../../api/types";
 import { Button, Empty, Notice, PageHead } from "../../components/basics";
 import { t } from "../../i18n";
 import { type Document, difference } from "../../lib/document";
@@ -34,6 +34,7 @@ const TABS = ["form", "text", "versions"] as const;
 export function Settings(): JSX.Element {
   const pending = useResource<Pending>("/api/v1/settings/pending", 2_000);
   const nics = useResource<{ nics: Nic[] }>("/api/v1/nics");
+  const system = useResource<System>("/api/v1/system");
   const [fault, setFault] = useState<unknown>();
   const tab = TABS.find(name => name === route.value.id) ?? "form";
   const pendingState = snapshot.value?.pending_state;
@@ -68,7 +69,7 @@ export function Settings(): JSX.Element {
             <TakenBack />
             <Others />
             <Elsewhere />
-            <Form locked={locked} nics={nics.value?.nics ?? []} />
+            <Form locked={locked} nics={nics.value?.nics ?? []} isHost={system.value?.firmware === false} />
             <DraftBar seconds={pending.value?.confirm_seconds ?? 90} onApplied={pending.reload} />
           </>
         ) : (

@@ -57,6 +57,14 @@ function About({ box, onChange }: { box: System; onChange: () => void }): JSX.El
             box.time ? [t("system.time_servers"), <TimeServers key="time" time={box.time} />] : null,
             box.syslog ? [t("system.syslog"), <Collector key="syslog" syslog={box.syslog} />] : null,
             box.slot ? [t("system.slot"), box.slot] : null,
+            box.management
+              ? [
+                  t("settings.management"),
+                  <span key="management" class="mono">
+                    {[box.management.nic, box.management.address, box.management.mode].filter(Boolean).join(" · ")}
+                  </span>,
+                ]
+              : null,
             box.kernel ? [t("system.kernel"), box.kernel] : null,
             [
               t("system.interface"),
