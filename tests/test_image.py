@@ -124,7 +124,15 @@ def test_kernel_and_initramfs_alone(images: Path, lab: Lab, tmp_path: Path) -> N
         assert "claim token: " in machine.console()
         assert json.loads(machine.page("/api/v1/health"))["status"] == "idle"
         assert b"<title>TapCopy</title>" in machine.page("/")
-        machine.switch_off(OFF_S)
+        # Before there are any settings, the page's address is set up at the console.
+        assert f"Claim token   {machine.claim_token()}" in machine.console()
+        fixed = next(iter(ELSEWHERE))
+        machine.type("a\nstatic\n10.0.2.77/24\n\n")
+        wait_until(lambda: reaches(machine, fixed), "the page is at its new address", UP_S)
+        assert "Page          https://10.0.2.77" in machine.console()
+        assert b"management_changed" in machine.page("/api/v1/audit")
+        machine.type("oyes\n")
+        machine.wait_for_end(OFF_S)
         assert machine.cables["mirror0"].sent_by_machine == 0
         wrong = lab.trespasses()
         assert not wrong, wrong

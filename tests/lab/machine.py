@@ -33,6 +33,8 @@ ELSEWHERE = {("127.0.0.1", 8444): "10.0.2.77", ("127.0.0.1", 8445): "10.0.3.15"}
 """Further addresses that a machine without a target may have: one by the settings, and one by DHCP at a third card."""
 THIRD = "52:54:00:00:00:03"
 """The third card, which a machine without a target has, too."""
+TYPING_S = 1
+"""How long the machine's console is silent when it has taken what was typed."""
 PATIENCE_S = 2
 """How long a card that takes nothing is waited for."""
 ANSWER_S = 60.0
@@ -107,10 +109,11 @@ class Machine:
         self.token = ""
         self.at = PAGE
         self._host = host
-        self._control = folder / "control"
+        self._control, self._serial, log = folder / "control", folder / "serial", folder / "console.log"
         command = [
             "qemu-system-x86_64", "-machine", "q35", "-accel", "tcg", "-cpu", "max", "-m", "512", "-display", "none",
-            "-serial", "stdio", "-qmp", f"unix:{self._control},server=on,wait=off", *words,
+            "-chardev", f"socket,id=serial,path={self._serial},server=on,wait=off,logfile={log},logappend=on",
+            "-serial", "chardev:serial", "-qmp", f"unix:{self._control},server=on,wait=off", *words,
         ]  # fmt: skip
         for slot, (name, cable) in enumerate(self.cables.items(), start=3):
             ends = f"local.type=unix,local.path={cable.far},remote.type=unix,remote.path={cable.near}"
@@ -123,7 +126,7 @@ class Machine:
             command += ["-device", f"{card},netdev=page,addr=4,romfile="]
             command += ["-netdev", f"user,id=third,restrict=on,net=10.0.3.0/24,{third}"]
             command += ["-device", f"{card},netdev=third,mac={THIRD},addr=6,romfile="]
-        self.process = Process(host, command + ([] if reboots else ["-no-reboot"]), folder / "console.log")
+        self.process = Process(host, command + ([] if reboots else ["-no-reboot"]), log)
 
     def console(self) -> str:
         """All that it has said."""
@@ -159,6 +162,17 @@ class Machine:
         """As the console told it at the first start with these data, or else as it is given in `token`."""
         told = re.findall(r"claim token: (\w+)", self.console())
         return str(told[-1]) if told else self.token
+
+    def type(self, text: str) -> None:
+        """Types at its serial console."""
+        with contextlib.closing(socket.socket(socket.AF_UNIX)) as line:
+            line.connect(str(self._serial))
+            line.sendall(text.encode())
+            # Its answers are in its log; a line that hangs up may lose what it has not read.
+            line.settimeout(TYPING_S)
+            with contextlib.suppress(TimeoutError):
+                while line.recv(FRAME_BYTES):
+                    pass
 
     def press(self, *keys: str) -> None:
         """Presses keys together."""

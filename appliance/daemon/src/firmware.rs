@@ -19,6 +19,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
 use std::time::Duration;
 use tapcopy_machine::init::{self, Machine, parameter};
+use tapcopy_machine::link::Nic;
 use tapcopy_machine::ntp::Keeper;
 use tapcopy_machine::power::{self, End};
 use tapcopy_machine::update::{Release, UpdateFault};
@@ -93,6 +94,11 @@ impl Firmware {
         if later.is_err() {
             signals::end_this_process();
         }
+    }
+
+    /// Its interfaces in the order of their places.
+    pub fn nics(&self) -> &[Nic] {
+        &self.machine.nics
     }
 
     /// The slot that runs, where the machine was started from one.

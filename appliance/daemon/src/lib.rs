@@ -14,6 +14,7 @@ pub mod capture;
 pub mod cli;
 pub mod clock;
 pub mod confine;
+pub mod console;
 pub mod desk;
 pub mod doctor;
 pub mod fault;

@@ -37,6 +37,17 @@ struct Plan {
     fixed: Option<Fixed>,
 }
 
+/// What is in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Present {
+    /// The interface, if there is one.
+    pub nic: Option<String>,
+    /// Whether the settings say the address; else it comes by DHCP.
+    pub is_fixed: bool,
+    /// The address, once there is one.
+    pub fixed: Option<Fixed>,
+}
+
 /// Who has the management address.
 pub struct Manager {
     /// All interfaces, in the order of their places.
@@ -127,18 +138,23 @@ impl Manager {
     }
 
     /// What is in force.
-    pub fn shown(&self) -> Value {
+    pub fn present(&self) -> Present {
         let state = self.state();
-        let mode = if state.plan.fixed.is_some() { "static" } else { "dhcp" };
-        let mut shown = json!({ "mode": mode });
+        Present { nic: state.plan.nic.clone(), is_fixed: state.plan.fixed.is_some(), fixed: state.present.clone() }
+    }
+
+    /// The same for the page.
+    pub fn shown(&self) -> Value {
+        let Present { nic, is_fixed, fixed } = self.present();
+        let mut shown = json!({ "mode": if is_fixed { "static" } else { "dhcp" } });
         let mut put = |key: &str, value: Option<String>| {
             if let Some(value) = value {
                 shown[key] = Value::from(value);
             }
         };
-        put("nic", state.plan.nic.clone());
-        put("address", state.present.as_ref().map(|present| format!("{}/{}", present.address, present.prefix)));
-        put("gateway", state.present.as_ref().and_then(|present| present.gateway).map(|gateway| gateway.to_string()));
+        put("nic", nic);
+        put("address", fixed.as_ref().map(Fixed::to_string));
+        put("gateway", fixed.and_then(|fixed| fixed.gateway).map(|gateway| gateway.to_string()));
         shown
     }
 
@@ -203,13 +219,12 @@ impl Manager {
     }
 
     fn have(&self, name: &str, fixed: &Fixed) {
-        let Fixed { address, prefix, gateway } = fixed;
-        match link::set_address(name, *address, *prefix, *gateway) {
+        match link::set_address(name, fixed.address, fixed.prefix, fixed.gateway) {
             Ok(()) => {
-                log::info!("{name} has {address}/{prefix} by the settings");
+                log::info!("{name} has {fixed} by the settings");
                 self.state().present = Some(fixed.clone());
             }
-            Err(fault) => log::error!("{name} cannot have {address}: {fault}"),
+            Err(fault) => log::error!("{name} cannot have {fixed}: {fault}"),
         }
     }
 

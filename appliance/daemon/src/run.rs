@@ -4,6 +4,7 @@ use crate::accounts::Accounts;
 use crate::cli::{Origin, ReplayArgs, RunArgs};
 use crate::clock::Clock;
 use crate::confine;
+use crate::console::Console;
 use crate::desk::Desk;
 use crate::fault::Fault;
 use crate::firmware::Firmware;
@@ -150,7 +151,12 @@ pub fn run_as(
         _ => desk.retry(),
     }
     SENDER.start().map_err(|source| Fault::system("start a thread", source))?;
-    let behind = web::start(sockets, plant.clone(), desk.clone(), accounts, firmware, clock, confinement)?;
+    let (behind, sign) =
+        web::start(sockets, plant.clone(), desk.clone(), accounts.clone(), firmware.clone(), clock, confinement)?;
+    if let Some(firmware) = firmware {
+        let console = Console { firmware, desk: desk.clone(), accounts, sign };
+        console.start().map_err(|source| Fault::system("start a thread", source))?;
+    }
     let beginning = beginning(&plant, &desk.document().unwrap_or_default());
     log::info!("{beginning}; the page is on {}://{}", scheme(args.listen), args.listen);
     watch(Vitals { plant: plant.clone(), clock, page: args.listen, behind })?;

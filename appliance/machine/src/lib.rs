@@ -22,5 +22,6 @@ pub mod ntp;
 pub mod power;
 pub mod quiet;
 mod reset;
+pub mod terminal;
 pub mod update;
 pub mod watchdog;

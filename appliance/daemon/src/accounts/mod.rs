@@ -15,6 +15,7 @@ use audit::Audit;
 use limiter::Limiter;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -149,6 +150,18 @@ pub enum Refusal {
     Store(String),
 }
 
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotClaimable(message) | Self::Conflict(message) => f.write_str(message),
+            Self::Wrong => f.write_str("name, password or token are wrong"),
+            Self::Wait(wait) => write!(f, "too many wrong attempts; try again in {} s", wait.as_secs() + 1),
+            Self::Invalid { message, .. } | Self::Taken(message) | Self::Store(message) => f.write_str(message),
+            Self::Unknown => f.write_str("there is none of this name"),
+        }
+    }
+}
+
 impl From<StoreFault> for Refusal {
     fn from(fault: StoreFault) -> Self {
         Self::Store(fault.to_string())
@@ -217,6 +230,11 @@ impl Accounts {
     /// Whether somebody can.
     pub fn is_claimable(&self) -> bool {
         self.claim_token.is_some() && self.store.is_some() && !self.is_claimed()
+    }
+
+    /// The claim token as long as it is of use.
+    pub fn open_claim(&self) -> Option<&str> {
+        self.claim_token.as_deref().filter(|_| self.is_claimable())
     }
 
     /// Makes the first user and logs him in.
@@ -406,6 +424,21 @@ impl Accounts {
         tables.sessions.retain(|digest, _| !ended.contains(digest));
         tables.users.insert(username.to_owned(), user.clone());
         Ok(user)
+    }
+
+    /// Gives the admin of a box that is claimed another password, or makes him anew, without the old one: for who stands at the
+    /// box.
+    ///
+    /// # Errors
+    /// Nobody has claimed it, or the password cannot be used.
+    pub fn reset_password(&self, password: &str) -> Result<(), Refusal> {
+        if !self.is_claimed() {
+            return Err(Refusal::NotClaimable("nobody has claimed the box yet; do that on the page"));
+        }
+        if !self.tables().users.contains_key(ADMIN) {
+            return self.add_user(ADMIN, password, Role::Admin).map(drop);
+        }
+        self.change_user(ADMIN, Some(password), Some(Role::Admin), None).map(drop)
     }
 
     /// Changes a sender's own password.

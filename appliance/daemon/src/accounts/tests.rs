@@ -22,6 +22,24 @@ fn the_box_is_claimed_once() {
 }
 
 #[test]
+fn who_stands_at_the_box_may_set_the_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let accounts = accounts(folder.path());
+    assert_eq!(accounts.open_claim(), Some(CLAIM));
+    assert!(matches!(accounts.reset_password("other plain words"), Err(Refusal::NotClaimable(_))));
+    let login = accounts.claim(CLAIM, PASSWORD, None).unwrap();
+    assert_eq!(accounts.open_claim(), None);
+    assert!(matches!(accounts.reset_password("short"), Err(Refusal::Invalid { .. })));
+    accounts.reset_password("other plain words").unwrap();
+    assert_eq!(accounts.by_cookie(&login.secret), None, "whoever had the old one is out");
+    accounts.log_in(ADMIN, "other plain words", None).unwrap();
+    accounts.add_user("eve", PASSWORD, Role::Admin).unwrap();
+    accounts.remove_user(ADMIN).unwrap();
+    accounts.reset_password(PASSWORD).unwrap();
+    assert_eq!(accounts.log_in(ADMIN, PASSWORD, None).unwrap().identity.role, Role::Admin);
+}
+
+#[test]
 fn logins_survive_a_restart_and_end_with_the_user() {
     let folder = tempfile::tempdir().unwrap();
     let first = accounts(folder.path());

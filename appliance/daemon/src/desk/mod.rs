@@ -29,6 +29,7 @@ use crate::store::{Changes, Store, version_key};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -115,6 +116,23 @@ pub enum Refusal {
     NotStarted(String),
     /// They cannot be stored.
     Store(String),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ReadOnly => f.write_str(
+                "settings given on the command line are read-only; start with the stored ones to change them",
+            ),
+            Self::Changed => {
+                f.write_str("the settings have been changed since they were read; read them again, and send yours anew")
+            }
+            Self::Faults(faults) => faults.first().map_or(Ok(()), |fault| fault.fmt(f)),
+            Self::Conflict(message) => f.write_str(message),
+            Self::Unknown => f.write_str("there is no version of this number"),
+            Self::NotStarted(message) | Self::Store(message) => f.write_str(message),
+        }
+    }
 }
 
 impl From<crate::store::StoreFault> for Refusal {
@@ -412,9 +430,16 @@ impl Desk {
             let applied = state.applied.as_ref().ok_or(Refusal::Conflict("nothing waits to be confirmed"))?;
             (applied.staged.clone(), state.current.clone().unwrap_or_default())
         };
-        let number = self.versions().first().map_or(1, |last| last.number + 1);
         let author = Author { who: who.to_owned(), at: clock::wall(), ..staged.author };
-        let version = Version { number, author, document: staged.document };
+        let version = self.keep(store, &document, author)?;
+        self.state().applied = None;
+        Ok(version)
+    }
+
+    /// Stores the next version. What else is staged is dropped: it was made from the one before.
+    fn keep(&self, store: &Store, document: &Document, author: Author) -> Result<Version, Refusal> {
+        let number = self.versions().first().map_or(1, |last| last.number + 1);
+        let version = Version { number, author, document: value_of(Some(document)) };
         let mut changes = Changes::default();
         changes.put(&version_key(number), &version);
         if let Some(old) = number.checked_sub(VERSIONS) {
@@ -422,9 +447,43 @@ impl Desk {
         }
         changes.remove(STAGED);
         changes.remove(APPLIED);
-        store.put_settings(&document, changes)?;
-        self.state().applied = None;
+        store.put_settings(document, changes)?;
         Ok(version)
+    }
+
+    /// Gives the page another address at once, in the settings or, before there are any, beside them. For who stands at the box,
+    /// whatever else keeps the settings from being used: he needs no way back.
+    ///
+    /// # Errors
+    /// The address cannot be used, or is not stored.
+    pub fn set_management(&self, said: Management, who: &str) -> Result<(), Refusal> {
+        let store = self.store()?;
+        let _changing = self.changing();
+        if self.state().applied.is_some() {
+            return Err(Refusal::Conflict("settings wait to be confirmed; confirm or revert them first"));
+        }
+        let current = self.document();
+        let document = Document { management: Some(said.clone()), ..current.clone().unwrap_or_default() };
+        let faults = self.manager.get().map(|manager| manager.faults(&document)).unwrap_or_default();
+        if !faults.is_empty() {
+            return Err(Refusal::Faults(faults));
+        }
+        if current.is_none() {
+            let mut changes = Changes::default();
+            changes.put(MANAGEMENT, &said);
+            store.write(changes)?;
+            self.manage(None);
+            return Ok(());
+        }
+        Settings::parse(document.clone(), Purpose::Run).map_err(|faults| Refusal::Faults(faults.0))?;
+        let author = Author { who: who.to_owned(), why: "set at the console".to_owned(), at: clock::wall() };
+        self.keep(store, &document, author)?;
+        {
+            let mut state = self.state();
+            (state.current, state.staged) = (Some(document.clone()), None);
+        }
+        self.manage(Some(&document));
+        Ok(())
     }
 
     /// Drops what is staged, or takes back what was applied and not confirmed.

@@ -70,6 +70,28 @@ fn what_the_console_said_of_the_address_is_part_of_the_first_settings() {
 }
 
 #[test]
+fn who_stands_at_the_box_needs_no_way_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, _) = desk(folder.path(), LONG);
+    let said = Management { nic: Some("third".to_owned()), ..Management::default() };
+    first.set_management(said.clone(), "console").unwrap();
+    assert_eq!((first.management(), first.document()), (said, None), "there are no settings yet");
+    set(&first, 80).unwrap();
+    let refused = first.set_management(Management::default(), "console");
+    assert!(matches!(refused, Err(Refusal::Conflict(_))), "somebody has other plans");
+    first.confirm("me").unwrap();
+    let useless = Management { gateway: Some("192.0.2.1".to_owned()), ..Management::default() };
+    assert!(matches!(first.set_management(useless, "console"), Err(Refusal::Faults(_))));
+    first.set_management(Management::default(), "console").unwrap();
+    let version = &first.versions()[0];
+    assert_eq!((version.number, version.author.who.as_str()), (2, "console"));
+    assert_eq!(version.document["management"], json!({ "mode": "dhcp" }));
+    drop(first);
+    let (second, _) = desk(folder.path(), LONG);
+    assert_eq!(second.document().unwrap().management, Some(Management::default()), "it is stored");
+}
+
+#[test]
 fn a_change_made_from_settings_that_have_changed_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let (desk, _) = desk(folder.path(), LONG);

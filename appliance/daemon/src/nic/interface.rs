@@ -64,6 +64,11 @@ pub fn named(wanted: &str) -> Result<Interface, NicFault> {
     if interface.is_up { Ok(interface) } else { Err(NicFault::Down(interface.name)) }
 }
 
+/// An Ethernet address as people write it.
+pub fn mac_text(mac: [u8; 6]) -> String {
+    mac.map(|byte| format!("{byte:02x}")).join(":")
+}
+
 /// Frames that the kernel has sent on an interface since that was made; none where it does not tell.
 pub fn frames_sent(name: &str) -> u64 {
     let table = std::fs::read_to_string("/proc/self/net/dev").unwrap_or_default();

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::fmt;
 
 /// The version that this program writes and reads.
 pub const SCHEMA_VERSION: u32 = 1;
@@ -136,7 +137,7 @@ pub struct Addressing {
 }
 
 /// The section `[management]`, which the firmware follows: an ordinary host has addresses of its own.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct Management {
     /// The interface that carries the address, named as in `[nics]`; never a mirror NIC (default: the target NIC).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -332,6 +333,14 @@ impl Default for Addressing {
 impl Default for Management {
     fn default() -> Self {
         Self { nic: None, mode: "dhcp".to_owned(), address: None, gateway: None }
+    }
+}
+
+impl fmt::Display for Management {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.mode)?;
+        let parts = [("", &self.address), ("gateway ", &self.gateway), ("on ", &self.nic)];
+        parts.iter().try_for_each(|(word, part)| part.iter().try_for_each(|part| write!(f, " {word}{part}")))
     }
 }
 

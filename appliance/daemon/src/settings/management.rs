@@ -3,6 +3,7 @@
 use super::document::{Document, Management};
 use super::{Faults, pool};
 use crate::nic::choice::Choice;
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
 use tapcopy_engine::config::{Addressing, Origin, Service};
 
@@ -15,6 +16,12 @@ pub struct Fixed {
     pub prefix: u8,
     /// The router to everywhere else.
     pub gateway: Option<Ipv4Addr>,
+}
+
+impl fmt::Display for Fixed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)
+    }
 }
 
 impl Fixed {

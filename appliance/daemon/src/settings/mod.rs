@@ -183,6 +183,11 @@ impl Faults {
         self.0.push(FieldFault { field: field.into(), message: message.into() });
     }
 
+    /// The first.
+    pub(crate) fn first(&self) -> Option<&FieldFault> {
+        self.0.first()
+    }
+
     /// `value`, when no fault was found.
     pub(crate) fn none_or<T>(self, value: T) -> Result<T, SettingsFaults> {
         if self.0.is_empty() { Ok(value) } else { Err(SettingsFaults(self.0)) }

@@ -227,18 +227,17 @@ pub(super) fn remove_token(state: &State, call: &Call) -> Answer {
 
 /// A refusal as an answer.
 pub(super) fn refused(refusal: Refusal, what: &str) -> Answer {
+    let message = refusal.to_string();
     match refusal {
-        Refusal::NotClaimable(message) => error(409, "not_claimable", message),
-        Refusal::Wrong => error(403, "wrong_credentials", "name, password or token are wrong"),
+        Refusal::NotClaimable(_) => error(409, "not_claimable", &message),
+        Refusal::Wrong => error(403, "wrong_credentials", &message),
         Refusal::Wait(wait) => {
-            let seconds = wait.as_secs() + 1;
-            let message = format!("too many wrong attempts; try again in {seconds} s");
-            error(429, "too_many_attempts", &message).with("Retry-After", seconds.to_string())
+            error(429, "too_many_attempts", &message).with("Retry-After", (wait.as_secs() + 1).to_string())
         }
-        Refusal::Invalid { field, message } => invalid(422, field, &message),
-        Refusal::Taken(message) => error(409, "taken", &message),
+        Refusal::Invalid { field, .. } => invalid(422, field, &message),
+        Refusal::Taken(_) => error(409, "taken", &message),
         Refusal::Unknown => not_found(what),
-        Refusal::Conflict(message) => error(409, "conflict", message),
-        Refusal::Store(message) => error(500, "store", &message),
+        Refusal::Conflict(_) => error(409, "conflict", &message),
+        Refusal::Store(_) => error(500, "store", &message),
     }
 }

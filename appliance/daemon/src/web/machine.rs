@@ -80,7 +80,7 @@ pub(super) fn nics(state: &State, call: &Call) -> Answer {
             "frames_received": meter.received.get(&nic.name).map_or(0, |received| received.frames),
             "listening": listeners.has(&nic.name) || roles.mirror.contains(&nic.name),
         });
-        put(&mut value, "mac", nic.mac.map(|mac| mac.map(|byte| format!("{byte:02x}")).join(":")));
+        put(&mut value, "mac", nic.mac.map(interface::mac_text));
         put(&mut value, "line_bits_per_second", interface::bits_per_second(&nic.name));
         put(&mut value, "driver", host::driver(&nic.name));
         put(&mut value, "bus", bus.clone());

@@ -154,6 +154,30 @@ impl State {
     }
 }
 
+/// What the page is known by.
+#[derive(Clone)]
+pub struct Sign {
+    state: Arc<State>,
+}
+
+impl Sign {
+    /// The box's own name.
+    pub fn name(&self) -> String {
+        self.state.name()
+    }
+
+    /// SHA-256 of the certificate, in hexadecimal digits, where there is one.
+    pub fn fingerprint(&self) -> Option<String> {
+        let certificate = self.state.certificate.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(certificate.fingerprint.clone())
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.state.address.port()
+    }
+}
+
 /// The sockets of the page.
 pub struct Sockets {
     page: TcpListener,
@@ -200,7 +224,7 @@ pub fn start(
     firmware: Option<Arc<Firmware>>,
     clock: Clock,
     confinement: Confinement,
-) -> Result<Behind, Fault> {
+) -> Result<(Behind, Sign), Fault> {
     let address = sockets.page.local_addr().map_err(|source| Fault::system("look at a socket", source))?;
     let certificate = certificate(address, accounts.folder())?;
     let tls = certificate.as_ref().map(|certificate| Arc::new(Mutex::new(certificate.config.clone())));
@@ -230,12 +254,12 @@ pub fn start(
     let ticking = state.clone();
     let ticker = std::thread::Builder::new().name("ticker".to_owned());
     ticker.spawn(move || tick(&ticking)).map_err(|source| Fault::system("start a thread", source))?;
-    server::start(unix, behind.clone(), state)?;
+    server::start(unix, behind.clone(), state.clone())?;
     if let Some(redirecting) = sockets.redirecting {
         front::start(redirecting, Destination::Page(address.port()), forbidden.clone())?;
     }
     front::start(sockets.page, Destination::Behind(behind.clone(), tls), forbidden)?;
-    Ok(behind)
+    Ok((behind, Sign { state }))
 }
 
 /// The certificate for an address that other machines reach, told on the console.

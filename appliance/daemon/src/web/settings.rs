@@ -168,19 +168,14 @@ pub(super) fn revert_to(state: &State, call: &Call) -> Answer {
 
 /// A refusal as an answer.
 pub(super) fn refused(refusal: Refusal) -> Answer {
+    let message = refusal.to_string();
     match refusal {
-        Refusal::ReadOnly => {
-            let message = "settings given on the command line are read-only; start with the stored ones to change them";
-            error(409, "read_only", message)
-        }
-        Refusal::Conflict(message) => error(409, "conflict", message),
-        Refusal::Changed => {
-            let message = "the settings have been changed since they were read; read them again, and send yours anew";
-            error(412, "changed", message)
-        }
+        Refusal::ReadOnly => error(409, "read_only", &message),
+        Refusal::Conflict(_) => error(409, "conflict", &message),
+        Refusal::Changed => error(412, "changed", &message),
         Refusal::Unknown => not_found("version of this number"),
-        Refusal::NotStarted(message) => error(409, "not_started", &message),
-        Refusal::Store(message) => error(500, "store", &message),
+        Refusal::NotStarted(_) => error(409, "not_started", &message),
+        Refusal::Store(_) => error(500, "store", &message),
         Refusal::Faults(faults) => unprocessable(&faults),
     }
 }
