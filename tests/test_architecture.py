@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "doctor": VOCABULARY | {"flow", "frame"},
     "reassembly": VOCABULARY | {"flow", "frame"},
     "session": VOCABULARY | {"config", "flow", "frame", "reassembly"},
-    "books": VOCABULARY | {"config", "findings"},
+    "books": VOCABULARY | {"config", "findings", "protocol"},
     "exchange": VOCABULARY
     | {"books", "compare", "config", "findings", "flow", "frame", "protocol", "reassembly", "selection"},
     "stack": VOCABULARY | {"flow", "frame", "timers"},

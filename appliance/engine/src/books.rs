@@ -3,8 +3,9 @@
 use crate::config::Sample;
 use crate::findings::Findings;
 use crate::ledger::Ledger;
-use crate::limits::{Budget, Limits, SPARE_BUFFER_BYTES, SPARE_BYTES};
+use crate::limits::{Budget, Limits, SPARE_BUFFER_BYTES, SPARE_BYTES, SPARE_FRAMERS};
 use crate::message::Record;
+use crate::protocol::{Definition, Framer};
 use core::time::Duration;
 use std::collections::VecDeque;
 
@@ -37,6 +38,37 @@ impl Spare {
     }
 }
 
+/// Framers at the start of a connection, by protocol, that nobody uses.
+#[derive(Default)]
+pub struct Framers(Vec<(&'static Definition, Vec<Box<dyn Framer>>)>);
+
+impl Framers {
+    /// One of this protocol, if it has any.
+    pub fn take(&mut self, definition: &'static Definition, limits: &Limits) -> Option<Box<dyn Framer>> {
+        let spare = self.of(definition).and_then(Vec::pop);
+        spare.or_else(|| definition.framer.map(|new| new(limits.head_bytes)))
+    }
+
+    /// Takes one back that knows nothing a new one does not.
+    pub fn give(&mut self, definition: &'static Definition, framer: Box<dyn Framer>) {
+        match self.of(definition) {
+            Some(spare) if spare.len() < SPARE_FRAMERS => spare.push(framer),
+            Some(_) => {}
+            None => self.0.push((definition, vec![framer])),
+        }
+    }
+
+    fn of(&mut self, definition: &'static Definition) -> Option<&mut Vec<Box<dyn Framer>>> {
+        self.0.iter_mut().find(|(known, _)| known.name == definition.name).map(|(_, spare)| spare)
+    }
+}
+
+impl core::fmt::Debug for Framers {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_map().entries(self.0.iter().map(|(definition, spare)| (definition.name, spare.len()))).finish()
+    }
+}
+
 /// The engine's accounts.
 #[derive(Debug)]
 pub struct Books {
@@ -54,6 +86,8 @@ pub struct Books {
     pub bodies: Budget,
     /// Buffers that nobody uses.
     pub spare: Spare,
+    /// Framers that nobody uses.
+    pub framers: Framers,
     /// Which records carry what was said.
     pub contents: Option<Sample>,
     /// How long the frame of a target that is being handled waited for the engine: no time of the target's.
@@ -71,6 +105,7 @@ impl Books {
             outboxes: Budget::new(limits.outboxes_bytes),
             bodies: Budget::new(limits.bodies_bytes),
             spare: Spare::default(),
+            framers: Framers::default(),
             contents: None,
             waited: Duration::ZERO,
         }

@@ -181,6 +181,12 @@ pub const SPARE_BYTES: usize = 8 << 20;
 /// Bytes of such a buffer at most: what is in it is counted, and what is not must not be much more. Most answers are shorter.
 pub const SPARE_BUFFER_BYTES: usize = 16 << 10;
 
+/// Rooms of each kind for requests under way that wait to be used again: 4 MiB at most.
+pub const SPARE_ROOMS: usize = 1_024;
+
+/// Framers of one protocol that wait to be used again: one that is given back knows nothing, and is small.
+pub const SPARE_FRAMERS: usize = 1_024;
+
 /// Replays of one session, all copies for all targets counted: each of them cuts every frame of the session anew, and holds
 /// the origin's answers for itself.
 pub const REPLAYS_MAX: usize = 1_000;

@@ -10,10 +10,10 @@
 
 use crate::books::Books;
 use crate::config::{Pacing, Speed};
-use crate::exchange::Exchanges;
 use crate::exchange::outbox::{Farewell, Gate, Unit};
 use crate::exchange::passage::Passage;
 use crate::exchange::target::Connection;
+use crate::exchange::{Exchanges, Rooms};
 use crate::frame::Endpoint;
 use crate::ledger::{NotReplayed, Reconnect};
 use crate::limits::Limits;
@@ -52,6 +52,8 @@ pub struct Means<'a, O> {
     pub locals: &'a mut Locals,
     /// The accounts.
     pub books: &'a mut Books,
+    /// Rooms that sessions have given back.
+    pub rooms: &'a mut Rooms,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

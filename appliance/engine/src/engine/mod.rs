@@ -12,6 +12,7 @@ mod tests;
 
 use crate::books::Books;
 use crate::config::{Config, Service};
+use crate::exchange::Rooms;
 use crate::findings::{Finding, Times};
 use crate::flow::{Directory, FlowKey, Place, Side, Table};
 use crate::frame::{Decoder, Endpoint, Segment};
@@ -79,6 +80,7 @@ pub struct Engine {
     locals: Locals,
     far: Far,
     books: Books,
+    rooms: Rooms,
     ahead: Budget,
     backlog: Sum,
     /// No session can begin yet, because the box does not know whether its addresses are its own.
@@ -114,6 +116,7 @@ impl Engine {
             locals,
             far,
             books: Books { contents: config.contents, ..Books::new(limits) },
+            rooms: Rooms::default(),
             ahead: Budget::new(limits.ahead_bytes),
             backlog: Sum::default(),
             is_preparing: true,
@@ -244,7 +247,11 @@ impl Engine {
         self.guard(id, |engine| {
             let Some(slot) = engine.slots.get_mut(id) else { return };
             let (books, ahead) = (&mut engine.books, &mut engine.ahead);
-            if slot.handle(engine.now, frame, place.sender, segment, books, ahead) || is_new {
+            let may_ask = place.sender == Side::Client && !segment.payload.is_empty();
+            if may_ask {
+                slot.take_room(&mut engine.rooms);
+            }
+            if slot.handle(engine.now, frame, place.sender, segment, books, ahead) || is_new || may_ask {
                 engine.advance(id);
             }
         });
@@ -291,7 +298,8 @@ impl Engine {
 
     fn bar(&mut self, id: SlotId, cause: NotReplayed) {
         self.guard(id, |engine| {
-            let mut means = means(engine.now, &mut engine.stack, &mut engine.locals, &mut engine.books);
+            let mut means =
+                means(engine.now, &mut engine.stack, &mut engine.locals, &mut engine.books, &mut engine.rooms);
             if let Some(slot) = engine.slots.get_mut(id) {
                 slot.bar(cause, &mut means);
             }
@@ -384,7 +392,7 @@ impl Engine {
 
     fn advance_replay(&mut self, replay: ReplayId) {
         let Some(work) = self.slots.get_mut(replay.slot).and_then(|slot| slot.work_mut(replay.index)) else { return };
-        work.advance(replay, &mut means(self.now, &mut self.stack, &mut self.locals, &mut self.books));
+        work.advance(replay, &mut means(self.now, &mut self.stack, &mut self.locals, &mut self.books, &mut self.rooms));
         self.far.play_on(self.now, work);
         let owed = work.owed(self.now, &self.books.limits);
         self.backlog.exchange(&mut work.share, owed);
@@ -443,12 +451,15 @@ impl Engine {
         if let Some(record) = self.books.records.pop_front() {
             return Some(Output::Record(record));
         }
-        while self.far.has_room() && self.exchange_packet() {}
-        if let Some(record) = self.books.records.pop_front() {
-            return Some(Output::Record(record));
-        }
+        // What could be exchanged was when the first of the frames that wait was asked for.
         if !self.far.has_frame() {
-            self.tell();
+            while self.far.has_room() && self.exchange_packet() {}
+            if let Some(record) = self.books.records.pop_front() {
+                return Some(Output::Record(record));
+            }
+            if !self.far.has_frame() {
+                self.tell();
+            }
         }
         let frame = self.far.pop_frame()?;
         self.books.ledger.target.frames_sent += 1;
@@ -559,8 +570,9 @@ fn means<'a>(
     stack: &'a mut Stack<ReplayId>,
     locals: &'a mut Locals,
     books: &'a mut Books,
+    rooms: &'a mut Rooms,
 ) -> Means<'a, ReplayId> {
-    Means { now, stack, locals, books }
+    Means { now, stack, locals, books, rooms }
 }
 
 fn count_decoded(frames: &mut Frames, segment: &Segment<'_>) {

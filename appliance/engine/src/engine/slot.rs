@@ -2,7 +2,7 @@
 
 use super::backlog::Share;
 use crate::books::Books;
-use crate::exchange::{Exchanges, Moment};
+use crate::exchange::{Exchanges, Moment, Rooms};
 use crate::flow::{FlowKey, Side};
 use crate::frame::{Endpoint, Recent, Segment};
 use crate::ledger::{Ended, NotReplayed};
@@ -67,6 +67,11 @@ impl Slot {
             last_captured_at: captured_at,
             forgotten_at: Time::MAX,
         }
+    }
+
+    /// Has room for a request from now on.
+    pub fn take_room(&mut self, rooms: &mut Rooms) {
+        self.works.iter_mut().for_each(|work| work.exchanges.take_room(rooms));
     }
 
     /// Takes a segment of the session. Whether that changes anything for its replays: a bare acknowledgement does not.
@@ -260,7 +265,7 @@ impl Work {
         self.exchanges.stream_in_time(means.now, means.books);
         self.replay.advance(owner, &mut self.exchanges, means);
         self.exchanges.judge(means.books);
-        self.exchanges.rest(&mut means.books.spare);
+        self.exchanges.rest(means.rooms, means.books);
     }
 
     /// Whether nothing more will come of it, once the session has ended.

@@ -40,6 +40,7 @@ use core::time::Duration;
 use ground::Ground;
 use opening::Opening;
 use outbox::Outbox;
+pub use rest::Rooms;
 use score::Score;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -469,9 +470,6 @@ impl Exchanges {
 }
 
 fn framed(definition: Option<&Definition>, books: &Books) -> Framing {
-    definition.and_then(|definition| framer(definition, books)).map_or(Framing::Turns, Framing::Framed)
-}
-
-fn framer(definition: &Definition, books: &Books) -> Option<Box<dyn Framer>> {
-    definition.framer.map(|new| new(books.limits.head_bytes))
+    let new = definition.and_then(|definition| definition.framer);
+    new.map_or(Framing::Turns, |new| Framing::Framed(new(books.limits.head_bytes)))
 }

@@ -383,9 +383,14 @@ impl Outbox {
         self.units.is_empty() && self.len() == 0
     }
 
-    /// Gives back its room, in which nothing is.
+    /// Where units have their room, while there is none.
+    pub fn units_room(&mut self) -> &mut VecDeque<Unit> {
+        &mut self.units
+    }
+
+    /// Gives back the room of bytes, of which there are none.
     pub fn give_room(&mut self, spare: &mut Spare) {
-        (self.units, self.ahead) = Default::default();
+        self.ahead = VecDeque::new();
         spare.give(core::mem::take(&mut self.bytes).into());
     }
 

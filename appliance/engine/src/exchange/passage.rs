@@ -33,7 +33,7 @@ impl Exchanges {
     }
 
     /// A framer knows when the greeting is whole. Nothing overtakes a handshake.
-    fn handshake_passage(&mut self, now: Time, books: &Books) -> Passage {
+    fn handshake_passage(&mut self, now: Time, books: &mut Books) -> Passage {
         if self.is_within_handshake() {
             return Passage::Shut(None);
         }
@@ -48,7 +48,7 @@ impl Exchanges {
     }
 
     /// Whether what is next depends on how the target answers what went before, so that it cannot be sent at once.
-    pub fn is_handshaking(&mut self, books: &Books) -> bool {
+    pub fn is_handshaking(&mut self, books: &mut Books) -> bool {
         let next = self.outbox.next_unit().and_then(|unit| self.get(unit.exchange?)).map(|exchange| exchange.expect);
         next.is_some_and(|expect| expect.handshake || expect.asked)
             || self.is_within_handshake()

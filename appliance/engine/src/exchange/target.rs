@@ -1,7 +1,7 @@
 //! The target's side of the exchanges: what the replay sends and gets.
 
 use super::answer::Progress;
-use super::{Exchange, Exchanges, Framing, Stage, framer};
+use super::{Exchange, Exchanges, Framing, Stage};
 use crate::books::Books;
 use crate::frame::Endpoint;
 use crate::ledger::{Incomparable, NotReplayed};
@@ -161,9 +161,9 @@ impl Exchanges {
     }
 
     /// What cuts the target's answers on the present connection.
-    pub(super) fn target_framer(&mut self, books: &Books) -> Option<&mut Box<dyn Framer>> {
+    pub(super) fn target_framer(&mut self, books: &mut Books) -> Option<&mut Box<dyn Framer>> {
         if self.target_framer.is_none() {
-            self.target_framer = framer(self.definition?, books);
+            self.target_framer = books.framers.take(self.definition?, &books.limits);
         }
         self.target_framer.as_mut()
     }
@@ -205,7 +205,7 @@ impl Exchanges {
     }
 
     /// The exchange to whose answer the target's next bytes belong; none has this number where they belong to none.
-    fn answered_at_target(&mut self, bytes: &[u8], books: &Books) -> u64 {
+    fn answered_at_target(&mut self, bytes: &[u8], books: &mut Books) -> u64 {
         let whose = match self.target_framer(books) {
             Some(framer) if framer.is_interleaved() => framer.whose(bytes),
             _ => return self.target_at,
