@@ -98,13 +98,15 @@ pub struct Place {
 #[derive(Debug)]
 pub struct Directory {
     exact: Table<Endpoint, usize>,
+    /// The ports in it, modulo their number: most ports are clients', and need not be looked up.
+    ports: [u64; 16],
     any_address: Vec<(u16, usize)>,
 }
 
 impl Directory {
     /// The directory of `services`; of two that claim the same address the first has it.
     pub fn new(services: &[Service], seed: u64) -> Self {
-        let mut directory = Self { exact: Table::new(seed), any_address: Vec::new() };
+        let mut directory = Self { exact: Table::new(seed), ports: [0; 16], any_address: Vec::new() };
         for (index, service) in services.iter().enumerate() {
             for origin in &service.origins {
                 directory.claim(*origin, index);
@@ -117,6 +119,8 @@ impl Directory {
         match origin {
             Origin::Address(address) => {
                 let endpoint = Endpoint::from(address);
+                let (word, bit) = port_bit(endpoint.port());
+                self.ports[word] |= bit;
                 if !self.exact.contains(&endpoint) {
                     self.exact.insert(endpoint, service);
                 }
@@ -134,7 +138,9 @@ impl Directory {
     pub fn service_of(&self, endpoint: Endpoint) -> Option<usize> {
         let wildcard =
             || self.any_address.iter().find(|(port, _)| *port == endpoint.port()).map(|(_, service)| *service);
-        self.exact.get(&endpoint).copied().or_else(wildcard)
+        let (word, bit) = port_bit(endpoint.port());
+        let exact = if self.ports[word] & bit != 0 { self.exact.get(&endpoint).copied() } else { None };
+        exact.or_else(wildcard)
     }
 
     /// The place of a segment from `source` to `destination`; `None` where no service has either. Where both are origins
@@ -158,4 +164,8 @@ impl Directory {
     fn of_origin(origin: Endpoint, client: Endpoint, service: usize) -> Place {
         Place { key: FlowKey { client, origin }, sender: Side::Origin, service }
     }
+}
+
+fn port_bit(port: u16) -> (usize, u64) {
+    (usize::from(port / 64) % 16, 1 << (port % 64))
 }

@@ -162,6 +162,11 @@ impl Stream {
         self.held.last_key_value().map_or(self.next, |(offset, held)| offset + held.span()).max(self.acked)
     }
 
+    /// Whether `seq` lies so near to what comes next that it is not off, however small the slack may be.
+    fn is_near_next(&self, seq: u32) -> bool {
+        self.offset_of(seq).is_none_or(|offset| offset.abs_diff(self.next as i64) <= NEAR as u64)
+    }
+
     /// Whether `seq` lies farther than `slack` from everything seen of the stream; not before anything is known of it.
     fn is_off(&self, seq: u32, slack: i64) -> bool {
         let lies_off = |offset| offset < self.next as i64 - slack || offset > self.end() as i64 + slack;
@@ -244,6 +249,11 @@ impl Stream {
         self.held.clear();
         self.held_bytes = 0;
         self.acked = self.acked.min(self.next);
+    }
+
+    /// Whether it waits for nothing, and did not.
+    fn is_calm(&self) -> bool {
+        self.stalled_since.is_none() && self.acked <= self.next && self.held.is_empty()
     }
 
     /// Notes since when the stream, handed on up to `next`, has been waiting.
@@ -344,6 +354,10 @@ impl Streams {
             Side::Client => (&self.client, &self.origin),
             Side::Origin => (&self.origin, &self.client),
         };
+        // Nearly all are near: what was sent last need not be looked for.
+        if own.is_near_next(seq) {
+            return false;
+        }
         own.is_off(seq, FAR) && other.is_off(ack, NEAR) || own.is_off(seq, NEAR) && other.is_off(ack, FAR)
     }
 
@@ -387,6 +401,9 @@ impl Streams {
         let held = self.held_bytes();
         let after = self.note_ack(now, content);
         let arrival = self.place(content, after, sink);
+        if held == 0 && self.client.is_calm() && self.origin.is_calm() {
+            return arrival;
+        }
         self.settle(now, sink);
         budget.exchange(held, self.held_bytes());
         self.relieve(now, limits, budget, sink);
