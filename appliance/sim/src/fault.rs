@@ -200,7 +200,8 @@ impl Faults {
 }
 
 impl Faults {
-    /// Draws what servers under test do to connections that are used again, from a generator of its own as well.
+    /// Draws, from a generator of its own as well, what servers under test do to connections that are used again, and whether
+    /// sequence numbers wrap, which disturbs nothing else and must be seen often.
     pub fn draw_last(&mut self, rng: &mut Rng) {
         if rng.percent(8) {
             // No want: the rest is compared by its hash.
@@ -209,6 +210,7 @@ impl Faults {
         if !self.rehearsal {
             self.target.swallows = rng.maybe(12, |rng| rng.between(30, 90)).unwrap_or(0);
         }
+        self.mirror.shape.near_wrap |= rng.percent(25);
     }
 }
 
