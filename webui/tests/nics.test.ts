@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import type { Nic } from "../src/api/types";
-import { choices, meant } from "../src/lib/nics";
+import { choices, meant, proposed } from "../src/lib/nics";
 
 const nic = (name: string, mac: string, more: Partial<Nic> = {}): Nic => ({
   name,
@@ -26,6 +26,14 @@ test("an interface is offered by all that names it", () => {
     "veth0",
     "52:54:00:00:00:02",
   ]);
+});
+
+test("the page's own NIC is the target's only where there is no other", () => {
+  const busy = { frames_per_second: 9 };
+  const page = nic("enp0s4", "52:54:00:00:00:04", { role: "management", addresses: ["192.0.2.1"], ...busy });
+  expect(proposed([NICS[0] as Nic, page])).toEqual({ mirror: ["enp1s0f0"], target: "enp0s4" });
+  const third = nic("enp0s5", "52:54:00:00:00:05", busy);
+  expect(proposed([NICS[0] as Nic, page, third])).toEqual({ mirror: ["enp0s5"], target: "enp1s0f0" });
 });
 
 test("what a text means is told in full", () => {

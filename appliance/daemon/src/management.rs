@@ -123,6 +123,13 @@ impl Manager {
         }
     }
 
+    /// What leaves the address on the interface where it is, where these settings say nothing of it and would move it.
+    pub fn unmoved(&self, document: &Document) -> Option<Management> {
+        let nic = self.present().nic.filter(|nic| !mirror_of(document).contains(nic));
+        let moved = plan(document, None, &self.names).nic;
+        (nic.is_some() && nic != moved).then(|| Management { nic, ..Management::default() })
+    }
+
     /// What of the settings this machine cannot do.
     pub fn faults(&self, document: &Document) -> Vec<FieldFault> {
         let Some(wanted) = document.management.as_ref().and_then(|said| said.nic.as_deref()) else { return Vec::new() };

@@ -24,3 +24,21 @@ export function meant(nics: Nic[], text: string): string | undefined {
   const found = nics.filter(isMeant);
   return found.length === 1 && found[0] ? `${found[0].name} · ${about(found[0])}` : undefined;
 }
+
+/**
+ * The NIC with the most traffic and no work of its own is most likely the mirror; the next with a link is the target's. That with
+ * the page's address is the target's, too, where there is no other.
+ */
+export function proposed(nics: Nic[]): { mirror: string[]; target: string } {
+  const linked = nics.filter(nic => nic.link && nic.name !== "lo");
+  const free = linked.filter(nic => nic.role !== "management");
+  const byRate = [...free].sort(
+    (a, b) => Number(b.role === "mirror") - Number(a.role === "mirror") || b.frames_per_second - a.frames_per_second,
+  );
+  const mirror = byRate[0];
+  const target =
+    byRate.find(nic => nic !== mirror && (nic.role === "target" || nic.addresses.length === 0)) ??
+    byRate[1] ??
+    linked.find(nic => nic.role === "management");
+  return { mirror: mirror ? [mirror.name] : [], target: target?.name ?? "" };
+}

@@ -338,7 +338,9 @@ impl Desk {
             return Err(Refusal::Changed);
         }
         if self.document().is_none() && settings.document.management.is_none() {
-            settings.document.management = self.stored(MANAGEMENT);
+            // Who has just found the page shall find it there again.
+            let unmoved = || self.manager.get()?.unmoved(&settings.document);
+            settings.document.management = self.stored(MANAGEMENT).or_else(unmoved);
         }
         let author = Author { who: who.to_owned(), why: why.to_owned(), at: clock::wall() };
         let staged = Staged { author, document: value_of(Some(&settings.document)) };

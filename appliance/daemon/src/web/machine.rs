@@ -63,10 +63,13 @@ pub(super) fn nics(state: &State, call: &Call) -> Answer {
         Ok(all) => all,
         Err(fault) => return error(500, "nic", &fault.to_string()),
     };
+    let own = state.firmware.as_ref().and_then(|firmware| firmware.manager.present().nic);
+    let is_page = |nic: &Interface| own.as_ref() == Some(&nic.name) || nic.addresses.contains(&state.address.ip());
     let roles = choice::by_name(state.desk.document().unwrap_or_default().nics);
     let mut listeners = state.listeners.lock().unwrap_or_else(PoisonError::into_inner);
     if listen {
-        let free = all.values().filter(|nic| nic.is_up && !nic.is_loopback && role(nic, &roles, state) == "none");
+        let free =
+            all.values().filter(|nic| nic.is_up && !nic.is_loopback && role(nic, &roles, is_page(nic)) == "none");
         listeners.listen(free.map(|nic| nic.name.as_str()));
     }
     let meter = state.meter.lock().unwrap_or_else(PoisonError::into_inner);
@@ -75,7 +78,7 @@ pub(super) fn nics(state: &State, call: &Call) -> Answer {
         let bus = pci_address_of(&nic.name).map(|address| address.to_string());
         let (frames, bits) = meter.rates.get(&nic.name).copied().unwrap_or_default();
         let mut value = json!({
-            "name": nic.name, "up": nic.is_up, "link": host::has_link(&nic.name), "role": role(nic, &roles, state),
+            "name": nic.name, "up": nic.is_up, "link": host::has_link(&nic.name), "role": role(nic, &roles, is_page(nic)),
             "addresses": nic.addresses, "frames_per_second": frames.round(), "bits_per_second": bits.round(),
             "frames_received": meter.received.get(&nic.name).map_or(0, |received| received.frames),
             "listening": listeners.has(&nic.name) || roles.mirror.contains(&nic.name),
@@ -91,11 +94,11 @@ pub(super) fn nics(state: &State, call: &Call) -> Answer {
     Answer::json(200, &json!({ "nics": shown }))
 }
 
-fn role(nic: &Interface, roles: &Nics, state: &State) -> &'static str {
+fn role(nic: &Interface, roles: &Nics, is_page: bool) -> &'static str {
     match () {
         () if roles.mirror.contains(&nic.name) => "mirror",
         () if roles.target.as_ref() == Some(&nic.name) => "target",
-        () if nic.addresses.contains(&state.address.ip()) => "management",
+        () if is_page => "management",
         () => "none",
     }
 }

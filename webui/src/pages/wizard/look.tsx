@@ -8,21 +8,10 @@ import { Check, TextField } from "../../components/fields";
 import { Report } from "../../components/report";
 import { t } from "../../i18n";
 import { bits, number, rate } from "../../lib/format";
+import { proposed } from "../../lib/nics";
 import { answers, isOrigin, tell, toggled } from "./state";
 
 const LOOK_SECONDS = 4;
-
-/** The NIC with the most traffic and no work of its own is most likely the mirror; the next with a link is the target's. */
-export function proposed(nics: Nic[]): { mirror: string[]; target: string } {
-  const free = nics.filter(nic => nic.link && nic.role !== "management" && nic.name !== "lo");
-  const byRate = [...free].sort(
-    (a, b) => Number(b.role === "mirror") - Number(a.role === "mirror") || b.frames_per_second - a.frames_per_second,
-  );
-  const mirror = byRate[0];
-  const target =
-    byRate.find(nic => nic !== mirror && (nic.role === "target" || nic.addresses.length === 0)) ?? byRate[1];
-  return { mirror: mirror ? [mirror.name] : [], target: target?.name ?? "" };
-}
 
 export function Nics(): JSX.Element {
   const nics = useResource<{ nics: Nic[] }>("/api/v1/nics?listen=true", 1_000);
