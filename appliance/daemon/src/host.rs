@@ -92,6 +92,11 @@ pub fn line_of(path: &str) -> Option<String> {
     (!line.is_empty()).then(|| line.to_owned())
 }
 
+/// What the machine calls itself, where somebody has given it a name.
+pub fn name() -> Option<String> {
+    line_of("/proc/sys/kernel/hostname").filter(|name| name != "(none)")
+}
+
 /// Driver of an interface.
 pub fn driver(interface: &str) -> Option<String> {
     let driver = std::fs::read_link(format!("/sys/class/net/{interface}/device/driver")).ok()?;

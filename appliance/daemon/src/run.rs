@@ -153,6 +153,9 @@ pub fn run_as(
     SENDER.start().map_err(|source| Fault::system("start a thread", source))?;
     let (behind, sign) =
         web::start(sockets, plant.clone(), desk.clone(), accounts.clone(), firmware.clone(), clock, confinement)?;
+    if firmware.is_none() && desk.document().is_some_and(|document| document.management.is_some()) {
+        log::info!("[management] has no effect here: an ordinary host sets its own addresses");
+    }
     if let Some(firmware) = firmware {
         let console = Console { firmware, desk: desk.clone(), accounts, sign };
         console.start().map_err(|source| Fault::system("start a thread", source))?;

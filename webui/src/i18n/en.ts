@@ -539,6 +539,8 @@ export const en = {
   "audit.what.login_failed": "login failed",
   "audit.what.settings_staged": "staged settings",
   "audit.what.settings_applied": "applied settings",
+  "audit.what.management_changed": "set the management address",
+  "audit.what.password_reset": "reset a password",
   "audit.what.settings_confirmed": "confirmed settings",
   "audit.what.settings_reverted": "took settings back",
   "audit.what.replay_started": "started the replay",

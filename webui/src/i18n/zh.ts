@@ -531,6 +531,8 @@ export const zh: Catalogue = {
   "audit.what.login_failed": "登录失败",
   "audit.what.settings_staged": "暂存设置",
   "audit.what.settings_applied": "应用设置",
+  "audit.what.management_changed": "设置管理地址",
+  "audit.what.password_reset": "重置密码",
   "audit.what.settings_confirmed": "确认设置",
   "audit.what.settings_reverted": "撤回设置",
   "audit.what.replay_started": "启动回放",

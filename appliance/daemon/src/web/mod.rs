@@ -230,7 +230,7 @@ pub fn start(
     let tls = certificate.as_ref().map(|certificate| Arc::new(Mutex::new(certificate.config.clone())));
     let forbidden = Forbidden::default();
     let (behind, unix) = Behind::listen().map_err(|source| Fault::system("make a socket", source))?;
-    let name = desk.stored::<String>("name").or_else(|| host::line_of("/proc/sys/kernel/hostname"));
+    let name = desk.stored::<String>("name").or_else(host::name);
     let state = Arc::new(State {
         plant,
         desk,
@@ -268,7 +268,7 @@ fn certificate(address: SocketAddr, folder: Option<&Path>) -> Result<Option<Cert
         return Ok(None);
     }
     let folder = folder.ok_or(WebFault::NoData(address))?;
-    let host = host::line_of("/proc/sys/kernel/hostname").unwrap_or_else(|| "tapcopy".to_owned());
+    let host = host::name().unwrap_or_else(|| "tapcopy".to_owned());
     let addresses =
         if address.ip().is_unspecified() { kernel_addresses().unwrap_or_default() } else { vec![address.ip()] };
     let names = std::iter::once(host).chain(addresses.iter().map(ToString::to_string)).collect();
