@@ -95,8 +95,9 @@ export function apply(document: Document, why: string, madeFrom = ""): Promise<b
     });
     await send<Pending>("POST", `${PATH}/apply`);
     discard();
-    applied = document;
     await load();
+    // As the box has it, which writes out what was left to the default.
+    applied = inForce.value;
     refreshSnapshot();
   });
 }
