@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from lab.box import POOL
+from lab.browser import HTTPS, Visitor, desk_at
 from lab.check import differences
 from lab.firmware import DISK_BYTES, Disk, pack, update_of, update_that_fails
 from lab.load import Load
@@ -32,6 +33,9 @@ SEED = int(os.environ.get("SEED", "1"))
 CUT_WITHIN_S = 20.0
 """The latest moment of a power cut after the page is there: an update takes some 5 s, a change of the settings 1 s."""
 WELL = "page and shards are well"
+PASSWORD = "several plain words"
+PICTURES = os.environ.get("PICTURES")
+"""A folder for pictures of the page, for people who want to look at them."""
 SETTINGS = f"""schema_version = 1
 [nics]
 mirror = ["0000:00:03.0"]
@@ -297,6 +301,94 @@ def test_the_page_moves_and_comes_back(lab: Lab, disk: Disk, tmp_path: Path) -> 
         assert machine.cables["mirror0"].sent_by_machine == 0
     finally:
         machine.cut_power()
+
+
+def walk_through_the_wizard(visitor: Visitor) -> None:
+    page = visitor.page
+    visitor.sees("Give it a name")
+    visitor.fill("Name of the box", "span-7")
+    visitor.press("Continue")
+    visitor.sees("Which NIC is on the mirror?")
+    for nic, role in (("enp0s3", "Mirror"), ("enp0s4", "Target")):
+        page.get_by_role("group", name=f"Role of {nic}").get_by_label(role, exact=True).check()
+    picture(visitor, "nics")
+    visitor.press("Continue")
+    page.locator("main .notice strong").wait_for(timeout=60_000)
+    visitor.press("Continue")
+    page.get_by_label("10.100.10.1:11311").check(timeout=60_000)
+    page.get_by_label("10.100.10.2:11311").check()
+    visitor.press("Continue")
+    visitor.fill("Server under test", "10.100.20.31:11511")
+    visitor.press("Continue")
+    picture(visitor, "review")
+    visitor.press("Start")
+    visitor.sees("It is running", timeout=60)
+    picture(visitor, "running")
+    visitor.press("Keep these settings")
+    page.locator(".pipeline").wait_for()
+
+
+def move_the_page(visitor: Visitor, address: str) -> None:
+    """Gives the page a static address by its own form."""
+    visitor.open("settings")
+    # The wizard's settings were kept.
+    assert not visitor.page.get_by_text("Edit them again").is_visible()
+    visitor.page.get_by_label("Address", exact=True).select_option("static")
+    visitor.fill("Address and prefix", "10.100.20.77")
+    visitor.sees("is no address that a host can have")
+    visitor.fill("Address and prefix", f"{address}/24")
+    visitor.page.get_by_text("is no address that a host can have").first.wait_for(state="detached")
+    picture(visitor, "management")
+    visitor.press("Review and apply")
+    visitor.page.get_by_role("dialog").get_by_role("button", name="Apply").click()
+
+
+def picture(visitor: Visitor, name: str) -> None:
+    if PICTURES:
+        visitor.page.wait_for_timeout(1500)
+        visitor.picture(Path(PICTURES) / f"firmware-{name}.png")
+
+
+@pytest.mark.long
+def test_from_the_console_to_a_box_that_replays(images: Path, lab: Lab, tmp_path: Path) -> None:
+    disk = Disk(images, tmp_path / "disk.img")
+    fixed = "10.100.20.77"
+    with Management(lab.target_host, "eth0", TARGET_ADDRESS):
+        machine = start(lab, tmp_path / "machine", disk)
+        try:
+            machine.process.wait_for(f"Page          https://{LEASED}", UP_S)
+            lab.start_loads(Load("page", 20, 0, connections=3))
+            with desk_at(lab.target_host, (LEASED, HTTPS)) as at:
+                visitor = at.visitor()
+                visitor.page.set_default_timeout(60_000)
+                visitor.claim(machine.claim_token(), PASSWORD)
+                walk_through_the_wizard(visitor)
+                assert lab.replayed(), "the wizard says that it runs, and nothing came to the target"
+                assert not visitor.complaints
+                move_the_page(visitor, fixed)
+                machine.process.wait_for(f"Page          https://{fixed}", UP_S)
+            # Who has forgotten his password goes to the console.
+            machine.type("pother plain words\nother plain words\n")
+            machine.process.wait_for("The password of admin is set.", UP_S)
+            with desk_at(lab.target_host, (fixed, HTTPS)) as at:
+                visitor = at.visitor()
+                visitor.page.set_default_timeout(60_000)
+                visitor.log_in("other plain words")
+                visitor.press("Keep them")
+                visitor.open("settings/versions")
+                visitor.sees("management.address")
+                picture(visitor, "kept")
+            # Nothing of what was typed is shown, nor the token that is of no use any more.
+            told = machine.console()
+            assert "plain words" not in told
+            assert "Claim token" not in told[told.rindex("Page          ") :]
+            machine.switch_off(OFF_S)
+            assert machine.cables["mirror0"].sent_by_machine == 0
+            wrong = lab.trespasses()
+            assert not wrong, wrong
+        finally:
+            machine.cut_power()
+    assert f'address = "{fixed}/24"' in disk.data("tapcopy/settings.toml")
 
 
 @pytest.mark.long

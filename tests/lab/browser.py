@@ -10,9 +10,11 @@ from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, P
 
 from lab.box import PAGE, REPOSITORY, Box
 from lab.forward import Forwarder
+from lab.netns import Namespace
 
 AXE = REPOSITORY / "webui" / "node_modules" / "axe-core" / "axe.min.js"
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
+HTTPS = 443
 DESK = ViewportSize(width=1440, height=900)
 PHONE = ViewportSize(width=360, height=780)
 
@@ -92,15 +94,17 @@ class Visitor:
 class Desk:
     """A machine with a browser, from which the box's page is reached."""
 
-    def __init__(self, playwright: Playwright, box: Box) -> None:
+    def __init__(self, playwright: Playwright, near: Namespace, page: tuple[str, int]) -> None:
         port = free_port()
-        self.address = f"http://127.0.0.1:{port}"
-        self._forwarder = Forwarder(("127.0.0.1", port), box.namespace, PAGE)
+        self.address = f"{'https' if page[1] == HTTPS else 'http'}://127.0.0.1:{port}"
+        self._forwarder = Forwarder(("127.0.0.1", port), near, page)
         self._browser: Browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
 
     def visitor(self) -> Visitor:
         # The page's own policy forbids what a test injects.
-        context = self._browser.new_context(viewport=DESK, color_scheme="light", locale="en-GB", bypass_csp=True)
+        context = self._browser.new_context(
+            viewport=DESK, color_scheme="light", locale="en-GB", bypass_csp=True, ignore_https_errors=True
+        )
         return Visitor(context, self.address)
 
     def close(self) -> None:
@@ -110,8 +114,16 @@ class Desk:
 
 @contextlib.contextmanager
 def desk(box: Box) -> Iterator[Desk]:
+    """In front of a box of the lab."""
+    with desk_at(box.namespace, PAGE) as opened:
+        yield opened
+
+
+@contextlib.contextmanager
+def desk_at(near: Namespace, page: tuple[str, int]) -> Iterator[Desk]:
+    """In front of a page that is reached from a host of the lab."""
     with sync_playwright() as playwright:
-        opened = Desk(playwright, box)
+        opened = Desk(playwright, near, page)
         try:
             yield opened
         finally:
