@@ -109,9 +109,10 @@ def kill_switch(lab: Lab, visitor: Visitor) -> None:
 
 
 def taken_back_unless_confirmed(visitor: Visitor) -> None:
-    """A fault stands at its field; what is applied can be taken back by hand."""
+    """A fault stands at its field; what is applied can be taken back by hand, and what was kept is not told as taken back."""
     visitor.open("settings")
     visitor.fill("Targets 1", "nowhere")
+    assert not visitor.page.get_by_text("Nobody confirmed your changes in time.").is_visible()
     visitor.sees("`nowhere` is no address and port")
     visitor.fill("Targets 1", TARGET)
     visitor.fill("Clients replayed, %", "50")

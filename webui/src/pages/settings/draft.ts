@@ -19,8 +19,8 @@ const CHECK_MS = 400;
 
 /** What the settings in force are known by. */
 let tag = "";
-/** What was applied here, until it is confirmed or taken back. */
-let applied: Document | undefined;
+/** What was applied here, and what was in force before, until it is confirmed or taken back. */
+let applied: { own: Document; before: Document | undefined } | undefined;
 
 /** The settings in force are these now: what nobody has touched follows, what somebody is writing is kept upon them. */
 export function take(next: Document, etag: string): void {
@@ -94,6 +94,7 @@ export function apply(document: Document, why: string, madeFrom = ""): Promise<b
       throw fault;
     });
     await send<Pending>("POST", `${PATH}/apply`);
+    applied = { own: document, before: inForce.value };
     discard();
     await load();
     // As the box has it, which writes out what was left to the default.
@@ -115,11 +116,12 @@ effect(() => {
 });
 
 async function settle(): Promise<void> {
-  const own = applied;
+  const settled = applied;
   applied = undefined;
-  if (!own) return;
+  if (!settled?.before) return;
   await load().catch(() => {});
-  if (difference(inForce.value, own).length > 0) takenBack.value = own;
+  // What is in force says more than what was written: the box fills in what was left out.
+  if (difference(inForce.value, settled.before).length === 0) takenBack.value = settled.own;
 }
 
 export function mayEdit(pending: Pending | undefined): boolean {
