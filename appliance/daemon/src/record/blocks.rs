@@ -61,6 +61,20 @@ pub fn push_packet(bytes: &mut Vec<u8>, interface: usize, frame: &MirrorFrame<'_
     });
 }
 
+/// The length of the block at the beginning of whole blocks.
+pub fn length(blocks: &[u8]) -> usize {
+    word(blocks, 4) as usize
+}
+
+/// When the frame of the block at the beginning of whole packet blocks was captured, in nanoseconds since the Unix epoch.
+pub fn stamp(blocks: &[u8]) -> u64 {
+    u64::from(word(blocks, 12)) << 32 | u64::from(word(blocks, 16))
+}
+
+fn word(bytes: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(std::array::from_fn(|index| bytes[at + index]))
+}
+
 /// A block around what `fill` appends: its type, its length, the body, its length again.
 fn block(bytes: &mut Vec<u8>, kind: u32, fill: impl FnOnce(&mut Vec<u8>)) {
     let start = bytes.len();

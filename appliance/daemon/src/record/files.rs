@@ -2,10 +2,10 @@
 //!
 //! A file that is being written ends in `.part` and is locked; it gets its name when it is closed, whole. One that a killed
 //! box left behind is not locked any more, and the next box closes it: what was written of it, up to its last whole block,
-//! can be read. When the disk has no room, what was written of the chunk is taken back, the file is closed, and recording
+//! can be read. When the disk has no room, what was written of the frames is taken back, the file is closed, and recording
 //! pauses; every few seconds it tries again. Only files of that very name are ever removed.
 
-use super::{Chunk, Counts, Recording};
+use super::{Counts, Frames, Recording};
 use crate::clock::Clock;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Result, Write};
@@ -62,35 +62,35 @@ impl Files {
         Ok(files)
     }
 
-    /// Writes a chunk, or counts it as dropped.
-    pub fn write(&mut self, chunk: &Chunk) {
+    /// Writes frames, or counts them as dropped.
+    pub fn write(&mut self, frames: &Frames) {
         if self.paused.is_some_and(|since| since.uptime() < RETRY) {
-            return self.drop_chunk(chunk, Unrecorded::DiskFull);
+            return self.drop(frames, Unrecorded::DiskFull);
         }
-        match self.try_write(chunk) {
+        match self.try_write(frames) {
             Ok(()) => {
                 if self.paused.take().is_some() {
                     log::warn!("record: recording goes on in {}", self.recording.directory.display());
                 }
                 self.counts.change(|counts| {
-                    counts.frames += chunk.frames;
-                    counts.bytes += chunk.bytes.len() as u64;
+                    counts.frames += frames.count;
+                    counts.bytes += frames.bytes.len() as u64;
                 });
             }
-            Err(fault) => self.pause(chunk, &fault),
+            Err(fault) => self.pause(frames, &fault),
         }
         self.close_if_due();
     }
 
-    fn try_write(&mut self, chunk: &Chunk) -> Result<()> {
+    fn try_write(&mut self, frames: &Frames) -> Result<()> {
         let open = match &mut self.open {
             Some(open) => open,
-            closed => closed.insert(Open::create(&self.recording.directory, chunk.first_at, &self.head)?),
+            closed => closed.insert(Open::create(&self.recording.directory, frames.first_at, &self.head)?),
         };
-        open.append(chunk)
+        open.append(frames)
     }
 
-    fn pause(&mut self, chunk: &Chunk, fault: &std::io::Error) {
+    fn pause(&mut self, frames: &Frames, fault: &std::io::Error) {
         let is_full = matches!(fault.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded);
         if self.paused.is_none() {
             let directory = self.recording.directory.display();
@@ -98,13 +98,13 @@ impl Files {
             log::error!("record: {directory}: {fault}; recording pauses and replay goes on; {mend}");
         }
         self.paused = Some(Clock::start());
-        self.drop_chunk(chunk, if is_full { Unrecorded::DiskFull } else { Unrecorded::WriteFailed });
+        self.drop(frames, if is_full { Unrecorded::DiskFull } else { Unrecorded::WriteFailed });
         self.close();
         self.remove_old();
     }
 
-    fn drop_chunk(&self, chunk: &Chunk, cause: Unrecorded) {
-        self.counts.change(|counts| counts.dropped.count_many(cause, chunk.frames));
+    fn drop(&self, frames: &Frames, cause: Unrecorded) {
+        self.counts.change(|counts| counts.dropped.count_many(cause, frames.count));
     }
 
     /// Closes a file whose time has come, and removes those that are too old.
@@ -175,16 +175,16 @@ impl Open {
         begun.map(|()| open)
     }
 
-    /// Appends all of the chunk or nothing.
-    fn append(&mut self, chunk: &Chunk) -> Result<()> {
-        let written = self.file.write_all(&chunk.bytes);
+    /// Appends all of them or nothing.
+    fn append(&mut self, frames: &Frames) -> Result<()> {
+        let written = self.file.write_all(&frames.bytes);
         if written.is_err() {
             // A file that cannot be cut off ends inside a block, which readers bear.
             let _ = self.file.set_len(self.length);
             return written;
         }
-        self.length += chunk.bytes.len() as u64;
-        self.frames += chunk.frames;
+        self.length += frames.bytes.len() as u64;
+        self.frames += frames.count;
         Ok(())
     }
 

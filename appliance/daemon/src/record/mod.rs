@@ -2,16 +2,20 @@
 //!
 //! The shard writes each frame as a block into a chunk of memory and hands whole chunks to a thread of its own, which alone
 //! touches the disk. The queue between them is bounded: a slow disk costs recorded frames, which are counted, and never
-//! slows the mirror. What a frame becomes is `blocks`, what becomes of files is `files`.
+//! slows the mirror. What a frame becomes is `blocks`, in which order those of several shards are written is `merge`, what becomes
+//! of files is `files`.
 
 pub(crate) mod blocks;
 mod files;
+mod merge;
 #[cfg(test)]
 mod tests;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, since_1970};
 use files::Files;
+use merge::Merge;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -84,12 +88,38 @@ pub struct Interface {
     pub link: LinkType,
 }
 
-/// Whole blocks on their way to the disk.
-struct Chunk {
+/// Frames as whole blocks.
+#[derive(Default)]
+struct Frames {
     bytes: Vec<u8>,
-    frames: u64,
-    /// When its first frame was captured, in nanoseconds since the Unix epoch.
+    count: u64,
+    /// When the first was captured, in nanoseconds since the Unix epoch.
     first_at: u64,
+}
+
+impl Frames {
+    /// Adds one that was captured at this time, as the block that `append` appends.
+    fn push(&mut self, at: u64, append: impl FnOnce(&mut Vec<u8>)) {
+        if self.count == 0 {
+            self.first_at = at;
+        }
+        append(&mut self.bytes);
+        self.count += 1;
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.count = 0;
+    }
+}
+
+/// Frames of a shard on their way to the disk.
+struct Chunk {
+    frames: Frames,
+    /// The number of the shard's recorder.
+    shard: usize,
+    /// All frames of the shard that were captured before have been handed over, with these. In nanoseconds since the Unix epoch.
+    until: u64,
     /// Where its buffer goes when it is written.
     home: Sender<Vec<u8>>,
 }
@@ -110,8 +140,10 @@ impl Counts {
 
 /// A shard's side.
 pub struct Recorder {
-    /// Whether it tells what all have recorded.
-    is_first: bool,
+    /// How many there are for the same files.
+    shards: Arc<AtomicUsize>,
+    /// By the wall clock, when it was asked last to hand over what is there.
+    flushed_at: u64,
     chosen: Option<Vec<String>>,
     /// By index of the service, whether it is recorded.
     services: Vec<bool>,
@@ -163,31 +195,37 @@ pub fn start(recording: &Recording, interfaces: Vec<Interface>) -> Result<(Recor
     let files = Files::open(recording, blocks::head(&interfaces), counts.clone())
         .map_err(|source| RecordFault::Directory { path: recording.directory.clone(), source })?;
     let (full, filled) = sync_channel(QUEUE_CHUNKS);
+    let shards = Arc::new(AtomicUsize::new(0));
+    let merge = Merge::new(shards.clone());
     let thread = std::thread::Builder::new().name("record".to_owned());
-    let thread = thread.spawn(move || write(files, &filled)).map_err(RecordFault::Thread)?;
-    let first = Recorder::new(recording.services.clone(), interfaces, full, counts.clone());
+    let thread = thread.spawn(move || write(files, merge, &filled)).map_err(RecordFault::Thread)?;
+    let first = Recorder::new(recording.services.clone(), interfaces, full, counts.clone(), shards);
     Ok((first, Recorders { thread, counts }))
 }
 
 /// The writing thread, until nobody records any more.
-fn write(mut files: Files, filled: &Receiver<Chunk>) {
+fn write(mut files: Files, mut merge: Merge, filled: &Receiver<Chunk>) {
     loop {
         match filled.recv_timeout(LOOK_AFTER) {
-            Ok(chunk) => {
-                files.write(&chunk);
-                // Nobody takes it when the shard has ended.
-                let _ = chunk.home.send(chunk.bytes);
-            }
+            Ok(chunk) => merge.take(chunk, |frames| files.write(frames)),
             Err(RecvTimeoutError::Timeout) => files.look_after(),
-            Err(RecvTimeoutError::Disconnected) => return files.close(),
+            Err(RecvTimeoutError::Disconnected) => {
+                merge.finish(|frames| files.write(frames));
+                return files.close();
+            }
         }
     }
 }
 
 impl Chunk {
-    fn new(mut bytes: Vec<u8>, home: Sender<Vec<u8>>) -> Self {
+    fn new(shard: usize, mut bytes: Vec<u8>, home: Sender<Vec<u8>>) -> Self {
         bytes.clear();
-        Self { bytes, frames: 0, first_at: 0, home }
+        Self { frames: Frames { bytes, ..Frames::default() }, shard, until: 0, home }
+    }
+
+    /// Gives the buffer back, unless the shard has ended: then nobody takes it.
+    fn go_home(self) {
+        let _ = self.home.send(self.frames.bytes);
     }
 }
 
@@ -197,17 +235,19 @@ impl Recorder {
         interfaces: Vec<Interface>,
         full: SyncSender<Chunk>,
         counts: Arc<Counts>,
+        shards: Arc<AtomicUsize>,
     ) -> Self {
         let (home, written) = channel();
-        let chunk = Chunk::new(Vec::new(), home.clone());
-        Self { is_first: true, chosen, services: Vec::new(), interfaces, chunk, full, written, home, counts }
+        let chunk = Chunk::new(shards.fetch_add(1, Ordering::Relaxed), Vec::new(), home.clone());
+        Self { shards, flushed_at: 0, chosen, services: Vec::new(), interfaces, chunk, full, written, home, counts }
     }
 
     /// One for another shard, for the same files.
     pub fn another(&self) -> Self {
         let (chosen, interfaces) = (self.chosen.clone(), self.interfaces.clone());
-        let another = Self::new(chosen, interfaces, self.full.clone(), self.counts.clone());
-        Self { is_first: false, services: self.services.clone(), ..another }
+        let mut another = Self::new(chosen, interfaces, self.full.clone(), self.counts.clone(), self.shards.clone());
+        another.services.clone_from(&self.services);
+        another
     }
 
     /// Exchanges the services, whose indices the frames come with.
@@ -224,33 +264,38 @@ impl Recorder {
         if self.interfaces.get(interface).is_none_or(|known| known.link != frame.link) {
             return self.counts.change(|counts| counts.dropped.count(Unrecorded::LinkType));
         }
-        if self.chunk.frames == 0 {
-            self.chunk.first_at = frame.captured_at.as_nanos();
-        }
-        blocks::push_packet(&mut self.chunk.bytes, interface, frame);
-        self.chunk.frames += 1;
-        if self.chunk.bytes.len() >= CHUNK_BYTES {
-            self.flush();
+        let at = frame.captured_at.as_nanos();
+        self.chunk.frames.push(at, |bytes| blocks::push_packet(bytes, interface, frame));
+        self.chunk.until = self.chunk.until.max(at);
+        if self.chunk.frames.bytes.len() >= CHUNK_BYTES {
+            self.hand_over();
         }
     }
 
-    /// Hands over what is there.
+    /// Hands over what is there, as is to be asked for each second. What was captured before it was asked last has been read.
     pub fn flush(&mut self) {
-        if self.chunk.frames == 0 {
-            return;
+        let now = u64::try_from(since_1970().as_nanos()).unwrap_or(u64::MAX);
+        self.chunk.until = self.chunk.until.max(std::mem::replace(&mut self.flushed_at, now));
+        if self.chunk.frames.count > 0 || self.shards.load(Ordering::Relaxed) > 1 {
+            self.hand_over();
         }
-        let empty = Chunk::new(self.written.try_recv().unwrap_or_default(), self.home.clone());
+    }
+
+    fn hand_over(&mut self) {
+        let mut empty = Chunk::new(self.chunk.shard, self.written.try_recv().unwrap_or_default(), self.home.clone());
+        empty.until = self.chunk.until;
         match self.full.try_send(std::mem::replace(&mut self.chunk, empty)) {
             Ok(()) => {}
             Err(TrySendError::Full(chunk) | TrySendError::Disconnected(chunk)) => {
-                self.counts.change(|counts| counts.dropped.count_many(Unrecorded::QueueFull, chunk.frames));
-                self.chunk = Chunk::new(chunk.bytes, chunk.home);
+                let lost = chunk.frames.count;
+                self.counts.change(|counts| counts.dropped.count_many(Unrecorded::QueueFull, lost));
+                chunk.go_home();
             }
         }
     }
 
     /// What all shards together have recorded so far, if it is the first of them.
     pub fn recorded(&self) -> Recorded {
-        if self.is_first { self.counts.read() } else { Recorded::default() }
+        if self.chunk.shard == 0 { self.counts.read() } else { Recorded::default() }
     }
 }

@@ -158,7 +158,7 @@ fn frames_of_an_interface_that_has_changed_are_counted() {
 #[test]
 fn a_disk_that_stands_still_costs_frames_and_no_time() {
     let (full, _filled) = sync_channel(2);
-    let mut recorder = Recorder::new(None, interfaces(), full, Arc::new(Counts::default()));
+    let mut recorder = Recorder::new(None, interfaces(), full, Arc::default(), Arc::default());
     recorder.configure(&[service("chosen")]);
     for nanos in 0..10_000 {
         recorder.record(0, &frame(&[7; FRAME_BYTES], nanos, LinkType::Ethernet), 0);
