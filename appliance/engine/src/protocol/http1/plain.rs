@@ -61,22 +61,19 @@ impl<'a> Plain<'a> {
     }
 }
 
-/// A one in each of eight bytes.
-const EACH: u64 = 0x0101_0101_0101_0101;
-/// The highest bit of each.
-const HIGH: u64 = EACH * 0x80;
-
 /// The number of letters, digits, `-` and `_` that `bytes` begin with; `None` if there is nothing else.
+#[inline]
 fn name_len(bytes: &[u8]) -> Option<usize> {
-    first(bytes, 0, |word| {
-        let low = word & !HIGH;
-        // Neither sum passes into the next byte; one has the highest bit and the other has not where the byte lies between.
-        let between = |low: u64, first: u8, last: u8| {
-            (low + EACH * u64::from(0x80 - first)) ^ (low + EACH * u64::from(0x7f - last))
-        };
-        let letters = between(low | (EACH * 0x20), b'a', b'z');
-        !(letters | between(low, b'0', b'9') | between(low, b'-', b'-') | between(low, b'_', b'_')) | word
-    })
+    const PLAIN: [bool; 256] = {
+        let mut plain = [false; 256];
+        let mut byte = 0;
+        while byte < 256 {
+            plain[byte] = (byte as u8).is_ascii_alphanumeric() || matches!(byte as u8, b'-' | b'_');
+            byte += 1;
+        }
+        plain
+    };
+    bytes.iter().position(|byte| !PLAIN[usize::from(*byte)])
 }
 
 /// The place behind the line, if it ends in `CR LF`, and there is no control character from `from` on before that.
@@ -85,29 +82,21 @@ fn line_end(bytes: &[u8], from: usize) -> Option<usize> {
     bytes[at..].starts_with(b"\r\n").then_some(at + 2)
 }
 
-/// Where the first control character from `from` on is.
-fn control(bytes: &[u8], from: usize) -> Option<usize> {
-    first(bytes, from, |word| {
-        let not_del = word ^ (EACH * 0x7f);
-        // A borrow can only make those behind the first one wrong.
-        word.wrapping_sub(EACH * 0x20) & !word | not_del.wrapping_sub(EACH) & !not_del
-    })
-}
-
-/// The first byte from `from` on, eight at a time, for which `find` sets the highest bit.
-#[inline(always)]
-fn first(bytes: &[u8], mut from: usize, find: impl Fn(u64) -> u64) -> Option<usize> {
-    let found_at = |word: [u8; 8], from| {
-        let found = find(u64::from_le_bytes(word)) & HIGH;
-        (found != 0).then(|| from + found.trailing_zeros() as usize / 8)
-    };
+/// Where the first control character from `from` on is: eight bytes at a time, in each of which the highest bit says whether it is
+/// one. A borrow can only make those behind the first one wrong.
+fn control(bytes: &[u8], mut from: usize) -> Option<usize> {
+    const EACH: u64 = 0x0101_0101_0101_0101;
     while let Some(word) = bytes.get(from..).and_then(<[u8]>::first_chunk) {
-        if let Some(at) = found_at(*word, from) {
-            return Some(at);
+        let word = u64::from_le_bytes(*word);
+        let not_del = word ^ (EACH * 0x7f);
+        let found = word.wrapping_sub(EACH * 0x20) & !word | not_del.wrapping_sub(EACH) & !not_del;
+        let found = found & (EACH * 0x80);
+        if found != 0 {
+            return Some(from + found.trailing_zeros() as usize / 8);
         }
         from += 8;
     }
-    bytes.get(from..)?.iter().position(|byte| find(u64::from(*byte)) & 0x80 != 0).map(|at| from + at)
+    bytes.get(from..)?.iter().position(u8::is_ascii_control).map(|at| from + at)
 }
 
 #[cfg(test)]
