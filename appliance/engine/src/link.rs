@@ -22,7 +22,7 @@ use arp::{Arp, Operation};
 use core::net::{IpAddr, Ipv6Addr};
 use ethernet::{Ethernet, Mac, Station};
 use ndp::Message;
-use neighbor::{Action, Claim, Neighbor, Use};
+use neighbor::{Action, Claim, Neighbor, PROBE_INTERVAL, Use};
 use smoltcp::wire::{Ipv4Packet, Ipv6Packet};
 use std::collections::BTreeMap;
 
@@ -43,6 +43,8 @@ pub struct Link {
     station: Station,
     addressing: Addressing,
     neighbors: BTreeMap<IpAddr, Neighbor>,
+    /// No neighbor has anything to be done before this.
+    quiet_until: Time,
     packets_unresolved: u64,
 }
 
@@ -53,7 +55,13 @@ impl Link {
             FarEnd::Wire { mac, vlan, .. } => (Station { mac, vlan }, neighbors(config)),
             FarEnd::Rehearsal => (Station { mac: [0; 6], vlan: None }, BTreeMap::new()),
         };
-        let mut link = Self { station, addressing: config.addressing.clone(), neighbors, packets_unresolved: 0 };
+        let mut link = Self {
+            station,
+            addressing: config.addressing.clone(),
+            neighbors,
+            quiet_until: Time::ZERO,
+            packets_unresolved: 0,
+        };
         link.ask_for_new_neighbors(now, locals);
         link
     }
@@ -116,6 +124,7 @@ impl Link {
                 }
             }
         }
+        self.quiet_until = Time::ZERO;
         for neighbor in self.neighbors.values_mut() {
             // Were it dropped, the same neighbor would be asked for in vain each time: the others come first.
             if out.is_full() {
@@ -129,6 +138,16 @@ impl Link {
                 None => {}
             }
         }
+    }
+
+    /// Whether [`Link::handle_timeout`] is due. It is asked with every frame: what a neighbor may have to be asked because of the
+    /// next frames is due a probe's interval later at the earliest.
+    pub fn is_due(&mut self, now: Time, locals: &Locals) -> bool {
+        if now >= self.quiet_until {
+            let next = self.neighbors.values().filter_map(Neighbor::due).min();
+            self.quiet_until = next.unwrap_or(Time::MAX).min(now + PROBE_INTERVAL);
+        }
+        now >= self.quiet_until || locals.poll_timeout().is_some_and(|at| at <= now)
     }
 
     /// When [`Link::handle_timeout`] is due.

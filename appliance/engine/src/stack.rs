@@ -90,6 +90,8 @@ struct Connection<O> {
     retransmits: u64,
     /// Whether it stands in the queue of those that may have something to send.
     is_due: bool,
+    /// Whether its owner has given it something to do since it was last let try.
+    has_work: bool,
     has_event: bool,
     /// Its state when the owner was last told that something happened.
     told: State,
@@ -218,6 +220,7 @@ impl<O: Copy> Stack<O> {
             sent_up_to: None,
             retransmits: 0,
             is_due: false,
+            has_work: true,
             has_event: false,
             told: State::Closed,
             linger_until: None,
@@ -282,8 +285,7 @@ impl<O: Copy> Stack<O> {
             return Some((self.answer_owner, &self.packet));
         }
         while let Some(id) = self.due.front().copied() {
-            self.watch(id);
-            let at = self.poll_at(now, id);
+            let at = if self.watch(id) { now } else { self.poll_at(now, id) };
             if at <= now && self.poll_connection(now, id) {
                 return Some((self.connections[id].owner, &self.packet));
             }
@@ -355,15 +357,16 @@ impl<O: Copy> Stack<O> {
     }
 
     /// Sees to it that a peer which should answer is missed, and no other: smoltcp counts from the last segment received, whether or
-    /// not one is due, and an idle peer is not a silent one.
-    fn watch(&mut self, id: ConnectionId) {
-        let Some(connection) = self.connections.get_mut(id) else { return };
+    /// not one is due, and an idle peer is not a silent one. Whether there is something to do for the owner.
+    fn watch(&mut self, id: ConnectionId) -> bool {
+        let Some(connection) = self.connections.get_mut(id) else { return false };
         let silence = connection.silence;
         let socket = connection.socket();
         let awaits_ack = awaits_ack(socket);
         if socket.timeout().is_some() != awaits_ack {
             socket.set_timeout(awaits_ack.then_some(silence.into()));
         }
+        core::mem::take(&mut connection.has_work)
     }
 
     /// Sees to it that a peer whose window is shut is asked for its size: a timer that runs out meanwhile is not set again. When
@@ -471,6 +474,7 @@ impl<O: Copy> Stack<O> {
         let taken = connection.socket().send_slice(bytes).unwrap_or(0);
         if taken > 0 {
             connection.socket().set_timeout(Some(silence.into()));
+            connection.has_work = true;
             self.mark_due(id);
         }
         taken

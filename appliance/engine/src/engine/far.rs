@@ -156,10 +156,11 @@ impl Far {
     /// Does what is due.
     pub fn handle_timeout(&mut self, now: Time, locals: &mut Locals) {
         match self {
-            Self::Wire { link, queue, .. } if link.poll_timeout(locals).is_some_and(|at| at <= now) => {
-                link.handle_timeout(now, locals, queue);
+            Self::Wire { link, queue, .. } => {
+                if link.is_due(now, locals) {
+                    link.handle_timeout(now, locals, queue);
+                }
             }
-            Self::Wire { .. } => {}
             Self::Rehearsal(rehearsal) => rehearsal.handle_timeout(now),
         }
     }

@@ -25,7 +25,7 @@ pub(super) type Waiting = heapless::Vec<Vec<u8>, WAITING_PACKETS>;
 /// Probes to all stations before it is given up.
 const PROBES: u8 = 3;
 /// Time between two probes.
-const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+pub(super) const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a neighbor may be sent to while nothing comes from it, before it is asked whether it is there. RFC 4861 grants
 /// 30 s, because a host that asks too often disturbs; this asks only who is silent.
 const SILENCE: Duration = Duration::from_secs(2);

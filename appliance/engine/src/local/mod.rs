@@ -82,6 +82,8 @@ pub struct Locals {
     ports_exchanged: u64,
     /// Conflicts found among earlier settings' addresses.
     conflicts_before: u64,
+    /// When something is due: it is asked for with every frame, and hardly ever changes.
+    next_at: Option<Time>,
 }
 
 impl Locals {
@@ -100,7 +102,7 @@ impl Locals {
             }
             None => pool.open_all(),
         }
-        Self {
+        let mut locals = Self {
             share: config.share,
             targets: targets(config),
             addressing,
@@ -115,7 +117,10 @@ impl Locals {
             port: PORT_FIRST,
             ports_exchanged: 0,
             conflicts_before: 0,
-        }
+            next_at: None,
+        };
+        locals.next_at = locals.due();
+        locals
     }
 
     /// Takes new settings; what is in use or at rest stays so. Where the addresses change, all are claimed anew.
@@ -133,6 +138,7 @@ impl Locals {
             conflicts_before: self.conflicts_found(),
             ..Self::new(config, seed, now)
         };
+        self.next_at = self.due();
     }
 
     /// Takes the address and port from which `client`'s session with `target` is replayed.
@@ -140,6 +146,12 @@ impl Locals {
     /// # Errors
     /// There is none, or not yet.
     pub fn take(&mut self, now: Time, client: Endpoint, target: Endpoint) -> Result<Endpoint, Refusal> {
+        let taken = self.choose(now, client, target);
+        self.next_at = self.due();
+        taken
+    }
+
+    fn choose(&mut self, now: Time, client: Endpoint, target: Endpoint) -> Result<Endpoint, Refusal> {
         self.wake(now);
         let same_family = client.ip().is_ipv4() == target.ip().is_ipv4();
         let local = match self.addressing.mode {
@@ -159,6 +171,7 @@ impl Locals {
     /// Gives one back, to rest before it is taken again.
     pub fn give(&mut self, now: Time, pair: Pair) {
         self.resting.push_back((now + self.rest, pair));
+        self.next_at = self.due();
     }
 
     fn next_of_pool(&mut self, now: Time, target: Endpoint) -> Result<Endpoint, Refusal> {
@@ -337,7 +350,9 @@ impl Locals {
 
     /// The station `mac` says that `address` is its own. Whether the box has a claim to it.
     pub fn contest(&mut self, now: Time, address: IpAddr, mac: [u8; 6]) -> bool {
-        self.claims.as_mut().is_some_and(|claims| claims.contest(now, address, mac))
+        let is_claimed = self.claims.as_mut().is_some_and(|claims| claims.contest(now, address, mac));
+        self.next_at = self.due();
+        is_claimed
     }
 
     /// The station `mac` would like to have `address`.
@@ -345,6 +360,7 @@ impl Locals {
         if let Some(claims) = &mut self.claims {
             claims.rival(now, address, mac);
         }
+        self.next_at = self.due();
     }
 
     /// The next address that was lost to somebody else while it was in use.
@@ -361,6 +377,12 @@ impl Locals {
 
     /// Does what is due; the next thing to say to all stations.
     pub fn poll_announcement(&mut self, now: Time) -> Option<Announcement> {
+        let announcement = self.announce(now);
+        self.next_at = self.due();
+        announcement
+    }
+
+    fn announce(&mut self, now: Time) -> Option<Announcement> {
         self.wake(now);
         let claims = self.claims.as_mut()?;
         let mut announcement = claims.poll(now);
@@ -379,6 +401,10 @@ impl Locals {
 
     /// When [`Locals::poll_announcement`] has something to do.
     pub fn poll_timeout(&self) -> Option<Time> {
+        self.next_at
+    }
+
+    fn due(&self) -> Option<Time> {
         let claims = self.claims.as_ref()?;
         let opens = self.pool.has_unopened() && claims.len() < self.claims_max;
         // The pool's own rest is looked after when a port is taken.
