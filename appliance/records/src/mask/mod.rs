@@ -1,7 +1,7 @@
 //! Masking: secrets become asterisks, byte for byte, before anything is written.
 //!
-//! What is masked may be of any protocol, cut anywhere, or garbled, so nothing is parsed: each rule looks for the name of a
-//! secret beside a separator and covers what stands behind it. The length stays, so that lengths which a message gives of
+//! What is masked may be of any protocol, cut anywhere, or garbled, so nothing is parsed but rows of SQL results, whose names stand
+//! far from their values: each rule looks for the name of a secret beside a separator and covers what stands behind it. The length stays, so that lengths which a message gives of
 //! itself stay true; the price is that it shows how long a secret is. A rule that covers too much is a lesser evil than one
 //! that covers too little.
 
@@ -11,6 +11,7 @@ mod lines;
 mod names;
 mod patterns;
 mod protocols;
+mod rows;
 #[cfg(test)]
 mod tests;
 
@@ -42,6 +43,7 @@ impl Masks {
     /// Covers every secret that the rules find.
     pub fn apply(&self, bytes: &mut [u8]) {
         lines::mask(bytes, &self.names);
+        rows::mask(bytes, &self.names);
         fields::mask(bytes, &self.names);
         protocols::mask(bytes);
         cards::mask(bytes);

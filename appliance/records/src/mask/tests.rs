@@ -197,3 +197,56 @@ fn nonsense() {
         assert_eq!(bytes.len(), length);
     }
 }
+
+/// A message of PostgreSQL.
+fn postgres(kind: u8, content: &[u8]) -> Vec<u8> {
+    [&[kind], &(content.len() as u32 + 4).to_be_bytes()[..], content].concat()
+}
+
+fn row_of_postgres(values: &[&str]) -> Vec<u8> {
+    let value = |value: &&str| [&(value.len() as u32).to_be_bytes()[..], value.as_bytes()].concat();
+    postgres(b'D', &[&[0, values.len() as u8][..], &values.iter().flat_map(value).collect::<Vec<_>>()].concat())
+}
+
+#[test]
+fn rows_of_postgres() {
+    let column = |name: &str| [name.as_bytes(), &[0; 19]].concat();
+    let columns = [&[0, 2][..], &column("name"), &column("password_hash")].concat();
+    let head = [postgres(b'T', &columns)].concat();
+    let answer = [head.clone(), row_of_postgres(&["jo", "hush"]), row_of_postgres(&["al", "sesame"])].concat();
+    let expected = [head, row_of_postgres(&["jo", "****"]), row_of_postgres(&["al", "******"])].concat();
+    for cut in 0..answer.len() {
+        let mut bytes = answer[..cut].to_vec();
+        Masks::default().apply(&mut bytes);
+        assert_eq!(bytes, expected[..cut]);
+    }
+}
+
+/// A packet of MySQL.
+fn mysql(number: u8, content: &[u8]) -> Vec<u8> {
+    [&[content.len() as u8, 0, 0, number], content].concat()
+}
+
+fn text_of_mysql(text: &str) -> Vec<u8> {
+    [&[text.len() as u8], text.as_bytes()].concat()
+}
+
+fn column_of_mysql(number: u8, name: &str, kind: u8) -> Vec<u8> {
+    let texts: Vec<u8> = ["def", "shop", "u", "users", name, name].into_iter().flat_map(text_of_mysql).collect();
+    mysql(number, &[&texts[..], &[12, 33, 0, 0, 1, 0, 0, kind, 0, 0, 0, 0, 0]].concat())
+}
+
+#[test]
+fn rows_of_mysql() {
+    let row = |values: [&str; 2]| mysql(5, &values.into_iter().flat_map(text_of_mysql).collect::<Vec<_>>());
+    let binary = |secret: &str| mysql(6, &[&[0, 0][..], &7_u32.to_le_bytes(), &text_of_mysql(secret)].concat());
+    let end = mysql(4, &[0xfe, 0, 0, 2, 0]);
+    let head = [mysql(1, &[2]), column_of_mysql(2, "id", 3), column_of_mysql(3, "api_key", 253), end.clone()].concat();
+    let answer = [head.clone(), row(["jo", "hush"]), binary("sesame"), end.clone()].concat();
+    let expected = [head, row(["jo", "****"]), binary("******"), end].concat();
+    for cut in 0..answer.len() {
+        let mut bytes = answer[..cut].to_vec();
+        Masks::default().apply(&mut bytes);
+        assert_eq!(bytes, expected[..cut]);
+    }
+}
