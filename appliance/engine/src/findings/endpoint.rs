@@ -217,12 +217,13 @@ impl Endpoint {
         self.fields.get(field).and_then(|field| changes.agree(field))
     }
 
-    /// Takes how the origin's answer differs from an earlier one of its own, and what came out of that for the fields in
+    /// Takes how the origin's answer differs from an earlier one of its own, which may be older than the target was late, and what came out of that for the fields in
     /// which the target's differs from it.
-    pub(super) fn hold(&mut self, evidence: Evidence, changes: &Changes, trial: &Trial, weight: f64) {
+    pub(super) fn hold(&mut self, evidence: Evidence, is_aged: bool, changes: &Changes, trial: &Trial, weight: f64) {
         self.pairs[evidence as usize] += weight;
         for (index, field) in self.fields.iter_mut().enumerate() {
             let differs = changes.agree(field) == Some(false);
+            field.aged += u64::from(is_aged && evidence == Evidence::Repeats);
             let earlier = field.earlier_mut(evidence);
             if differs {
                 earlier.differing += weight;
@@ -258,6 +259,7 @@ impl Endpoint {
                 exchanges: self.exchanges,
                 differing: field.differing,
                 prompt: field.prompt,
+                aged: field.aged,
                 repeats: with_pairs(field.repeats, self.pairs[Evidence::Repeats as usize]),
                 neighbours: with_pairs(field.neighbours, self.pairs[Evidence::Neighbours as usize]),
             };

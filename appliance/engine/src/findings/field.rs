@@ -14,6 +14,8 @@ pub(super) struct Field {
     pub(super) differing: u64,
     /// Those that came soon after the origin's.
     pub(super) prompt: u64,
+    /// Answers of the origin, held against one to the same request which is older than the target was late.
+    pub(super) aged: u64,
     pub(super) repeats: Earlier,
     pub(super) neighbours: Earlier,
     pub(super) first: Place,
@@ -26,7 +28,7 @@ impl Field {
     pub(super) fn new(name: &str, kind: Kind, first: Place) -> Self {
         let (repeats, neighbours) = (Earlier::default(), Earlier::default());
         let (name, example) = (name.to_owned(), Default::default());
-        Self { name, kind, differing: 0, prompt: 0, repeats, neighbours, first, last: first, example }
+        Self { name, kind, differing: 0, prompt: 0, aged: 0, repeats, neighbours, first, last: first, example }
     }
 
     /// Its name without what only tells it from others of the same name.
@@ -72,6 +74,7 @@ impl Field {
     pub(super) fn take(&mut self, other: Self) {
         self.differing += other.differing;
         self.prompt += other.prompt;
+        self.aged += other.aged;
         self.repeats = self.repeats.plus(&other.repeats);
         self.neighbours = self.neighbours.plus(&other.neighbours);
         if other.first.captured_at < self.first.captured_at {

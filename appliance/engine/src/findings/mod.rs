@@ -157,6 +157,8 @@ const PROMPT: Duration = Duration::from_millis(250);
 
 /// Endpoints of a service of which the middle one tells what is added to all: one that is slow is never the middle one.
 const TELLING_ENDPOINTS: usize = 3;
+/// How many times further from the middle one than half of them one must be.
+const SPREAD: i64 = 3;
 
 #[derive(Debug)]
 struct Service {
@@ -356,7 +358,8 @@ impl Findings {
         let evidence = if repeat.is_some() { Evidence::Repeats } else { Evidence::Neighbours };
         let (found, changes) = changes(past.last(), observation);
         let mut trial = Trial::of(noted);
-        trial.hear(endpoint, &changes, observation.is_within(past.last()));
+        let is_aged = observation.is_within(past.last());
+        trial.hear(endpoint, &changes, is_aged);
         if let (true, Some(old)) = (trial.is_undecided(), past.old()) {
             trial.hear(endpoint, &self::changes(old, observation).1, observation.is_within(old));
         }
@@ -367,7 +370,7 @@ impl Findings {
         }
         let deviations = repeat.map(|repeat| repeat.deviations.clone()).unwrap_or_default();
         let endpoint = &mut self.endpoints[index];
-        endpoint.hold(evidence, &changes, &trial, weight);
+        endpoint.hold(evidence, is_aged, &changes, &trial, weight);
         endpoint.note_drift(&deviations, &found);
     }
 
@@ -397,12 +400,16 @@ impl Findings {
         findings
     }
 
-    /// What the box and the way to the target add, by the middle one of the service's endpoints.
+    /// What the box and the way to the target add, by the middle one of the service's endpoints, and by how far apart those are:
+    /// on a machine with too much to do they are.
     fn path_us(&self, account: usize) -> Option<i64> {
         let of_service = self.endpoints.iter().filter(|endpoint| endpoint.account == account);
         let mut shifts: Vec<i64> = of_service.filter_map(|endpoint| endpoint.timing.shift_us()).collect();
         shifts.sort_unstable();
-        if shifts.len() < TELLING_ENDPOINTS { None } else { Some(shifts[shifts.len() / 2]) }
+        let middle = *shifts.get(shifts.len() / 2).filter(|_| shifts.len() >= TELLING_ENDPOINTS)?;
+        let mut apart: Vec<i64> = shifts.iter().map(|shift| (shift - middle).abs()).collect();
+        apart.sort_unstable();
+        Some(middle.max(0) + SPREAD * apart[apart.len() / 2])
     }
 
     /// The times of all services and all endpoints.

@@ -57,6 +57,8 @@ const RARER: f64 = 4.0;
 /// known.
 const DEPENDENT_MIN: f64 = 0.3;
 const NEIGHBOURS_MIN: u64 = 10;
+/// How often the origin must have said the same again, after as long as the target was late, where that was long.
+const AGED_MIN: u64 = 20;
 
 /// What the earlier answers of one kind say.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -109,6 +111,8 @@ pub struct Case {
     pub differing: u64,
     /// Of these, those in which it answered at about the same time as the origin.
     pub prompt: u64,
+    /// Answers of the origin, held against one to the same request which is older than the target was late.
+    pub aged: u64,
     /// What the origin's earlier answers to the same requests say.
     pub repeats: Earlier,
     /// The same of the endpoint's other requests.
@@ -154,6 +158,11 @@ impl Case {
         earlier.held() >= DIFFERING_MIN && is_beyond_chance(earlier.steady, earlier.unsteady, least, asked)
     }
 
+    /// Whether both servers have answered by the same state: at about the same time, or where it does not change meanwhile.
+    fn is_of_one_state(&self) -> bool {
+        self.prompt >= DIFFERING_MIN || (self.aged >= AGED_MIN && self.repeats.differing_seen == 0)
+    }
+
     /// The rates, if it is a finding by what is known of this endpoint.
     fn judge(&self, kind: Kind, asked: f64) -> Option<Rates> {
         if self.differing < DIFFERING_MIN {
@@ -171,8 +180,12 @@ impl Case {
         let may_depend = matches!(kind, Kind::Value | Kind::Type | Kind::Length);
         let is_dependent =
             may_depend && neighbours.differing_seen >= NEIGHBOURS_MIN && neighbours.rate() >= DEPENDENT_MIN;
-        let is_rarer = self.target_rate() * RARER < neighbours.rate() && self.prompt >= DIFFERING_MIN;
-        if is_dependent && is_rarer && repeats.unsteady == 0 { self.told(repeats.rate()) } else { None }
+        let is_rarer = self.target_rate() * RARER < neighbours.rate();
+        if is_dependent && is_rarer && repeats.unsteady == 0 && self.is_of_one_state() {
+            self.told(repeats.rate())
+        } else {
+            None
+        }
     }
 }
 
@@ -276,7 +289,7 @@ mod tests {
     const NONE: Earlier = Earlier { pairs: 0.0, differing: 0.0, differing_seen: 0, steady: 0, unsteady: 0 };
 
     fn judge(exchanges: u64, differing: u64, repeats: Earlier, neighbours: Earlier) -> Option<Rates> {
-        Case { exchanges, differing, prompt: differing, repeats, neighbours }.judge(Kind::Value, STRENGTH_MIN)
+        Case { exchanges, differing, prompt: differing, aged: 0, repeats, neighbours }.judge(Kind::Value, STRENGTH_MIN)
     }
 
     #[test]
@@ -326,10 +339,26 @@ mod tests {
     }
 
     #[test]
+    fn a_late_target_is_told_of_what_does_not_change() {
+        let case = |prompt, aged, differing| Case {
+            exchanges: 1_000,
+            differing: 10,
+            prompt,
+            aged,
+            repeats: earlier(100.0, differing, 0, 0),
+            neighbours: earlier(500.0, 490.0, 0, 10),
+        };
+        let is_found = |case: Case| case.judge(Kind::Value, STRENGTH_MIN).is_some();
+        assert!(is_found(case(10, 0, 0.0)) && is_found(case(0, 100, 0.0)));
+        assert!(!is_found(case(0, 5, 0.0)), "little is known");
+        assert!(!is_found(case(0, 100, 1.0)), "it changes");
+    }
+
+    #[test]
     fn the_more_fields_have_rare_noise_the_more_must_be_shown() {
         let case = |steady, unsteady| {
             let repeats = earlier(1_000.0, 0.0, steady, unsteady);
-            Case { exchanges: 1_000, differing: steady + unsteady, prompt: 0, repeats, neighbours: NONE }
+            Case { exchanges: 1_000, differing: steady + unsteady, prompt: 0, aged: 0, repeats, neighbours: NONE }
         };
         let mut service = Service::default();
         let names: Vec<String> = (0..40).map(|number| format!("header:x-{number}")).collect();
@@ -354,7 +383,7 @@ mod tests {
     fn what_is_shown_by_several_endpoints_is_told_of_each() {
         let case = |steady, unsteady| {
             let repeats = earlier(1_000.0, 0.0, steady, unsteady);
-            Case { exchanges: 1_000, differing: steady + unsteady, prompt: 0, repeats, neighbours: NONE }
+            Case { exchanges: 1_000, differing: steady + unsteady, prompt: 0, aged: 0, repeats, neighbours: NONE }
         };
         let status = ("status", Kind::Value);
         let mut service = Service::default();
