@@ -47,6 +47,25 @@ fn check_leaving(plan: &Plan, truth: &mut Truth, number: usize) {
         let details =
             format!("connection {last} for {}: {expected:?} expected, {:?} found", session.client, connection.left);
         truth.violate("a replay ends as its session ended", details);
+    } else if let [.., Step::Await(_), Step::Pause(_), Step::Close, Step::AwaitClose] = session.steps[..] {
+        check_waiting(plan, truth, number, last);
+    }
+}
+
+/// A client that had all its answers before it closed leaves the target when that has given them, too.
+fn check_waiting(plan: &Plan, truth: &mut Truth, number: usize, connection: usize) {
+    let Some(left_at) = truth.connections[connection].left_at else { return };
+    let requests = plan.sessions[number].requests.clone();
+    let certain = |request| truth.is_framed(plan, request) && plan.pacing(request) == Pacing::Turns;
+    if !requests.clone().all(certain) {
+        return;
+    }
+    let reads = requests.flat_map(|request| &truth.requests[request].reads);
+    let mut early =
+        reads.filter(|read| read.connection == connection && read.answered_at.is_none_or(|at| left_at < at));
+    if let Some(read) = early.next() {
+        let details = format!("connection {connection} of session {number} left at {left_at:?}: {read:?}");
+        truth.violate("a replay ends when the target has answered", details);
     }
 }
 

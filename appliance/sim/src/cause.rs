@@ -62,4 +62,14 @@ pub fn check(kinds: &[&str], causes: &[(&str, &str)], truth: &mut Truth) {
             truth.violate("a cause is counted only where it exists", details);
         }
     }
+    for (side, cause) in ["client_reset", "origin_reset"].into_iter().enumerate() {
+        let is_shown = truth.sessions.iter().any(|session| session.reset_by[side]);
+        // Before anything places the stream, a forged one is as good as any.
+        if causes.contains(&("ended", cause)) && !is_shown && !kinds.contains(&"noise") {
+            truth.violate(
+                "a cause is counted only where it exists",
+                format!("ended.{cause}, but no such reset was shown"),
+            );
+        }
+    }
 }

@@ -83,7 +83,7 @@ impl Connection {
         let state = host.socket(self.handle).state();
         if !self.closing && !matches!(state, State::SynReceived | State::Established | State::CloseWait) {
             // The peer reset the connection, or it timed out.
-            self.note_leaving(truth, under_test, Left::Reset);
+            self.note_leaving(truth, under_test, Left::Reset, now);
             self.closing = true;
             self.due.clear();
             self.pieces.clear();
@@ -93,7 +93,7 @@ impl Connection {
         }
         self.answer(plan, truth, under_test, now);
         self.write(host, truth, under_test, now);
-        self.follow_close(host, truth, under_test);
+        self.follow_close(host, truth, under_test, now);
     }
 
     /// When the application wants to be polled.
@@ -273,18 +273,20 @@ impl Connection {
         }
     }
 
-    fn note_leaving(&self, truth: &mut Truth, under_test: bool, left: Left) {
+    fn note_leaving(&self, truth: &mut Truth, under_test: bool, left: Left, now: Time) {
         if under_test {
-            truth.connections[self.number].left = Some(left);
+            let connection = &mut truth.connections[self.number];
+            connection.left = Some(left);
+            connection.left_at.get_or_insert(now);
         }
     }
 
     /// The client has sent its FIN: when all is said, so does the server.
-    fn follow_close(&mut self, host: &mut Host, truth: &mut Truth, under_test: bool) {
+    fn follow_close(&mut self, host: &mut Host, truth: &mut Truth, under_test: bool, now: Time) {
         let socket = host.socket(self.handle);
         let all_read = socket.state() == State::CloseWait && socket.recv_queue() == 0;
         if !self.closing && all_read {
-            self.note_leaving(truth, under_test, Left::Closed);
+            self.note_leaving(truth, under_test, Left::Closed, now);
         }
         if !self.closing && all_read && self.due.is_empty() && self.pieces.is_empty() {
             self.end(host, truth, false, Then::Close);

@@ -163,6 +163,7 @@ impl Server {
                 closed_by_target: false,
                 reset_by_target: false,
                 left: None,
+                left_at: None,
             });
         }
         connection.say(&plan.topology.services[self.service].greeting, now);

@@ -75,6 +75,8 @@ pub struct SessionTruth {
     /// SYNs and segments with bytes, shown so long after the end that the engine may have forgotten the session: a peer that missed
     /// the end sends again, or probes, and the engine must take that for a session whose beginning it did not see.
     pub late: u64,
+    /// Whether the mirror showed a reset of the client's, and of the origin's.
+    pub reset_by: [bool; 2],
     /// When the mirror showed the client's FIN, the origin's, and the first reset.
     ends: [Option<Time>; 3],
 }
@@ -130,6 +132,8 @@ pub struct ConnectionTruth {
     pub reset_by_target: bool,
     /// How the box left it, if it did so before the target.
     pub left: Option<Left>,
+    /// When its application first learned of that.
+    pub left_at: Option<Time>,
 }
 
 /// How the box leaves a connection.

@@ -205,6 +205,13 @@ fn check_one_way(plan: &Plan, truth: &mut Truth, records: &[Record], clients: bo
     if !(clients && extent.all_of_one_way && extent.answered) {
         return;
     }
+    let is_other = |record: &&Record| match &record.outcome {
+        Outcome::Answered(Verdict::Incomparable(cause)) => *cause != Incomparable::OneWay,
+        _ => false,
+    };
+    if let Some(record) = records.iter().find(is_other) {
+        truth.violate("with one direction, that is why nothing is held against anything", format!("{record:?}"));
+    }
     for (request, known) in truth.requests.clone().iter().enumerate() {
         let planned = &plan.requests[request];
         let arrived = known.reads.iter().any(|read| read.whole_at.is_some());

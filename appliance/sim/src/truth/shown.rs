@@ -89,6 +89,7 @@ impl SessionTruth {
         }
         if tag.resets {
             self.ends[2].get_or_insert(now);
+            self.reset_by[usize::from(!tag.from_client)] = true;
         }
         if tag.from_client && tag.len > 0 {
             let opened_at = *self.opened_at.get_or_insert(now);
