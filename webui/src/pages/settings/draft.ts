@@ -97,8 +97,6 @@ export function apply(document: Document, why: string, madeFrom = ""): Promise<b
     applied = { own: document, before: inForce.value };
     discard();
     await load();
-    // As the box has it, which writes out what was left to the default.
-    applied = inForce.value;
     refreshSnapshot();
   });
 }
