@@ -224,6 +224,7 @@ def test_copy_and_pipelines_of_postgresql(postgresql: Databases) -> None:
         server = lab.origin_server
         for each, price in ((server, "2.50"), (lab.target_server, "2.51")):
             ask_postgresql(each, f"CREATE TABLE p AS SELECT 1 AS a, {price} AS price")
+        box.claim()
         lab.client(sys.executable, "-c", PRICES, server.address, str(server.port))
         assert findings(box) == {("SELECT p", "row *.price", "value")}
         ask_postgresql(lab.target_server, "UPDATE p SET price = 2.50")
@@ -291,6 +292,7 @@ def test_a_file_that_mariadb_asks_for(mariadb: Databases) -> None:
         for each, price in ((server, "2.50"), (lab.target_server, "2.51")):
             ask = ["mariadb", "-h", each.address, "-P", str(each.port), "-u", "guarded", "-psecret", "bench", "-e"]
             each.run(*ask, f"CREATE TABLE p SELECT 1 AS a, {price} AS price")
+        box.claim()
         lab.client("mariadb", *login, "bench", "-e", "SELECT a, price FROM p;" * 10)
         assert findings(box) == {("SELECT p", "row *.price", "value")}
         lab.target_server.run(*ask, "UPDATE p SET price = 2.50")

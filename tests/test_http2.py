@@ -226,6 +226,7 @@ def test_a_call_that_the_target_refuses(tmp_path: Path) -> None:
     """The finding is the call's status; what was said is recorded, and its evidence is HTTP/2 to another program."""
     with ServerLab(grpc) as lab:
         box = lab.start_box()
+        box.claim()
         lab.client(sys.executable, "-c", GRPC_ODD_CLIENT, lab.origin_server.address, str(lab.origin_server.port))
         assert findings(box) == {("POST /lab.Lab/Unary", "header:grpc-status", "value")}
         number = json.loads(box.get("/api/v1/findings"))["findings"][0]["example_record"]

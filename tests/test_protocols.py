@@ -168,6 +168,7 @@ def test_a_value_that_redis_has_otherwise(tmp_path: Path) -> None:
 
     with ServerLab(redis) as lab:
         box = lab.start_box()
+        box.claim()
         price(lab.origin_server, "2.50")
         price(lab.target_server, "2.51")
         ask = ["redis-cli", "-h", lab.origin_server.address, "-p", str(lab.origin_server.port)]
@@ -197,6 +198,7 @@ def check_flags_that_differ(lab: ServerLab, box: Box) -> None:
                 connection.sendall(command)
                 assert end in iter(lines.readline, b"")
 
+    box.claim()
     for server, flags in ((lab.origin_server, b"1"), (lab.target_server, b"2")):
         ask(server, b"set item:7 " + flags + b" 0 3\r\npen\r\n", b"STORED\r\n")
     ask(lab.origin_server, b"get item:7\r\n", b"END\r\n", times=10)

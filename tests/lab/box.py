@@ -15,6 +15,7 @@ from lab.process import Process, StartError
 
 REPOSITORY = Path(__file__).parents[2]
 PAGE = ("127.0.0.1", 8080)
+CLAIM_S = 1.5
 MAP = "11311-10.100.20.31:11511"
 POOL = "10.100.20.100-10.100.20.200/24"
 
@@ -77,6 +78,13 @@ class Box:
                 if not self.process.running() or time.monotonic() > deadline:
                     raise StartError(f"tapcopy did not come up ({fault}): {self.process.last_words()}") from None
                 time.sleep(0.05)
+
+    def claim(self) -> None:
+        """Waits until it has asked its network for its addresses.
+
+        Before that sessions wait, and what a target is asked late proves nothing of it.
+        """
+        time.sleep(CLAIM_S)
 
     def health(self) -> dict[str, object]:
         """What it says of itself, be it well or not."""
