@@ -109,7 +109,7 @@ def kill_switch(lab: Lab, visitor: Visitor) -> None:
 
 
 def taken_back_unless_confirmed(visitor: Visitor) -> None:
-    """A fault stands at its field; what is applied can be taken back by hand, and what was kept is not told as taken back."""
+    """A fault stands at its field; what is applied can be taken back by hand, and what was kept is not told so."""
     visitor.open("settings")
     visitor.fill("Targets 1", "nowhere")
     assert not visitor.page.get_by_text("Nobody confirmed your changes in time.").is_visible()
