@@ -157,8 +157,17 @@ impl Endpoint {
         let Some(index) = self.note(&name, found.kind, observation.place, [&found.origin, &found.target]) else {
             return;
         };
-        self.fields[index].prompt += u64::from(observation.is_prompt());
         noted.push(index);
+    }
+
+    /// Of these fields those in which the answer is evidence by itself, and not one more of a burst.
+    pub(super) fn evident(&mut self, mut noted: Vec<usize>, observation: &Observation<'_>) -> Vec<usize> {
+        let (at, is_prompt) = (observation.place.captured_at, observation.is_prompt());
+        noted.retain(|index| self.fields[*index].begins_burst(at, observation.apart));
+        for index in &noted {
+            self.fields[*index].prompt += u64::from(is_prompt);
+        }
+        noted
     }
 
     /// Counts an answer that the target did not give whole.

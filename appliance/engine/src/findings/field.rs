@@ -4,6 +4,8 @@ use super::noise::Earlier;
 use super::template;
 use super::{Evidence, Place};
 use crate::compare::{Difference, Kind};
+use crate::time::Time;
+use core::time::Duration;
 
 /// A field, and one way to differ in it.
 #[derive(Debug)]
@@ -12,8 +14,10 @@ pub(super) struct Field {
     pub(super) kind: Kind,
     /// Answers in which the target differs.
     pub(super) differing: u64,
-    /// Those that came soon after the origin's.
+    /// Those that came soon after the origin's, of a burst one.
     pub(super) prompt: u64,
+    /// When the last burst of them began.
+    burst_at: Option<Time>,
     /// Answers of the origin, held against one to the same request which is older than the target was late.
     pub(super) aged: u64,
     pub(super) repeats: Earlier,
@@ -28,7 +32,30 @@ impl Field {
     pub(super) fn new(name: &str, kind: Kind, first: Place) -> Self {
         let (repeats, neighbours) = (Earlier::default(), Earlier::default());
         let (name, example) = (name.to_owned(), Default::default());
-        Self { name, kind, differing: 0, prompt: 0, aged: 0, repeats, neighbours, first, last: first, example }
+        let burst_at = None;
+        Self {
+            name,
+            kind,
+            differing: 0,
+            prompt: 0,
+            burst_at,
+            aged: 0,
+            repeats,
+            neighbours,
+            first,
+            last: first,
+            example,
+        }
+    }
+
+    /// Whether a difference is the first in as long as the target was late: where what all answers tell of changes at once, a late
+    /// target differs in many of them, and that is one piece of evidence.
+    pub(super) fn begins_burst(&mut self, at: Time, late: Duration) -> bool {
+        let begins = self.burst_at.is_none_or(|begun| at.since(begun).max(begun.since(at)) >= late);
+        if begins {
+            self.burst_at = Some(at);
+        }
+        begins
     }
 
     /// Its name without what only tells it from others of the same name.

@@ -59,9 +59,11 @@ impl Observation<'_> {
         self.apart <= PROMPT
     }
 
-    /// Whether no more time lies between the two answers than between the origin's and an earlier one.
+    /// Whether no more time lies between the two answers than twice that between the origin's and an earlier one: what changes
+    /// meanwhile then lies behind the earlier one's back at least half as often as before the target's, and the origin must be
+    /// steady three times as often as not.
     fn is_within(&self, earlier: &Answer) -> bool {
-        earlier.is_older(self.place.captured_at, self.apart)
+        earlier.is_older(self.place.captured_at, self.apart / 2)
     }
 }
 
@@ -336,7 +338,8 @@ impl Findings {
         for found in observation.differences {
             endpoint.note_found(found, observation, &mut noted);
         }
-        self.hold_against_earlier(index, observation, &noted, weight);
+        let evident = endpoint.evident(noted, observation);
+        self.hold_against_earlier(index, observation, &evident, weight);
         let values = observation.differences.iter().map(|found| Hash::new(1).with(found.target.as_bytes()).value());
         let endpoint = &mut self.endpoints[index];
         let found = observation.differences.iter().map(|found| endpoint.index_of(found)).zip(values);
