@@ -58,7 +58,8 @@ function leave(): void {
 /** Finds out whether the box is claimed and whether the browser has a session; tries until the box answers. */
 export async function begin(): Promise<void> {
   onLoggedOut.call = () => {
-    hasExpired.value = me.value !== undefined;
+    // Several requests may be refused at once; after the first nobody is logged in any more.
+    hasExpired.value ||= me.value !== undefined;
     leave();
   };
   try {

@@ -339,14 +339,15 @@ impl Trial {
         !self.open.is_empty() || !self.steady.is_empty()
     }
 
-    /// Takes what one earlier answer says. That a field was as it is now counts only if enough time lies between.
+    /// Takes what one earlier answer says. That a field was as it is now counts only if enough time lies between for
+    /// what may change.
     pub(super) fn hear(&mut self, endpoint: &Endpoint, changes: &Changes, is_old_enough: bool) {
         let open = core::mem::take(&mut self.open).into_iter().map(|field| (field, false));
         let steady = core::mem::take(&mut self.steady).into_iter().map(|field| (field, true));
         for (field, was_steady) in open.chain(steady) {
             let place = match endpoint.agrees(field, changes) {
                 Some(false) => &mut self.unsteady,
-                Some(true) if is_old_enough => &mut self.steady,
+                Some(true) if is_old_enough || !endpoint.fields[field].may_change() => &mut self.steady,
                 _ if was_steady => &mut self.steady,
                 _ => &mut self.open,
             };

@@ -51,11 +51,17 @@ impl Field {
     /// Whether a difference is the first in as long as the target was late: where what all answers tell of changes at once, a late
     /// target differs in many of them, and that is one piece of evidence.
     pub(super) fn begins_burst(&mut self, at: Time, late: Duration) -> bool {
-        let begins = self.burst_at.is_none_or(|begun| at.since(begun).max(begun.since(at)) >= late);
+        let begins =
+            !self.may_change() || self.burst_at.is_none_or(|begun| at.since(begun).max(begun.since(at)) >= late);
         if begins {
             self.burst_at = Some(at);
         }
         begins
+    }
+
+    /// Whether it may be another a moment later because what both servers share has changed: not whether a header is there.
+    pub(super) fn may_change(&self) -> bool {
+        !(matches!(self.kind, Kind::Missing | Kind::Added) && self.name.starts_with("header:"))
     }
 
     /// Its name without what only tells it from others of the same name.
