@@ -19,7 +19,7 @@ pub(super) fn health(state: &State, _: &Call) -> Answer {
     let (shards, fault) = (state.plant.shards(), state.plant.fault());
     let (status, message) = match fault {
         Some(fault) => ("failed", fault),
-        None if shards == 0 => ("idle", String::new()),
+        None if state.desk.document().is_none() => ("idle", String::new()),
         None if age > STALE => ("stuck", "a shard has not been heard of for 10 s; restart".to_owned()),
         None if total.loop_alarm => {
             ("loop_alarm", "the mirror shows the box's own frames; take the target's port out of it".to_owned())

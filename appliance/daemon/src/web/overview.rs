@@ -58,16 +58,18 @@ pub(super) fn snapshot(state: &State, call: &Call) -> Answer {
 fn overview(state: &State, history: &History, seconds: usize) -> Value {
     let total = state.plant.total();
     let fault = state.plant.fault();
+    let document = state.desk.document();
     let is_replaying = !state.plant.is_stopped() && !total.loop_alarm;
     let word = match () {
         () if fault.is_some() => "failed",
-        () if state.plant.shards() == 0 => "idle",
+        // While other shards take the place of the former, or at the end, there are none, and yet settings.
+        () if document.is_none() => "idle",
         () if !is_replaying => "stopped",
         () => "running",
     };
     let waiting = state.desk.waiting();
     let left = waiting.as_ref().and_then(|waiting| waiting.left);
-    let nics = choice::by_name(state.desk.document().unwrap_or_default().nics);
+    let nics = choice::by_name(document.unwrap_or_default().nics);
     let is_mirror_cut = !nics.mirror.iter().all(|nic| has_link(nic));
     let is_target_cut = nics.target.is_some_and(|nic| !has_link(&nic));
     let sight = Sight { total: &total, history, is_mirror_cut, is_target_cut };

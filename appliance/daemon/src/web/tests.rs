@@ -47,7 +47,9 @@ fn resources() {
     let address = serve(None);
     check(&ask(address, "GET /", "", ""), 200, "Content-Security-Policy: default-src 'none'");
     check(&ask(address, "GET /?x=1", "", ""), 200, "<title>TapCopy</title>");
-    check(&ask(address, "GET /api/v1/health", "", ""), 200, "\"status\":\"idle\"");
+    // No shards, as while others take their place, and yet settings.
+    check(&ask(address, "GET /api/v1/health", "", ""), 200, "\"status\":\"ok\"");
+    check(&ask(address, "GET /api/v1/snapshot", "", ""), 200, "\"state\":\"running\"");
     check(&ask(address, "GET /api/v1/openapi.yaml", "", ""), 200, "openapi: 3.1");
     check(&ask(address, "GET /api/v1/docs", "", ""), 200, "<title>TapCopy");
     check(&ask(address, "GET /api/v1/ledger", "", ""), 200, "\"received\":0");
@@ -167,7 +169,7 @@ fn the_overview_and_what_is_around_it() {
     let folder = tempfile::tempdir().unwrap();
     let address = serve(Some(folder.path()));
     let answer = ask(address, "GET /api/v1/snapshot", "", "");
-    check(&answer, 200, "\"state\":\"idle\"");
+    check(&answer, 200, "\"state\":\"running\"");
     let bearer = format!("Authorization: Bearer {TOKEN}\r\n");
     check(&ask(address, "GET /api/v1/sessions?state=waiting", &bearer, ""), 200, "\"sessions\":[]");
     check(&ask(address, "GET /api/v1/sessions?state=x", &bearer, ""), 400, "\"field\":\"state\"");
