@@ -105,8 +105,9 @@ impl Shard {
         let mut ready = Ready::ALL;
         while !matches!(self.phase, Phase::Ended) {
             let is_all_read = self.turn(ready);
-            self.change_phase();
-            ready = if is_all_read { self.wait() } else { Ready::ALL };
+            // What a new phase is about may be there already, and then nothing comes to be waited for.
+            let is_new_phase = self.change_phase();
+            ready = if is_all_read && !is_new_phase { self.wait() } else { Ready::ALL };
         }
         self.target.flush(self.clock.now());
         self.publish(self.clock.now());
@@ -240,8 +241,9 @@ impl Shard {
         take_outputs(&mut self.engine, &mut self.target, &mut self.archiver, &mut self.observed, now);
     }
 
-    fn change_phase(&mut self) {
-        let now = self.clock.now();
+    /// Goes on to the next phase where it is time for it; whether it has.
+    fn change_phase(&mut self) -> bool {
+        let (now, before) = (self.clock.now(), std::mem::discriminant(&self.phase));
         self.phase = match self.phase {
             Phase::Running => match self.source.ended() {
                 Some(limit) => self.finish(now, limit),
@@ -257,6 +259,7 @@ impl Shard {
             }
             same => same,
         };
+        std::mem::discriminant(&self.phase) != before
     }
 
     fn finish(&mut self, now: Time, limit: Duration) -> Phase {
