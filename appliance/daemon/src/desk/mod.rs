@@ -10,10 +10,14 @@
 //! it at the console before there were any settings becomes part of the first ones.
 
 mod difference;
+mod refusal;
 #[cfg(test)]
 mod tests;
+mod versions;
 
 pub use difference::{Change, difference};
+pub use refusal::Refusal;
+pub use versions::Version;
 
 use crate::accounts::audit::Audit;
 use crate::clock::{self, Clock};
@@ -25,19 +29,16 @@ use crate::nic::mirror::check_filter;
 use crate::plant::Plant;
 use crate::settings::document::Management;
 use crate::settings::{Document, FieldFault, Format, Purpose, Settings};
-use crate::store::{Changes, Store, version_key};
+use crate::store::{Changes, Store};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tapcopy_engine::Time;
 use tapcopy_engine::config::Speed;
 
-/// Versions kept.
-const VERSIONS: u64 = 100;
 const STAGED: &str = "staged";
 const APPLIED: &str = "applied";
 const STOPPED: &str = "replay_stopped";
@@ -60,18 +61,6 @@ struct Staged {
     #[serde(flatten)]
     author: Author,
     document: Value,
-}
-
-/// A version: a document as it was confirmed.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Version {
-    /// From 1.
-    pub number: u64,
-    /// Who confirmed it, and why it was made.
-    #[serde(flatten)]
-    pub author: Author,
-    /// The document.
-    pub document: Value,
 }
 
 /// What an application reaches.
@@ -97,48 +86,6 @@ pub struct Waiting {
     pub effect: Effect,
     /// When it is applied: how long until it is taken back.
     pub left: Option<Duration>,
-}
-
-/// Why settings are not changed.
-#[derive(Debug)]
-pub enum Refusal {
-    /// They came from a file, for automation.
-    ReadOnly,
-    /// They have faults.
-    Faults(Vec<FieldFault>),
-    /// It is not the time for it.
-    Conflict(&'static str),
-    /// They are no longer those that the change was made from.
-    Changed,
-    /// There is no such version.
-    Unknown,
-    /// They cannot be applied: the plant does not start.
-    NotStarted(String),
-    /// They cannot be stored.
-    Store(String),
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ReadOnly => f.write_str(
-                "settings given on the command line are read-only; start with the stored ones to change them",
-            ),
-            Self::Changed => {
-                f.write_str("the settings have been changed since they were read; read them again, and send yours anew")
-            }
-            Self::Faults(faults) => faults.first().map_or(Ok(()), |fault| fault.fmt(f)),
-            Self::Conflict(message) => f.write_str(message),
-            Self::Unknown => f.write_str("there is no version of this number"),
-            Self::NotStarted(message) | Self::Store(message) => f.write_str(message),
-        }
-    }
-}
-
-impl From<crate::store::StoreFault> for Refusal {
-    fn from(fault: crate::store::StoreFault) -> Self {
-        Self::Store(fault.to_string())
-    }
 }
 
 struct Applied {
@@ -438,21 +385,6 @@ impl Desk {
         Ok(version)
     }
 
-    /// Stores the next version. What else is staged is dropped: it was made from the one before.
-    fn keep(&self, store: &Store, document: &Document, author: Author) -> Result<Version, Refusal> {
-        let number = self.versions().first().map_or(1, |last| last.number + 1);
-        let version = Version { number, author, document: value_of(Some(document)) };
-        let mut changes = Changes::default();
-        changes.put(&version_key(number), &version);
-        if let Some(old) = number.checked_sub(VERSIONS) {
-            changes.remove(&version_key(old));
-        }
-        changes.remove(STAGED);
-        changes.remove(APPLIED);
-        store.put_settings(document, changes)?;
-        Ok(version)
-    }
-
     /// Gives the page another address at once, in the settings or, before there are any, beside them. For who stands at the box,
     /// whatever else keeps the settings from being used: he needs no way back.
     ///
@@ -543,37 +475,6 @@ impl Desk {
             log::error!("the earlier settings are not in force again: {fault:?}");
         }
         true
-    }
-
-    /// The versions, newest first.
-    pub fn versions(&self) -> Vec<Version> {
-        let stored = self.store.as_ref().map(|store| store.list::<Version>("version/")).unwrap_or_default();
-        stored.into_iter().rev().map(|(_, version)| version).collect()
-    }
-
-    /// Stages and applies the document of a version.
-    ///
-    /// # Errors
-    /// There is none, or it cannot be applied.
-    pub fn revert_to(&self, number: u64, who: &str) -> Result<(), Refusal> {
-        let versions = self.versions();
-        let version = versions.iter().find(|version| version.number == number).ok_or(Refusal::Unknown)?;
-        let why = format!("back to version {number}");
-        self.stage(&version.document.to_string(), Format::Json, who, &why, None)?;
-        self.apply()
-    }
-
-    /// Exchanges the versions for those of a backup.
-    ///
-    /// # Errors
-    /// They cannot be stored.
-    pub fn restore_versions(&self, versions: &[Version]) -> Result<(), Refusal> {
-        let store = self.store()?;
-        let _changing = self.changing();
-        let mut changes = Changes::default();
-        self.versions().iter().for_each(|version| changes.remove(&version_key(version.number)));
-        versions.iter().for_each(|version| changes.put(&version_key(version.number), version));
-        Ok(store.put_versions(changes)?)
     }
 
     /// Starts or stops the replay, also of later runs.

@@ -1,6 +1,6 @@
 //! Settings: from a document (TOML or JSON) to what the engine takes, in two steps.
 //!
-//! [`document`] reads the text into a [`Document`] and says of every key what is wrong with it; `validate` turns a
+//! `reading` makes a [`Document`] of the text and says of every key what is wrong with it; `validate` turns a
 //! document into [`Settings`], which cannot be wrong, and says of every field what is wrong with its value. Both collect
 //! faults instead of ending at the first one, so that a person mends a file once.
 
@@ -9,6 +9,7 @@ mod comparison;
 pub mod document;
 pub mod management;
 mod pool;
+mod reading;
 mod record;
 mod records;
 mod remote;
