@@ -111,19 +111,19 @@ impl Connection {
                 held.extend_from_slice(bytes);
                 (bytes.len(), ())
             });
-            if result.is_err() || self.consume(plan, truth, under_test, now).is_none() {
+            if result.is_err() {
                 break;
             }
+            // A ring's end may lie within a mark: what is behind it is there to be read, too.
+            self.consume(plan, truth, under_test, now);
         }
     }
 
-    /// Consumes what is held; `None` when more bytes are needed, or when a rule is broken.
-    fn consume(&mut self, plan: &Plan, truth: &mut Truth, under_test: bool, now: Time) -> Option<()> {
+    /// Consumes what is held, until more bytes are needed or a rule is broken.
+    fn consume(&mut self, plan: &Plan, truth: &mut Truth, under_test: bool, now: Time) {
         while !self.held.is_empty() {
-            let (request, read) = match self.reading {
-                Some(reading) => reading,
-                None => (self.begin(plan, truth, under_test, now)?, 0),
-            };
+            let begun = self.reading.or_else(|| Some((self.begin(plan, truth, under_test, now)?, 0)));
+            let Some((request, read)) = begun else { return };
             let expected = &plan.requests[request].words(under_test)[read..];
             let len = expected.len().min(self.held.len());
             if self.held[..len] != expected[..len] {
@@ -131,13 +131,11 @@ impl Connection {
                 let who = if under_test { "a target" } else { "an origin" };
                 let details = format!("{who} read another byte at offset {at} of request {request}");
                 truth.violate("what a server reads is what the client wrote", details);
-                self.held.clear();
-                return None;
+                return self.held.clear();
             }
             self.held.drain(..len);
             self.progress(plan, truth, under_test, (request, read, read + len), now);
         }
-        Some(())
     }
 
     fn begin(&mut self, plan: &Plan, truth: &mut Truth, under_test: bool, now: Time) -> Option<usize> {
