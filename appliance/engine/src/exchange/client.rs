@@ -49,6 +49,9 @@ impl Exchanges {
             let Ok(step) = framer.request(bytes) else {
                 self.refuse_unread(books);
                 self.requests = Step::Tail;
+                if let Some(exchange) = self.last_mut() {
+                    exchange.alignment = Alignment::Lost;
+                }
                 self.outbox.stream(moment.now);
                 return self.take_request_bytes(bytes, moment, books);
             };

@@ -89,10 +89,10 @@ enum Stage {
     Done,
 }
 
-/// How certain it is, without a framer, which bytes answer a turn.
+/// How certain it is which bytes answer a turn; or, with a framer, which are the content of the answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Alignment {
-    /// As many as the origin's, and so were all before; with a framer, always.
+    /// As many as the origin's, and so were all before; with a framer, if it could read the request.
     #[default]
     Aligned,
     /// It is not.

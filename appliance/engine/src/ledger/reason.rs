@@ -254,7 +254,7 @@ reasons! {
         Handshake = "handshake",
         /// The request asks for what no two servers answer alike: their own state, the time, chance, or an order of theirs.
         Volatile = "volatile",
-        /// Without a framer, it is not certain which bytes answer which turn.
+        /// Without a framer, or to a request that could not be read, it is not certain which bytes are the answer.
         Unaligned = "unaligned",
         /// After a gap or a midstream pick-up, it is not certain yet which answer belongs to which request.
         Unproven = "unproven",
