@@ -36,8 +36,7 @@ struct Connections {
 impl Connections {
     fn open(count: usize) -> Self {
         let now = Time::from_millis(1_000);
-        let mut stack = Stack::new(now, MTU, &Limits::default(), 7);
-        stack.forget_by(tapcopy_machine::memory::forget);
+        let stack = Stack::new(now, MTU, &Limits::default(), 7);
         let mut connections = Self { stack, ids: Vec::new(), now, sent: Default::default(), packets: 0 };
         while connections.ids.len() < count {
             for number in connections.ids.len()..count.min(connections.ids.len() + BATCH) {

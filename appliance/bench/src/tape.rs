@@ -90,7 +90,7 @@ impl Live {
 
     /// With its addresses claimed.
     fn with(config: Config, is_recording: bool) -> Self {
-        let engine = Engine::new(START, config, 7).forgetting_by(tapcopy_machine::memory::forget);
+        let engine = Engine::new(START, config, 7);
         let mut live = Self { engine, now: START, tape: Vec::new(), is_recording };
         live.wait(SETTLING);
         live
@@ -191,7 +191,7 @@ impl Tape {
 
     /// Plays the tape to a new engine; `measure` gets the part that is measured.
     pub fn play<T>(&self, measure: impl FnOnce(&mut dyn FnMut()) -> T) -> T {
-        let mut engine = Engine::new(START, config(self.far_end), 7).forgetting_by(tapcopy_machine::memory::forget);
+        let mut engine = Engine::new(START, config(self.far_end), 7);
         let mut play = |steps: &[(Time, Told)]| {
             for (now, told) in steps {
                 engine.handle_input(*now, told.input(*now));

@@ -12,7 +12,6 @@ use std::time::Duration;
 use tapcopy_engine::config::{FarEnd, Speed};
 use tapcopy_engine::share::Part;
 use tapcopy_engine::{Command, Engine, Input, Ledger, Time};
-use tapcopy_machine::memory;
 
 /// How long the engine may take, in virtual time, to finish after the last frame.
 const FINISH: Duration = Duration::from_secs(600);
@@ -38,7 +37,7 @@ pub fn ledger_of(mut captures: Captures, settings: &Settings) -> (Ledger, Vec<St
     let start = captures.frame().map_or(Time::ZERO, |frame| frame.captured_at);
     let config = settings.config(FarEnd::Rehearsal, settings.share(Part::ALL), &[], Speed::Times(1.0), true);
     // The seed is constant: the same captures give the same ledger.
-    let mut rehearsal = Rehearsal { engine: Engine::new(start, config, 0).forgetting_by(memory::forget), now: start };
+    let mut rehearsal = Rehearsal { engine: Engine::new(start, config, 0), now: start };
     while let Some(frame) = captures.frame() {
         rehearsal.advance_to(frame.captured_at);
         rehearsal.handle(Input::Mirror(frame.stamped(frame.captured_at)));

@@ -44,9 +44,9 @@ pub struct Limits {
     pub bodies_bytes: usize,
     /// Receive and send buffer of a replay's socket, each.
     pub socket_bytes: usize,
-    /// Connections whose buffers may take memory though nothing is in them, 128 MiB at most: those that were used last. To take
-    /// the others' back, and to give it again, costs a few microseconds.
-    pub warm_connections: usize,
+    /// Connections that keep their sockets though nothing is under way, those that were used last: with 9 KiB of memory each
+    /// for short messages, and 33 KiB at most. To give one a socket again costs some two microseconds.
+    pub awake_connections: usize,
     /// How long a connection to a target may take to open: four SYNs, of which three may be lost.
     pub connect_timeout: Duration,
     /// How long the target may take to answer, counted from the later of our last request byte and the origin's answer.
@@ -99,7 +99,7 @@ impl Default for Limits {
             request_kept_bytes: 64 << 10,
             bodies_bytes: 512 << 20,
             socket_bytes: 16 << 10,
-            warm_connections: 4_096,
+            awake_connections: 1_024,
             connect_timeout: Duration::from_secs(8),
             answer_timeout: Duration::from_secs(30),
             quiet: Duration::from_millis(200),

@@ -27,11 +27,6 @@ impl<O: Copy> Rehearsal<O> {
         Self { stack: Stack::new(now, mtu, limits, seed), limits: *limits }
     }
 
-    /// As [`Stack::forget_by`].
-    pub fn forget_by(&mut self, forget: fn(usize)) {
-        self.stack.forget_by(forget);
-    }
-
     /// Takes a packet of the replay's stack, of a connection of `owner`.
     pub fn handle_packet(&mut self, now: Time, packet: &[u8], owner: Option<O>) {
         let Some(outline) = Outline::of(packet) else { return };

@@ -7,9 +7,9 @@
 //! lingering) and forgets it. What happens to a held connection is told by [`Stack::poll_event`].
 
 mod device;
+mod sleep;
 #[cfg(test)]
 mod tests;
-mod warmth;
 
 pub use device::Outline;
 
@@ -19,13 +19,13 @@ use crate::limits::Limits;
 use crate::time::Time;
 use crate::timers::{Alarm, Timers};
 use core::time::Duration;
-use device::{OnePacket, renumber};
+use device::{ACKNOWLEDGEMENT, NUMBER, OnePacket, add};
+use sleep::{Awake, Live, Peer};
 use slotmap::{SlotMap, new_key_type};
-use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet, SocketStorage};
-use smoltcp::socket::tcp::{self, CongestionControl, State};
+use smoltcp::iface::{Config, Interface, SocketSet};
+use smoltcp::socket::tcp::{self, State};
 use smoltcp::wire::{HardwareAddress, IpAddress};
 use std::collections::VecDeque;
-use warmth::{Use, Warmth};
 
 new_key_type! {
     /// A connection.
@@ -75,8 +75,10 @@ pub struct Counts {
 }
 
 struct Connection<O> {
-    sockets: SocketSet<'static>,
-    handle: SocketHandle,
+    /// None while it is asleep.
+    live: Option<Box<Live>>,
+    /// What its sequence numbers are ahead of smoltcp's.
+    shift: u32,
     local: Endpoint,
     remote: Endpoint,
     /// How long sent bytes may stay unacknowledged.
@@ -84,7 +86,7 @@ struct Connection<O> {
     owner: Option<O>,
     was_open: bool,
     was_reset: bool,
-    /// Highest sequence number sent, one past the last byte.
+    /// Highest sequence number sent, one past the last byte, as smoltcp counts.
     sent_up_to: Option<u32>,
     /// Segments sent again.
     retransmits: u64,
@@ -97,12 +99,12 @@ struct Connection<O> {
     told: State,
     linger_until: Option<Time>,
     alarm: Alarm,
-    usage: Use,
+    peer: Peer,
 }
 
 impl<O> Connection<O> {
     fn socket(&mut self) -> &mut tcp::Socket<'static> {
-        self.sockets.get_mut(self.handle)
+        self.live.as_mut().expect("a connection is woken before something is done with it").socket()
     }
 
     /// The number for a segment that takes none, where smoltcp gave it another: it is the next one that was never sent
@@ -113,6 +115,13 @@ impl<O> Connection<O> {
         (next.wrapping_sub(segment.end) as i32 > 0).then_some(next)
     }
 
+    /// Gives a segment that smoltcp has written the number by which the peer knows it.
+    fn number(&self, packet: &mut [u8], segment: &Outline) {
+        let given = segment.end.wrapping_sub(segment.span as u32);
+        let right = self.right_number(segment).unwrap_or(given).wrapping_add(self.shift);
+        add(packet, NUMBER, right.wrapping_sub(given));
+    }
+
     /// Whether nobody reads what the peer says, though it has not acknowledged all. Behind a window that is shut, a peer that
     /// probes it is never heard again, and what was sent to it would be given up.
     fn is_unread(&mut self) -> bool {
@@ -121,15 +130,13 @@ impl<O> Connection<O> {
     }
 }
 
-/// A socket without a connection, and where its buffers begin.
-type Spare = (SocketSet<'static>, SocketHandle, [usize; 2]);
-
 /// Connections with owners of type `O`.
 pub struct Stack<O> {
     interface: Interface,
     connections: SlotMap<ConnectionId, Connection<O>>,
     by_tuple: Table<(Endpoint, Endpoint), ConnectionId>,
-    spare: Vec<Spare>,
+    #[expect(clippy::vec_box, reason = "they pass between here and the connections")]
+    spare: Vec<Box<Live>>,
     due: VecDeque<ConnectionId>,
     events: VecDeque<ConnectionId>,
     timers: Timers<ConnectionId>,
@@ -139,8 +146,12 @@ pub struct Stack<O> {
     answer: Vec<u8>,
     answer_owner: Option<O>,
     packet: Vec<u8>,
+    /// A packet that is not numbered as it will be.
+    draft: Vec<u8>,
     counts: Counts,
-    warmth: Warmth,
+    awake: Awake,
+    /// When anything was last done.
+    now: Time,
     /// A set without a socket, for segments of no connection.
     nobody: SocketSet<'static>,
 }
@@ -168,8 +179,10 @@ impl<O: Copy> Stack<O> {
             answer: Vec::with_capacity(mtu),
             answer_owner: None,
             packet: Vec::with_capacity(mtu),
+            draft: Vec::with_capacity(mtu),
             counts: Counts::default(),
-            warmth: Warmth::new(limits.warm_connections),
+            awake: Awake::new(limits.awake_connections),
+            now,
             nobody: SocketSet::new(Vec::new()),
         }
     }
@@ -177,15 +190,7 @@ impl<O: Copy> Stack<O> {
     /// Opens a connection from `local` to `remote`. `silence`: how long sent bytes may stay unacknowledged.
     pub fn connect(&mut self, local: Endpoint, remote: Endpoint, silence: Duration, owner: O) -> ConnectionId {
         let id = self.insert(local, remote, silence, owner);
-        let connection = &mut self.connections[id];
-        let socket = connection.sockets.get_mut::<tcp::Socket<'_>>(connection.handle);
-        socket
-            .connect(
-                self.interface.context(),
-                (IpAddress::from(remote.ip()), remote.port()),
-                (IpAddress::from(local.ip()), local.port()),
-            )
-            .expect("a closed socket connects to an endpoint whose port is not zero");
+        sleep::dial(self.connections[id].socket(), self.interface.context(), (local, remote));
         self.mark_due(id);
         id
     }
@@ -201,16 +206,10 @@ impl<O: Copy> Stack<O> {
     }
 
     fn insert(&mut self, local: Endpoint, remote: Endpoint, silence: Duration, owner: O) -> ConnectionId {
-        let (mut sockets, handle, buffers) = self.spare.pop().unwrap_or_else(|| new_socket(self.socket_bytes));
-        let socket = sockets.get_mut::<tcp::Socket<'_>>(handle);
-        socket.set_nagle_enabled(false);
-        socket.set_ack_delay(Some(ACK_DELAY.into()));
-        socket.set_timeout(Some(silence.into()));
-        // A used socket keeps its congestion control's state, which is another connection's.
-        socket.set_congestion_control(CongestionControl::Cubic);
+        let live = self.fresh_socket(silence);
         let id = self.connections.insert(Connection {
-            sockets,
-            handle,
+            live: Some(live),
+            shift: 0,
             local,
             remote,
             silence,
@@ -225,9 +224,10 @@ impl<O: Copy> Stack<O> {
             told: State::Closed,
             linger_until: None,
             alarm: Alarm::default(),
-            usage: Use::of(buffers),
+            peer: Peer::default(),
         });
         self.by_tuple.insert((local, remote), id);
+        self.note_awake(id);
         id
     }
 
@@ -243,19 +243,32 @@ impl<O: Copy> Stack<O> {
             self.refuse(now, packet);
             return false;
         };
-        if segment.content > 0 {
-            self.warm(id);
-        }
+        self.now = now;
+        self.wake(id);
         let connection = &mut self.connections[id];
-        connection.usage.note(&segment);
-        let mut device = OnePacket::new(Some(packet), &mut self.answer, &mut self.packet, self.mtu);
+        connection.peer.note(&segment);
+        let packet = match connection.shift {
+            0 => packet,
+            shift => {
+                self.draft.clear();
+                self.draft.extend_from_slice(packet);
+                add(&mut self.draft, ACKNOWLEDGEMENT, shift.wrapping_neg());
+                &self.draft
+            }
+        };
+        let mut answer = core::mem::take(&mut self.awake.spare_packet);
+        answer.clear();
+        let mut device = OnePacket::new(Some(packet), &mut answer, &mut self.packet, self.mtu);
+        let live = connection.live.as_mut().expect("it was woken");
         // A reset in TIME-WAIT answers a late segment: both sides have closed before.
-        let was_over = connection.socket().state() == State::TimeWait;
-        self.interface.poll_ingress_single(instant(now), &mut device, &mut connection.sockets);
-        self.answer_owner = connection.owner;
-        if let Some(number) = Outline::of(&self.answer).and_then(|answer| connection.right_number(&answer)) {
-            renumber(&mut self.answer, number);
+        let was_over = live.socket().state() == State::TimeWait;
+        self.interface.poll_ingress_single(instant(now), &mut device, &mut live.sockets);
+        if let Some(outline) = Outline::of(&answer) {
+            connection.number(&mut answer, &outline);
+            self.answer_owner = connection.owner;
+            core::mem::swap(&mut self.answer, &mut answer);
         }
+        self.awake.spare_packet = answer;
         connection.was_reset |= segment.rst && !was_over && connection.socket().state() == State::Closed;
         if connection.is_unread() {
             self.receive(id, |_| {});
@@ -297,23 +310,23 @@ impl<O: Copy> Stack<O> {
 
     /// When a connection has something to do, as smoltcp says: to ask costs less than to let it try.
     fn poll_at(&mut self, now: Time, id: ConnectionId) -> Time {
-        let Some(connection) = self.connections.get(id) else { return Time::MAX };
-        self.interface.poll_at(instant(now), &connection.sockets).map_or(Time::MAX, time)
+        let live = self.connections.get(id).and_then(|connection| connection.live.as_ref());
+        let Some(live) = live else { return Time::MAX };
+        self.interface.poll_at(instant(now), &live.sockets).map_or(Time::MAX, time)
     }
 
     /// Lets a connection send one packet. Whether it did.
     fn poll_connection(&mut self, now: Time, id: ConnectionId) -> bool {
         let Some(connection) = self.connections.get_mut(id) else { return false };
+        let Some(live) = &mut connection.live else { return false };
         self.packet.clear();
         let mut device = OnePacket::new(None, &mut self.answer, &mut self.packet, self.mtu);
-        self.interface.poll_egress(instant(now), &mut device, &mut connection.sockets);
+        self.interface.poll_egress(instant(now), &mut device, &mut live.sockets);
         if self.packet.is_empty() {
             return false;
         }
         if let Some(segment) = Outline::of(&self.packet) {
-            if let Some(number) = connection.right_number(&segment) {
-                renumber(&mut self.packet, number);
-            }
+            connection.number(&mut self.packet, &segment);
             let again = connection.sent_up_to.is_some_and(|up_to| up_to.wrapping_sub(segment.end) as i32 >= 0);
             let is_retransmit = u64::from(segment.span > 0 && again);
             self.counts.retransmits += is_retransmit;
@@ -393,9 +406,8 @@ impl<O: Copy> Stack<O> {
             self.by_tuple.remove(&tuple);
         }
         self.ended.push_back(tuple);
-        connection.socket().abort();
-        if self.spare.len() < SPARE_MAX {
-            self.spare.push((connection.sockets, connection.handle, connection.usage.buffers()));
+        if let Some(live) = connection.live.take() {
+            self.spare_socket(live);
         }
         if self.connections.is_empty() {
             self.timers = Timers::default();
@@ -449,6 +461,9 @@ impl<O: Copy> Stack<O> {
     /// How a held connection stands.
     pub fn phase(&mut self, id: ConnectionId) -> Phase {
         let connection = &mut self.connections[id];
+        if connection.live.is_none() {
+            return Phase::Open;
+        }
         let socket = connection.socket();
         let (state, unread) = (socket.state(), socket.recv_queue() > 0);
         let phase = match state {
@@ -468,8 +483,9 @@ impl<O: Copy> Stack<O> {
 
     /// Queues bytes; returns how many it had room for.
     pub fn send(&mut self, id: ConnectionId, bytes: &[u8]) -> usize {
-        self.warm(id);
+        self.wake(id);
         let connection = &mut self.connections[id];
+        connection.peer.is_recent = true;
         let silence = connection.silence;
         let taken = connection.socket().send_slice(bytes).unwrap_or(0);
         if taken > 0 {
@@ -482,15 +498,16 @@ impl<O: Copy> Stack<O> {
 
     /// Bytes sent, or queued, that the peer has not acknowledged.
     pub fn unacknowledged(&mut self, id: ConnectionId) -> usize {
-        self.connections[id].socket().send_queue()
+        self.connections[id].live.as_mut().map_or(0, |live| live.socket().send_queue())
     }
 
     /// Hands what has arrived to `take`, in order.
     pub fn receive(&mut self, id: ConnectionId, mut take: impl FnMut(&[u8])) {
         let connection = &mut self.connections[id];
+        let Some(live) = &mut connection.live else { return };
         let mut len = 0;
-        while connection.socket().recv_queue() > 0 {
-            let read = connection.socket().recv(|bytes| {
+        while live.socket().recv_queue() > 0 {
+            let read = live.socket().recv(|bytes| {
                 take(bytes);
                 (bytes.len(), bytes.len())
             });
@@ -500,13 +517,14 @@ impl<O: Copy> Stack<O> {
             }
         }
         if len > 0 {
-            connection.usage.read(len);
+            connection.peer.read(len);
             self.mark_due(id);
         }
     }
 
     /// Closes the sending direction, after what is queued.
     pub fn close(&mut self, id: ConnectionId) {
+        self.wake(id);
         let socket = self.connections[id].socket();
         socket.set_timeout(None);
         socket.close();
@@ -515,12 +533,15 @@ impl<O: Copy> Stack<O> {
 
     /// Resets the connection.
     pub fn reset(&mut self, id: ConnectionId) {
+        self.wake(id);
         self.connections[id].socket().abort();
         self.mark_due(id);
     }
 
     /// Gives a connection up: the stack sees it to its end.
     pub fn release(&mut self, now: Time, id: ConnectionId) {
+        self.now = now;
+        self.wake(id);
         let Some(connection) = self.connections.get_mut(id) else { return };
         connection.owner = None;
         connection.linger_until = Some(now + LINGER);
@@ -536,8 +557,8 @@ impl<O: Copy> Stack<O> {
     /// Wakes the connections whose time has come.
     pub fn handle_timeout(&mut self, now: Time) {
         while let Some((at, id)) = self.timers.pop_due(now) {
-            let fired = self.connections.get_mut(id).is_some_and(|connection| connection.alarm.fired(at));
-            if fired {
+            let fired = |connection: &mut Connection<O>| connection.alarm.fired(at) && connection.live.is_some();
+            if self.connections.get_mut(id).is_some_and(fired) {
                 self.mark_due(id);
             }
         }
@@ -552,15 +573,6 @@ impl<O: Copy> Stack<O> {
 /// Whether the peer owes an acknowledgement.
 fn awaits_ack(socket: &tcp::Socket<'_>) -> bool {
     socket.state() == State::SynSent || socket.send_queue() > 0
-}
-
-fn new_socket(bytes: usize) -> Spare {
-    let buffers = [vec![0; bytes], vec![0; bytes]];
-    let addresses = [buffers[0].as_ptr() as usize, buffers[1].as_ptr() as usize];
-    let [receive, send] = buffers.map(tcp::SocketBuffer::new);
-    let mut sockets = SocketSet::new(vec![SocketStorage::EMPTY]);
-    let handle = sockets.add(tcp::Socket::new(receive, send));
-    (sockets, handle, addresses)
 }
 
 fn instant(time: Time) -> smoltcp::time::Instant {

@@ -1,8 +1,7 @@
 //! Memory for the buffers of TCP connections: as much as a busy connection wants, and none for an idle one.
 //!
-//! A buffer cannot be exchanged while its connection lasts, so each has its full size in addresses, which cost nothing: they
-//! lie in one mapping, of which a page takes memory only once it is written to. [`forget`] gives the pages of a buffer back
-//! whose content nobody wants any more; it stays where it is, and reads as zeros.
+//! A buffer cannot be exchanged while a connection needs it, so each has its full size in addresses, which cost nothing: they
+//! lie in one mapping, of which a page takes memory only once it is written to, and until the buffer is given back.
 //!
 //! The program's [`Allocator`] takes buffers, known by their size, from there, and everything else from the system's.
 #![allow(unsafe_code)]
@@ -102,14 +101,10 @@ fn index_of(address: usize) -> Option<usize> {
     offset.is_multiple_of(BUFFER_BYTES).then_some(offset / BUFFER_BYTES)
 }
 
-/// Gives back the pages of the buffer that begins at `address`, whose content nobody wants any more. Where none begins there,
-/// nothing happens.
-pub fn forget(address: usize) {
-    if index_of(address).is_some() {
-        // SAFETY: the pages are a buffer's, whose owner says so; they stay mapped, and zeros are bytes like any others. If it
-        // fails, the content stays, which is no worse.
-        unsafe { libc::madvise(address as *mut c_void, BUFFER_BYTES, libc::MADV_DONTNEED) };
-    }
+/// Gives back the pages of the buffer that begins at `address`.
+fn forget(address: usize) {
+    // SAFETY: the pages are a buffer's that its owner has given back; they stay mapped, and read as zeros.
+    unsafe { libc::madvise(address as *mut c_void, BUFFER_BYTES, libc::MADV_DONTNEED) };
 }
 
 fn is_buffer(layout: Layout) -> bool {
@@ -181,25 +176,26 @@ mod tests {
     #[global_allocator]
     static ALLOCATOR: Allocator = Allocator;
 
-    /// Whether the page in which a buffer begins is in memory; of all that the process has, others have most.
-    fn is_resident(buffer: &[u8]) -> bool {
+    /// Whether the page at `address`, in which a buffer begins, is in memory; of all that the process has, others have most.
+    fn is_resident(address: &usize) -> bool {
         let mut state = 0;
-        // SAFETY: the buffer begins at a page, and one page has one byte of state.
-        let result = unsafe { libc::mincore(buffer.as_ptr() as *mut c_void, 1, &mut state) };
+        // SAFETY: buffers begin at pages, which stay mapped, and one page has one byte of state.
+        let result = unsafe { libc::mincore(*address as *mut c_void, 1, &mut state) };
         assert_eq!(result, 0, "{}", std::io::Error::last_os_error());
         state & 1 == 1
     }
 
     #[test]
-    fn an_idle_buffer_takes_no_page() {
-        let mut buffers: Vec<Vec<u8>> = (0..100).map(|_| vec![0; BUFFER_BYTES]).collect();
-        assert!(buffers.iter().all(|buffer| index_of(buffer.as_ptr() as usize).is_some()));
-        assert!(!buffers.iter().any(|buffer| is_resident(buffer)));
-        buffers.iter_mut().for_each(|buffer| buffer[0] = 1);
-        assert!(buffers.iter().all(|buffer| is_resident(buffer)));
-        buffers.iter().for_each(|buffer| forget(buffer.as_ptr() as usize));
-        assert!(!buffers.iter().any(|buffer| is_resident(buffer)));
-        assert!(buffers.iter().all(|buffer| buffer[0] == 0), "what was given back reads as zeros");
+    fn a_buffer_takes_no_page_before_it_is_used_and_none_behind() {
+        let take = || arena(Arena::take).expect("the machine gives addresses away").as_ptr() as usize;
+        let addresses: Vec<usize> = (0..100).map(|_| take()).collect();
+        assert!(!addresses.iter().any(is_resident));
+        // SAFETY: each is a whole buffer, and nobody else's.
+        addresses.iter().for_each(|address| unsafe { (*address as *mut u8).write(1) });
+        assert!(addresses.iter().all(is_resident));
+        addresses.iter().copied().for_each(forget);
+        assert!(!addresses.iter().any(is_resident));
+        addresses.iter().filter_map(|address| index_of(*address)).for_each(|index| arena(|arena| arena.give(index)));
     }
 
     #[test]
@@ -221,12 +217,5 @@ mod tests {
             let kept = len.min(BUFFER_BYTES / 2);
             assert!(bytes[..kept].iter().enumerate().all(|(at, byte)| *byte == at as u8), "{len}");
         }
-    }
-
-    #[test]
-    fn what_is_no_buffer_is_left_alone() {
-        let other = vec![5_u8; 4_096];
-        forget(other.as_ptr() as usize);
-        assert!(other.iter().all(|byte| *byte == 5));
     }
 }

@@ -85,6 +85,7 @@ fn in_box(faults: &Faults) -> Found {
         (limits.request_held_bytes < usual.request_held_bytes, "requests streamed"),
         (limits.transmit_frames < usual.transmit_frames, "small transmit queue"),
         (limits.socket_bytes < usual.socket_bytes, "small sockets"),
+        (limits.awake_connections < usual.awake_connections, "connections asleep"),
         (faults.in_box.barren, "no pool"),
         (ordered(Order::Stop), "stopped"),
         (ordered(Order::Start), "started again"),

@@ -211,6 +211,10 @@ impl Faults {
             self.target.swallows = rng.maybe(12, |rng| rng.between(30, 90)).unwrap_or(0);
         }
         self.mirror.shape.near_wrap |= rng.percent(25);
+        if rng.percent(40) {
+            // No want either: connections sleep and wake.
+            self.in_box.limits.awake_connections = rng.size(0, 3);
+        }
     }
 }
 

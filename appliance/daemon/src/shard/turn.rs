@@ -26,7 +26,6 @@ use std::time::Duration;
 use tapcopy_engine::config::Service;
 use tapcopy_engine::ledger::Recorded;
 use tapcopy_engine::{Command, Config, Engine, Input, Output, Record, Time};
-use tapcopy_machine::memory;
 
 /// Frames of the mirror in one turn: some 0.2 ms of work, for which the target's answers wait.
 const MIRROR_BATCH: usize = 256;
@@ -84,7 +83,7 @@ impl Shard {
         observed.configure(&parts.config.services, 1);
         let processor = parts.is_pinned.then(|| host::pin(parts.number)).flatten();
         Self {
-            engine: Engine::new(now, parts.config, parts.seed).forgetting_by(memory::forget),
+            engine: Engine::new(now, parts.config, parts.seed),
             source: parts.source,
             target: parts.target,
             recorder: parts.recorder,

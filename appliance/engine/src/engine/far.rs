@@ -42,13 +42,6 @@ impl Far {
         }
     }
 
-    /// As [`crate::stack::Stack::forget_by`], where there is a stack.
-    pub fn forget_by(&mut self, forget: fn(usize)) {
-        if let Self::Rehearsal(rehearsal) = self {
-            rehearsal.forget_by(forget);
-        }
-    }
-
     /// Takes new settings; the kind of far end stays.
     pub fn configure(&mut self, now: Time, config: &Config, locals: &Locals) {
         if let Self::Wire { link, .. } = self {

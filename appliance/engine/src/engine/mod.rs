@@ -134,14 +134,6 @@ impl Engine {
         engine
     }
 
-    /// The same, which tells `forget` the address of each buffer whose content nobody wants any more: whoever manages the memory
-    /// may take the buffer's pages back, as long as they stay readable and writable.
-    pub fn forgetting_by(mut self, forget: fn(usize)) -> Self {
-        self.stack.forget_by(forget);
-        self.far.forget_by(forget);
-        self
-    }
-
     /// Every service has its account, also without a session.
     fn open_accounts(&mut self) {
         for service in self.services.iter() {

@@ -3,7 +3,10 @@
 use crate::frame::Endpoint;
 use smoltcp::phy::{Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::time::Instant;
-use smoltcp::wire::{IpAddress, IpProtocol, IpVersion, Ipv4Packet, Ipv6Packet, TcpPacket, TcpSeqNumber};
+use smoltcp::wire::{IPV6_HEADER_LEN, IpProtocol, IpVersion, Ipv4Packet, Ipv6Packet, TcpOption, TcpPacket};
+
+/// Most by which a window can be shifted (RFC 7323, section 2.3).
+const SCALE_MAX: u8 = 14;
 
 /// One poll's worth of device.
 pub struct OnePacket<'a> {
@@ -83,6 +86,38 @@ pub struct Outline {
     pub span: usize,
     /// Bytes of content.
     pub content: usize,
+    /// The window, as it stands there.
+    pub window: u16,
+    /// Of one that opens a connection: what its sender can do.
+    pub offer: Option<Offer>,
+}
+
+/// What one side says of itself when a connection is opened (RFC 9293, section 3.7.1; RFC 7323; RFC 2018).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Offer {
+    /// Longest segment that it takes, if it says so.
+    pub segment_max: Option<u16>,
+    /// By how many bits its windows are shifted, if they can be.
+    pub scale: Option<u8>,
+    /// Whether it understands selective acknowledgements.
+    pub selective: bool,
+}
+
+impl Offer {
+    fn of(mut options: &[u8]) -> Self {
+        let mut offer = Self::default();
+        while let Ok((rest, option)) = TcpOption::parse(options) {
+            options = rest;
+            match option {
+                TcpOption::EndOfList => break,
+                TcpOption::MaxSegmentSize(len) => offer.segment_max = Some(len),
+                TcpOption::WindowScale(bits) => offer.scale = Some(bits.min(SCALE_MAX)),
+                TcpOption::SackPermitted => offer.selective = true,
+                _ => {}
+            }
+        }
+        offer
+    }
 }
 
 impl Outline {
@@ -115,30 +150,32 @@ impl Outline {
             end: (tcp.seq_number() + span).0 as u32,
             span,
             content: tcp.payload().len(),
+            window: tcp.window_len(),
+            offer: tcp.syn().then(|| Offer::of(tcp.options())),
         }
     }
 }
 
-/// Gives the segment in a packet, which smoltcp has written, another sequence number.
-#[cold]
-pub fn renumber(packet: &mut [u8], number: u32) {
-    match IpVersion::of_packet(packet) {
-        Ok(IpVersion::Ipv4) => {
-            let mut ip = Ipv4Packet::new_unchecked(packet);
-            let ends = (ip.src_addr().into(), ip.dst_addr().into());
-            set_number(ip.payload_mut(), ends, number);
-        }
-        Ok(IpVersion::Ipv6) => {
-            let mut ip = Ipv6Packet::new_unchecked(packet);
-            let ends = (ip.src_addr().into(), ip.dst_addr().into());
-            set_number(ip.payload_mut(), ends, number);
-        }
-        Err(_) => {}
-    }
-}
+/// Where in a TCP header the sequence number stands, and where the acknowledgement (RFC 9293, section 3.1).
+pub const NUMBER: usize = 4;
+pub const ACKNOWLEDGEMENT: usize = 8;
 
-fn set_number(segment: &mut [u8], (source, destination): (IpAddress, IpAddress), number: u32) {
-    let mut tcp = TcpPacket::new_unchecked(segment);
-    tcp.set_seq_number(TcpSeqNumber(number as i32));
-    tcp.fill_checksum(&source, &destination);
+/// Where the checksum stands.
+const CHECKSUM: usize = 16;
+
+/// Adds `more` to the `field` of the segment in a packet that has an outline. Its checksum is as right or wrong as it was
+/// (RFC 1624, section 3).
+pub fn add(packet: &mut [u8], field: usize, more: u32) {
+    if more == 0 {
+        return;
+    }
+    let at = if packet[0] >> 4 == 4 { usize::from(packet[0] & 15) * 4 } else { IPV6_HEADER_LEN };
+    let segment = &mut packet[at..];
+    let word = |segment: &[u8], at: usize| u16::from_be_bytes([segment[at], segment[at + 1]]);
+    let halves = |value: u32| (value >> 16) + (value & 0xffff);
+    let before = u32::from(word(segment, field)) << 16 | u32::from(word(segment, field + 2));
+    let after = before.wrapping_add(more);
+    let sum = u32::from(!word(segment, CHECKSUM)) + halves(!before) + halves(after);
+    segment[field..field + 4].copy_from_slice(&after.to_be_bytes());
+    segment[CHECKSUM..CHECKSUM + 2].copy_from_slice(&(!(halves(halves(sum)) as u16)).to_be_bytes());
 }
