@@ -1,7 +1,9 @@
 //! The engine with a checker around it: rules that must hold after every single input.
 
+use crate::account::{self, Wire};
 use crate::host::instant;
 use crate::packet::{self, Mac, Segment, ethertype, flag};
+use crate::patience::{Moments, Waiting};
 use crate::report::Hash;
 use crate::sabotage::Saboteur;
 use crate::topology::is_client;
@@ -9,7 +11,7 @@ use crate::truth::Truth;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
-use tapcopy_engine::config::{Addressing, Config, Mode};
+use tapcopy_engine::config::{Addressing, Config, FarEnd, Mode};
 use tapcopy_engine::engine::Holdings;
 use tapcopy_engine::ledger::{Ended, NotAnswered, NotReplayed};
 use tapcopy_engine::{Engine, Input, Ledger, Limits, Output, Record, Time};
@@ -22,6 +24,9 @@ const TICKS: usize = 200;
 
 /// How much later than by its limit a hole may be given up.
 const SLACK: Duration = Duration::from_secs(1);
+
+/// The same of one whose loss was proven, which waits for nothing but the grace.
+const SLACK_PROVEN: Duration = Duration::from_millis(50);
 
 /// How long a SYN may wait for its next hop to answer.
 const RESOLUTION: Duration = Duration::from_secs(4);
@@ -43,6 +48,16 @@ struct Opened {
     last: Time,
 }
 
+/// What is held beyond holes.
+#[derive(Clone, Copy, Default)]
+struct Ahead {
+    bytes: usize,
+    /// Since when it is as much, and nothing was shown.
+    since: Time,
+    /// Whether every hole was proven then.
+    is_proven: bool,
+}
+
 /// The engine, watched.
 pub struct Checked {
     engine: Engine,
@@ -50,15 +65,22 @@ pub struct Checked {
     addressing: Addressing,
     port_rest: Duration,
     tuples: BTreeMap<(SocketAddr, SocketAddr), Opened>,
-    /// Bytes beyond holes, and since when they are as many.
-    ahead: (usize, Time),
+    ahead: Ahead,
     targets: BTreeSet<SocketAddr>,
+    services: Vec<String>,
     records: Vec<Record>,
+    record_times: Vec<Time>,
     /// Session, target, copy, exchange.
     known: BTreeSet<(u64, u16, u16, u64)>,
     hash: Hash,
     saboteur: Saboteur,
     ticks: (Time, usize),
+    moments: Moments,
+    wire: Wire,
+    /// The far end is a rehearsal.
+    rehearses: bool,
+    /// An order has taken a service away: its sessions stay as they are.
+    has_fewer_services: bool,
     /// Length of the largest packet of either side.
     largest_packet: usize,
     frames: Vec<Vec<u8>>,
@@ -72,13 +94,19 @@ impl Checked {
             addressing: config.addressing.clone(),
             port_rest: config.limits.port_rest,
             tuples: BTreeMap::new(),
-            ahead: (0, Time::ZERO),
+            ahead: Ahead::default(),
             targets: config.services.iter().flat_map(|service| service.targets.iter().copied()).collect(),
+            services: config.services.iter().map(|service| service.name.clone()).collect(),
             records: Vec::new(),
+            record_times: Vec::new(),
             known: BTreeSet::new(),
             hash: Hash::default(),
             saboteur,
             ticks: (Time::ZERO, 0),
+            moments: Moments::default(),
+            wire: Wire::default(),
+            rehearses: config.far_end == FarEnd::Rehearsal,
+            has_fewer_services: false,
             largest_packet,
             frames: Vec::new(),
             engine: Engine::new(Time::ZERO, config, seed),
@@ -100,6 +128,11 @@ impl Checked {
         &self.records
     }
 
+    /// When each of them came.
+    pub fn record_times(&self) -> &[Time] {
+        &self.record_times
+    }
+
     /// Hash of all outputs with their times.
     pub fn hash(&self) -> u64 {
         self.hash.value()
@@ -109,15 +142,18 @@ impl Checked {
     pub fn allow(&mut self, config: &Config) {
         self.addressing.pool.extend(config.addressing.pool.iter().copied());
         self.limits.exchanges = self.limits.exchanges.max(config.limits.exchanges);
+        self.has_fewer_services |= config.services.len() < self.services.len();
     }
 
     /// Gives the engine one input; gives back the frames that it sends.
     pub fn input(&mut self, now: Time, input: Input<'_>, truth: &mut Truth) -> Vec<Vec<u8>> {
-        if matches!(input, Input::Tick) {
+        let (shows, ticks) = (matches!(input, Input::Mirror(_)), matches!(input, Input::Tick));
+        if ticks {
             self.check_tick(now, truth);
         }
-        let shows = matches!(input, Input::Mirror(_));
         self.check_holes(now, truth);
+        self.wire.give(&input);
+        let (known, before) = (self.records.len(), self.waiting());
         self.engine.handle_input(now, input);
         for number in 0.. {
             let Some(output) = self.engine.poll_output() else { break };
@@ -130,26 +166,42 @@ impl Checked {
                 Output::Record(mut record) => {
                     check_contents(&mut record, &self.limits, truth);
                     self.records.extend(self.saboteur.records(record));
+                    self.record_times.resize(self.records.len(), now);
                 }
             }
         }
+        // What a rehearsal's target says, and when, no input tells.
+        let fault = self.moments.fault(now, &self.limits, (before, self.waiting()), &self.records[known..]);
+        if let Some(fault) = fault.filter(|_| ticks && !self.rehearses) {
+            truth.violate("a wait ends when its time is up", fault);
+        }
+        self.moments.note(now);
         self.check_records(now, truth);
         self.check_frames(now, truth);
         self.check_ledger(truth);
         let held = self.engine.holdings();
         self.check_holdings(held, truth);
-        if shows || held.ahead_bytes != self.ahead.0 {
-            self.ahead = (held.ahead_bytes, now);
+        if shows || held.ahead_bytes != self.ahead.bytes {
+            let is_proven = truth.rules.legible && !self.has_fewer_services && truth.proves_its_holes();
+            self.ahead = Ahead { bytes: held.ahead_bytes, since: now, is_proven };
         }
         core::mem::take(&mut self.frames)
     }
 
+    fn waiting(&self) -> Waiting {
+        Waiting::of(self.engine.holdings(), self.engine.ledger())
+    }
+
     /// What is held beyond a hole is handed on in time, though nothing arrives.
     pub fn check_holes(&self, now: Time, truth: &mut Truth) {
-        let (held, since) = self.ahead;
-        let limit = self.limits.hole_timeout + self.limits.gap_grace + SLACK;
-        if held > 0 && since + limit < now {
-            truth.violate("a hole is given up in its time", format!("{held} bytes are held from {since:?} to {now:?}"));
+        let Ahead { bytes, since, is_proven } = self.ahead;
+        let limit = match is_proven {
+            true => self.limits.gap_grace + SLACK_PROVEN,
+            false => self.limits.hole_timeout + self.limits.gap_grace + SLACK,
+        };
+        if bytes > 0 && since + limit < now {
+            truth
+                .violate("a hole is given up in its time", format!("{bytes} bytes are held from {since:?} to {now:?}"));
         }
     }
 
@@ -190,6 +242,7 @@ impl Checked {
             self.saboteur.transmit(frame);
             self.hash.add(&now.as_nanos().to_be_bytes());
             self.hash.add(frame);
+            self.wire.take(frame);
             if let Some(fault) = self.fault_of(frame) {
                 truth.violate("the box sends to its targets only, and from its own addresses", fault);
             }
@@ -277,6 +330,10 @@ impl Checked {
     /// most. What a target
     /// says comes from a socket's buffer, and heads are kept whatever the bound.
     fn check_holdings(&self, held: Holdings, truth: &mut Truth) {
+        if truth.rules.unbroken && !self.has_fewer_services && held.ahead_bytes > 0 {
+            let details = format!("{} bytes are held", held.ahead_bytes);
+            truth.violate("nothing is held back where the mirror is in order and tells what it leaves out", details);
+        }
         let most = |bound: usize| bound.saturating_add(self.largest_packet);
         let heads = self.engine.ledger().requests.in_progress as usize * 2 * HEAD_MAX;
         let bounds = [
@@ -294,17 +351,17 @@ impl Checked {
 
     /// What must hold when everything is over, by the order to finish or by time limits.
     pub fn check_end(&self, now: Time, told_to_finish: bool, truth: &mut Truth) {
-        let Ledger { sessions, requests, backlog, .. } = self.engine.ledger();
+        let ledger = self.engine.ledger();
+        let loses = self.rehearses || self.has_fewer_services || !(truth.rules.healthy && truth.rules.clean_path);
+        self.wire.check(ledger, loses, truth);
+        account::check(ledger, &self.records, &self.services, truth);
+        let Ledger { sessions, requests, backlog, .. } = ledger;
         let timeout = self.engine.poll_timeout();
         let holdings = self.engine.holdings();
         // After the order to finish, the last connections may still be saying farewell.
         let ports = if told_to_finish { 0 } else { holdings.ports };
         if (Holdings { ports, ..holdings }) != Holdings::default() {
             truth.violate("with the last session, memory and ports go back", format!("{holdings:?}"));
-        }
-        let waiting = (backlog.sessions_behind, backlog.requests_waiting, backlog.bytes_waiting);
-        if waiting != (0, 0, 0) {
-            truth.violate("with the last session, nothing waits for a target", format!("{waiting:?}"));
         }
         let waiting = (backlog.sessions_behind, backlog.requests_waiting, backlog.bytes_waiting);
         if waiting != (0, 0, 0) {

@@ -8,6 +8,7 @@
 //! [`scenario`] is the other half: dialogues written by hand, one per behaviour.
 #![forbid(unsafe_code)]
 
+mod account;
 mod aftermath;
 pub mod alteration;
 pub mod batch;
@@ -19,10 +20,12 @@ pub mod clock;
 mod connection;
 pub mod fault;
 pub mod host;
+mod latency;
 pub mod link;
 pub mod message;
 pub mod neighbor;
 pub mod packet;
+mod patience;
 pub mod pcap;
 pub mod plan;
 mod proof;

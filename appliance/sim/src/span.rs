@@ -42,6 +42,8 @@ pub struct Tag {
     pub offset: u64,
     /// Bytes of payload.
     pub len: u64,
+    /// Up to where it acknowledges the other side's stream.
+    pub acked: Option<u64>,
 }
 
 /// The connections on one pair of addresses and ports.
@@ -187,17 +189,23 @@ impl Span {
             true => opened.client_first,
             false => *opened.origin_first.get_or_insert(segment.seq),
         };
-        let offset = u64::from(segment.seq.wrapping_sub(first).wrapping_sub(1));
+        let other = if from_client { opened.origin_first } else { Some(opened.client_first) };
         Some(Tag {
             session: opened.session,
             from_client,
             opens,
             closes: segment.flags & flag::FIN != 0,
             resets: segment.flags & flag::RST != 0,
-            offset,
+            offset: offset_of(segment.seq, first),
             len: segment.len() as u64,
+            acked: other.filter(|_| segment.flags & flag::ACK != 0).map(|other| offset_of(segment.ack, other)),
         })
     }
+}
+
+/// Where the byte with this sequence number lies in a stream that began with `first`.
+fn offset_of(seq: u32, first: u32) -> u64 {
+    seq.wrapping_sub(first).wrapping_sub(1).into()
 }
 
 /// The packet as the next router sends it.

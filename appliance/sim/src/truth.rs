@@ -20,6 +20,10 @@ pub struct Rules {
     pub healthy: bool,
     /// And their link loses and delays nothing.
     pub clean_path: bool,
+    /// Every frame that the mirror shows can be read, as far as to know where its bytes lie, and none is forged.
+    pub legible: bool,
+    /// And it shows all of them, in their order, to a box that has room for every session.
+    pub unbroken: bool,
     /// Bytes may pass the switch out of their order, so that times of first and last bytes are not certain.
     pub disordered: bool,
     /// How far a session may fall behind before think times are shortened.
@@ -72,6 +76,12 @@ pub struct SessionTruth {
     opened_at: Option<Time>,
     /// How far each side's bytes were shown without a hole: the client's, the origin's.
     coverage: [Coverage; 2],
+    /// How far the other side was shown to have acknowledged them.
+    acked: [u64; 2],
+    /// Whether a lone byte was shown, as probes are.
+    probed: bool,
+    /// Segments shown whose bytes had all been shown.
+    pub shown_again: u64,
     /// SYNs and segments with bytes, shown so long after the end that the engine may have forgotten the session: a peer that missed
     /// the end sends again, or probes, and the engine must take that for a session whose beginning it did not see.
     pub late: u64,

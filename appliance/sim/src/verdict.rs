@@ -1,12 +1,12 @@
 //! Holding the engine's records against what really happened, when all is over.
 
+use crate::latency;
 use crate::plan::{Plan, SessionPlan};
 use crate::proof;
 use crate::selection;
 use crate::truth::{RequestTruth, Truth};
 use crate::turn::{Turn, alteration, is_answered_by_another};
 use core::net::SocketAddr;
-use core::time::Duration;
 use std::collections::BTreeMap;
 use tapcopy_engine::ledger::{Incomparable, NotReplayed};
 use tapcopy_engine::message::{Difference, Outcome, Verdict};
@@ -39,8 +39,8 @@ pub struct Extent {
     pub plain: bool,
 }
 
-/// Checks all records; breaks of rules go to `truth`.
-pub fn check(plan: &Plan, truth: &mut Truth, records: &[Record], ledger: &Ledger, extent: Extent) {
+/// Checks all records, each with the time at which it came; breaks of rules go to `truth`.
+pub fn check(plan: &Plan, truth: &mut Truth, (records, times): (&[Record], &[Time]), ledger: &Ledger, extent: Extent) {
     let matched = match_records(plan, truth, records);
     for (record, candidates) in records.iter().zip(&matched) {
         check_difference(plan, truth, records, record, candidates, extent);
@@ -61,10 +61,10 @@ pub fn check(plan: &Plan, truth: &mut Truth, records: &[Record], ledger: &Ledger
     if !extent.seen {
         return;
     }
-    let mut of_request: BTreeMap<usize, Vec<&Record>> = BTreeMap::new();
-    for (record, candidates) in records.iter().zip(&matched) {
+    let mut of_request: BTreeMap<usize, Vec<(&Record, Time)>> = BTreeMap::new();
+    for ((record, at), candidates) in records.iter().zip(times).zip(&matched) {
         match the_one(plan, record, candidates) {
-            Some(request) => of_request.entry(request).or_default().push(record),
+            Some(request) => of_request.entry(request).or_default().push((record, *at)),
             None => check_known(plan, truth, record, candidates, extent),
         }
     }
@@ -245,7 +245,7 @@ fn check_known(plan: &Plan, truth: &mut Truth, record: &Record, candidates: &[us
     }
 }
 
-fn check_request(plan: &Plan, truth: &mut Truth, request: usize, record: &Record, extent: Extent) {
+fn check_request(plan: &Plan, truth: &mut Truth, request: usize, (record, at): (&Record, Time), extent: Extent) {
     let planned = &plan.requests[request];
     let index = (request - plan.sessions[planned.session].requests.start) as u64;
     let service = plan.sessions[planned.session].service;
@@ -256,7 +256,11 @@ fn check_request(plan: &Plan, truth: &mut Truth, request: usize, record: &Record
         let details = format!("{record:?}, but request {request} is number {index} with {} bytes", planned.bytes.len());
         truth.violate("a record's exchange, length and service are the request's", details);
     }
-    check_latency(plan, truth, request, record, extent);
+    latency::check_origin(plan, truth, request, record, extent.ordered);
+    latency::check_target(plan, truth, request, (record, at));
+    if extent.plain {
+        latency::check_place(plan, truth, request, record);
+    }
     // A client that has its answer early and resets takes back what its stack has not sent yet.
     let taken_back = early && truth.requests[request].whole_at.is_none();
     truth.judged += usize::from(extent.answered && !taken_back);
@@ -325,33 +329,6 @@ fn after_unaligned(plan: &Plan, request: usize) -> bool {
         .any(|earlier| earlier.alteration.as_ref().is_some_and(|alteration| alteration.may_be_unaligned))
 }
 
-/// Production's latency is what the mirror's stamps say.
-fn check_latency(plan: &Plan, truth: &mut Truth, request: usize, record: &Record, extent: Extent) {
-    let RequestTruth { last_shown, answer_shown, .. } = &truth.requests[request];
-    let (Some(asked), (Some(first), Some(last)), Some(latency)) = (*last_shown, *answer_shown, record.origin_latency)
-    else {
-        return;
-    };
-    let planned = &plan.requests[request];
-    let simple =
-        planned.answer.after == planned.bytes.len() && planned.waits && plan.requests[request].interim_after.is_none();
-    let right = latency.first_byte == since(first, asked) && latency.last_byte == since(last, asked);
-    if simple && extent.ordered && !right && !overtaken(truth, request) {
-        let truth_says = (since(first, asked), since(last, asked));
-        let details = format!("request {request}: {latency:?}, but the stamps say {truth_says:?}");
-        truth.violate("production's latency is taken from the stamps", details);
-    }
-}
-
-/// Whether bytes were shown out of their order, so that the last byte was not the last shown.
-fn overtaken(truth: &Truth, request: usize) -> bool {
-    truth.requests[request].first_shown.len() > 1 || truth.rules.disordered
-}
-
-fn since(later: Time, earlier: Time) -> Duration {
-    later.since(earlier)
-}
-
 fn check_counts(plan: &Plan, truth: &mut Truth, ledger: &Ledger, extent: Extent) {
     let certain = (0..plan.sessions.len()).all(|session| is_certain(plan, truth, session, extent));
     // What comes behind a hole that a client's reset leaves for ever may be a request's beginning or not.
@@ -364,6 +341,11 @@ fn check_counts(plan: &Plan, truth: &mut Truth, ledger: &Ledger, extent: Extent)
         let details =
             format!("{} captured, {begun} begun, {shown} shown, each replay counted", ledger.requests.captured);
         truth.violate("with everything seen, every request is captured", details);
+    }
+    let again = truth.sessions.iter().map(|session| session.shown_again).sum();
+    if ledger.sessions.segments_duplicate < again && extent.ordered && !truth.rules.disordered {
+        let details = format!("{} counted, {again} shown", ledger.sessions.segments_duplicate);
+        truth.violate("what is shown again is counted", details);
     }
     let opened = truth.sessions.iter().filter(|session| session.shown).count() as u64;
     let late: u64 = truth.sessions.iter().map(|session| session.late).sum();

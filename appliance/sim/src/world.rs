@@ -302,7 +302,8 @@ impl World {
         let extent = terms::extent(&self.plan, &self.faults, self.patient);
         let ledger = self.engine.engine().ledger().clone();
         aftermath::check(&self.plan, &mut self.truth, extent);
-        verdict::check(&self.plan, &mut self.truth, self.engine.records(), &ledger, extent);
+        let records = (self.engine.records(), self.engine.record_times());
+        verdict::check(&self.plan, &mut self.truth, records, &ledger, extent);
     }
 
     fn go_on(&self) -> bool {

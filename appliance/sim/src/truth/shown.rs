@@ -15,6 +15,11 @@ const AFTERLIFE: Duration = Duration::from_secs(15);
 const OPENING_MAX: u64 = 16;
 
 impl Truth {
+    /// Whether every hole of every stream is proven to be the mirror's loss.
+    pub fn proves_its_holes(&self) -> bool {
+        self.sessions.iter().all(SessionTruth::proves_its_holes)
+    }
+
     /// A frame of a session is shown to the engine: stamped `captured_at`, at `now` on the engine's clock.
     pub fn show(&mut self, plan: &Plan, tag: Tag, captured_at: Time, now: Time) {
         // What a client's reset has overtaken is not read by anyone.
@@ -50,10 +55,17 @@ pub struct Coverage {
 }
 
 impl Coverage {
+    /// Where the last part behind a hole begins.
+    fn last_begins(&self) -> Option<u64> {
+        self.beyond.last_key_value().map(|(begins, _)| *begins)
+    }
+
     /// Adds what a frame shows; returns up to where there is no hole now.
-    fn add(&mut self, from: u64, to: u64) -> u64 {
-        let known = self.beyond.entry(from).or_default();
-        *known = to.max(*known);
+    fn add(&mut self, Range { start, end }: Range<u64>) -> u64 {
+        if start < end {
+            let known = self.beyond.entry(start).or_default();
+            *known = end.max(*known);
+        }
         while let Some(next) = self.beyond.first_entry().filter(|next| *next.key() <= self.end) {
             self.end = next.remove().max(self.end);
         }
@@ -62,6 +74,14 @@ impl Coverage {
 }
 
 impl SessionTruth {
+    /// Whether what was shown proves that nothing will fill the holes of either side: the other has acknowledged what lies there.
+    /// Two hosts that probe each other with their last bytes acknowledge in them what neither has been seen to send before.
+    fn proves_its_holes(&self) -> bool {
+        let is_proven =
+            |(coverage, acked): (&Coverage, &u64)| coverage.last_begins().is_none_or(|begins| begins <= *acked);
+        !self.probed && self.coverage.iter().zip(&self.acked).all(is_proven)
+    }
+
     /// Whether a frame of the client with this stamp was shown behind a hole that nothing has filled: what it begins is unknown.
     pub fn is_beyond_hole(&self, stamp: Time) -> bool {
         let covered = self.coverage[0].end;
@@ -83,7 +103,8 @@ impl SessionTruth {
         self.shown |= tag.opens && tag.from_client;
         let [client, origin, reset] = self.ends;
         let ended_at = reset.or(client.zip(origin).map(|(one, other)| one.max(other)));
-        self.late += u64::from((tag.len > 0 || tag.opens) && ended_at.is_some_and(|at| at + AFTERLIFE <= now));
+        let is_late = ended_at.is_some_and(|at| at + AFTERLIFE <= now);
+        self.late += u64::from((tag.len > 0 || tag.opens) && is_late);
         if tag.closes {
             self.ends[usize::from(!tag.from_client)].get_or_insert(now);
         }
@@ -97,12 +118,20 @@ impl SessionTruth {
             self.opens_slowly |= self.coverage[0].end < OPENING_MAX && opened_at + timeout <= now;
         }
         let range = tag.offset..tag.offset + tag.len;
+        let side = usize::from(!tag.from_client);
+        self.probed |= tag.len == 1;
+        self.shown_again += u64::from(tag.len > 0 && !is_late && range.end <= self.coverage[side].end);
+        // A SYN is acknowledged with the first byte that follows it.
+        if let Some(acked) = tag.acked.filter(|acked| *acked <= u64::from(u32::MAX) / 2) {
+            self.acked[1 - side] = self.acked[1 - side].max(acked);
+        }
         match tag.from_client {
             _ if tag.len == 0 => {}
-            true => self.client_frames.push((captured_at, range)),
-            false => self.origin_frames.push(range),
+            true => self.client_frames.push((captured_at, range.clone())),
+            false => self.origin_frames.push(range.clone()),
         }
-        self.coverage[usize::from(!tag.from_client)].add(tag.offset, tag.offset + tag.len)
+        // A FIN takes the place behind the last byte.
+        self.coverage[side].add(range.start..range.end + u64::from(tag.closes))
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the engine is told, and how sharply a run can be checked.
 
 use crate::checker::BOX_MAC;
-use crate::fault::{Faults, Order};
+use crate::fault::{Faults, MirrorFaults, Order};
 use crate::plan::{Kind, Plan, ServicePlan};
 use crate::selection;
 use crate::truth::Rules;
@@ -10,6 +10,9 @@ use core::net::IpAddr;
 use core::time::Duration;
 use tapcopy_engine::Limits;
 use tapcopy_engine::config::{Addressing, Config, FarEnd, Mode, Origin, PoolRange, Sample, Service, Speed};
+
+/// The most bytes of a frame before its payload, with all that a mirror puts around it.
+const HEADERS_MAX: usize = 400;
 
 /// How far behind a pool's range the next one begins.
 const NEXT_RANGE: u8 = 30;
@@ -94,8 +97,23 @@ pub(super) fn rules(plan: &Plan, faults: &Faults) -> Rules {
             // A client on the link is asked for before its address is used.
             Mode::Preserve => Duration::from_secs(2),
         },
+        legible: is_legible(faults),
+        unbroken: is_unbroken(faults),
         disordered: is_disordered(faults),
     }
+}
+
+/// Whether every frame that the mirror shows can be read, as far as to know where its bytes lie, and none is forged.
+fn is_legible(faults: &Faults) -> bool {
+    let MirrorFaults { snaplen, ref shape, .. } = faults.mirror;
+    snaplen.is_none_or(|len| len >= HEADERS_MAX && shape.pieces.is_none()) && shape.noise == 0
+}
+
+/// Whether the mirror also shows all of them, in their order, to a box that has room for every session.
+fn is_unbroken(faults: &Faults) -> bool {
+    let mirror = MirrorFaults { snaplen: None, ..faults.mirror.clone() };
+    let has_room = faults.in_box.limits.sessions >= Limits::default().sessions;
+    has_room && is_legible(faults) && mirror.is_lossless() && mirror.keeps_order() && !is_disordered(faults)
 }
 
 /// Whether production's bytes may pass the switch out of their order.
