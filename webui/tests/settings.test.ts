@@ -8,7 +8,7 @@ import { changed, type Document, type Json } from "../src/lib/document";
 import { draft } from "../src/pages/settings/draft";
 import { Form, VOLATILE_HEADERS } from "../src/pages/settings/form";
 
-const DAEMON = "../appliance/daemon/src/settings/document.rs";
+const DAEMON = "../appliance/daemon/src/settings/reading.rs";
 
 /** What the program takes out of a document: `service[0].copies`, by the code that reads it. */
 function keysRead(): string[] {

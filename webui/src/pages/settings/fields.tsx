@@ -1,5 +1,5 @@
 /** Fields bound to a path of the draft; each shows what the box says of just that path. */
-import { createContext, type JSX } from "preact";
+import { type ComponentChildren, createContext, type JSX } from "preact";
 import { useContext, useEffect, useState } from "preact/hooks";
 import type { Nic } from "../../api/types";
 import { Button } from "../../components/basics";
@@ -26,7 +26,7 @@ function useFault(path: string): string | undefined {
 interface Props {
   path: string;
   label: string;
-  hint?: string;
+  hint?: string | undefined;
 }
 
 export function BoundText({ path, label, hint, mono }: Props & { mono?: boolean }): JSX.Element {
@@ -97,20 +97,24 @@ export function BoundNic({ path, label, hint, nics }: Props & { nics: Nic[] }): 
   );
 }
 
-/** A list of texts, one field for each, so that a fault stands at its own entry. */
-export function BoundList({ path, label, hint, nics }: Props & { nics?: Nic[] }): JSX.Element {
+interface RowsProps extends Props {
+  /** What is in each row, and what takes the row away. */
+  rows: { entry: ComponentChildren; onRemove: () => void }[];
+  onAdd: () => void;
+}
+
+/** Rows that are added and taken away. */
+function Rows({ path, label, hint, rows, onAdd }: RowsProps): JSX.Element {
   const locked = useContext(Locked);
-  const found = at(draft.value, path);
-  const values = Array.isArray(found) ? found.map(String) : [];
   const whole = useFault(path);
   return (
     <fieldset class="field list" name={path}>
       <legend>{label}</legend>
-      {values.map((value, index) => (
+      {rows.map(({ entry, onRemove }, index) => (
         <div class="list-entry" key={index}>
-          <Entry path={`${path}[${index}]`} label={`${label} ${index + 1}`} value={value} nics={nics} />
+          {entry}
           {locked ? null : (
-            <Button kind="plain" icon="remove" iconOnly onPress={() => edit(`${path}[${index}]`, undefined)}>
+            <Button kind="plain" icon="remove" iconOnly onPress={onRemove}>
               {t("list.remove", { name: `${label} ${index + 1}` })}
             </Button>
           )}
@@ -120,18 +124,24 @@ export function BoundList({ path, label, hint, nics }: Props & { nics?: Nic[] })
       {hint ? <span class="hint">{hint}</span> : null}
       {locked ? null : (
         <span>
-          <Button
-            kind="plain"
-            icon="plus"
-            name={t("list.add", { name: label })}
-            onPress={() => edit(`${path}[${values.length}]`, "")}
-          >
+          <Button kind="plain" icon="plus" name={t("list.add", { name: label })} onPress={onAdd}>
             {t("add")}
           </Button>
         </span>
       )}
     </fieldset>
   );
+}
+
+/** A list of texts, one field for each, so that a fault stands at its own entry. */
+export function BoundList({ path, label, hint, nics }: Props & { nics?: Nic[] }): JSX.Element {
+  const found = at(draft.value, path);
+  const values = Array.isArray(found) ? found.map(String) : [];
+  const rows = values.map((value, index) => ({
+    entry: <Entry path={`${path}[${index}]`} label={`${label} ${index + 1}`} value={value} nics={nics} />,
+    onRemove: () => edit(`${path}[${index}]`, undefined),
+  }));
+  return <Rows path={path} label={label} hint={hint} rows={rows} onAdd={() => edit(`${path}[${values.length}]`, "")} />;
 }
 
 interface EntryProps {
@@ -168,71 +178,44 @@ function pairsOf(found: Json | undefined): Pairs {
 export function BoundPairs({ path, label, hint }: Props): JSX.Element {
   const locked = useContext(Locked);
   const written = pairsOf(at(draft.value, path));
-  const [rows, setRows] = useState(written);
+  const [edited, setRows] = useState(written);
   const isSame = (one: Pairs) => JSON.stringify(pairsOf(Object.fromEntries(one))) === JSON.stringify(written);
   // Whoever else changes the draft, as by discarding it, is followed.
-  const shown = isSame(rows.filter(([name]) => name)) ? rows : written;
+  const shown = isSame(edited.filter(([name]) => name)) ? edited : written;
   const put = (next: Pairs) => {
     setRows(next);
     const named = next.filter(([name]) => name);
     edit(path, named.length > 0 ? Object.fromEntries(named) : undefined);
   };
-  const whole = useFault(path);
-  return (
-    <fieldset class="field list" name={path}>
-      <legend>{label}</legend>
-      {shown.map(([name, value], index) => {
-        const row = `${label} ${index + 1}`;
-        const becomes = (pair: [string, string]) => put(shown.map((old, place) => (place === index ? pair : old)));
-        return (
-          <div class="list-entry" key={index}>
-            <TextField
-              label={t("pairs.name", { name: row })}
-              placeholder={t("pairs.name_short")}
-              hiddenLabel
-              mono
-              value={name}
-              disabled={locked}
-              onChange={text => becomes([text, value])}
-            />
-            <TextField
-              label={t("pairs.value", { name: row })}
-              placeholder={t("pairs.value_short")}
-              hiddenLabel
-              mono
-              value={value}
-              disabled={locked}
-              onChange={text => becomes([name, text])}
-            />
-            {locked ? null : (
-              <Button
-                kind="plain"
-                icon="remove"
-                iconOnly
-                onPress={() => put(shown.filter((_, place) => place !== index))}
-              >
-                {t("list.remove", { name: row })}
-              </Button>
-            )}
-          </div>
-        );
-      })}
-      {whole ? <span class="fault">{whole}</span> : null}
-      {hint ? <span class="hint">{hint}</span> : null}
-      {locked ? null : (
-        <span>
-          <Button
-            kind="plain"
-            icon="plus"
-            name={t("list.add", { name: label })}
-            onPress={() => setRows([...shown, ["", ""]])}
-          >
-            {t("add")}
-          </Button>
-        </span>
-      )}
-    </fieldset>
-  );
+  const rowOf = ([name, value]: [string, string], index: number) => {
+    const row = `${label} ${index + 1}`;
+    const becomes = (pair: [string, string]) => put(shown.map((old, place) => (place === index ? pair : old)));
+    const entry = (
+      <>
+        <TextField
+          label={t("pairs.name", { name: row })}
+          placeholder={t("pairs.name_short")}
+          hiddenLabel
+          mono
+          value={name}
+          disabled={locked}
+          onChange={text => becomes([text, value])}
+        />
+        <TextField
+          label={t("pairs.value", { name: row })}
+          placeholder={t("pairs.value_short")}
+          hiddenLabel
+          mono
+          value={value}
+          disabled={locked}
+          onChange={text => becomes([name, text])}
+        />
+      </>
+    );
+    return { entry, onRemove: () => put(shown.filter((_, place) => place !== index)) };
+  };
+  const add = () => setRows([...shown, ["", ""]]);
+  return <Rows path={path} label={label} hint={hint} rows={shown.map(rowOf)} onAdd={add} />;
 }
 
 export function BoundCheck({ path, label }: Props): JSX.Element {
