@@ -100,6 +100,12 @@ def test_nothing_that_was_shown_is_lost_to_a_kill() -> None:
             lost = [number for number, exchange in shown.items() if found.get(number) != exchange]
             assert not lost, f"after kill {kill}, of {len(shown)} that were shown: {lost[:5]}"
         clients.kill()
+        box = start(lab, SETTINGS.format(sample=20))
+        exported = [json.loads(line) for line in box.download("/api/v1/exchanges.jsonl").splitlines()]
+        part = box.download("/api/v1/exchanges.jsonl?limit=10&cursor=5").splitlines()
+        box.stop()
+    assert exported == list(found.values())
+    assert [json.loads(line) for line in part] == exported[5:15]
     assert len(shown) > 100 * KILLS
 
 

@@ -286,6 +286,7 @@ export const en = {
   "exchange.not_kept": "Not kept",
   "exchange.not_kept_text": "Contents are kept of what differs and of a sample.",
   "exchange.truncated": "Cut off here; {size} in all.",
+  "exchanges.all": "All of these exchanges, as JSON Lines",
   "exchanges.none": "No exchanges",
   "exchanges.none_text": "Recorded exchanges appear here.",
   "latency.note": "From a request's last byte to its answer's last byte",

@@ -284,6 +284,7 @@ export const zh: Catalogue = {
   "exchange.not_kept": "未保留",
   "exchange.not_kept_text": "仅保留有差异的和抽样的内容。",
   "exchange.truncated": "此处截断，共 {size}。",
+  "exchanges.all": "以 JSON Lines 下载所有这些交互",
   "exchanges.none": "没有交互",
   "exchanges.none_text": "记录的交互会显示在这里。",
   "latency.note": "从请求的最后一个字节到应答的最后一个字节",

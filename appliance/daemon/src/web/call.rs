@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use std::fs::File;
+use std::io::Read;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -124,6 +125,8 @@ pub(crate) enum Body {
     Bytes(Vec<u8>),
     /// A file, how much of it, and the right to be one of few.
     File(File, u64, Turn),
+    /// What is made while it is sent, likewise; a fault cuts it, and the reader sees that it is not whole.
+    Stream(Box<dyn Read + Send>, Turn),
 }
 
 /// How many may do something at once.
@@ -217,6 +220,11 @@ pub(crate) fn invalid(status: u16, field: &str, message: &str) -> Answer {
 /// There is nothing there.
 pub(crate) fn not_found(what: &str) -> Answer {
     error(404, "not_found", &format!("there is no {what}"))
+}
+
+/// Captures and exports take a worker each, for as long as their readers want.
+pub(crate) fn too_many_downloads() -> Answer {
+    error(503, "busy", "two downloads are under way already; try again when one is done")
 }
 
 /// An optional value as a key that is left out without it.

@@ -1,7 +1,7 @@
 //! Captures of the mirror: recorded to files of the data folder when somebody asks for it, listed, taken away, removed.
 
 use super::State;
-use super::call::{Answer, Body, Call, error, invalid, not_found};
+use super::call::{Answer, Body, Call, error, invalid, not_found, too_many_downloads};
 use crate::clock::{self, Clock};
 use crate::record::{self, Recorders, Recording};
 use crate::settings::{Purpose, Settings};
@@ -176,7 +176,7 @@ fn named(state: &State, call: &Call) -> Option<(String, PathBuf, std::fs::Metada
 pub(super) fn download(state: &State, call: &Call) -> Answer {
     let Some((name, path, metadata)) = named(state, call) else { return not_found("capture of this name") };
     let Some(turn) = state.downloads.take() else {
-        return error(503, "busy", "two captures are being downloaded already; try again when one is done");
+        return too_many_downloads();
     };
     state.note(call, "capture_downloaded", &name);
     match File::open(path) {

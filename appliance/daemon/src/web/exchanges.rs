@@ -1,17 +1,20 @@
 //! The records of exchanges: pages of them, one with what was said, its evidence, and an export.
 
 use super::State;
-use super::call::{Answer, Call, error, invalid, not_found};
+use super::call::{Answer, Body, Call, error, invalid, not_found, too_many_downloads};
 use crate::archive::{Figures, evidence};
 use serde_json::{Value, json};
+use std::io::Read;
 use tapcopy_records::{Contents, Exchange, Order, Outcome, Page, Query, Reader, Stored};
 
 /// Exchanges of a page, unless the request says it, and at most.
 const PAGE: u64 = 100;
 const PAGE_MAX: u64 = 500;
-/// Lines of an export, likewise: some 5 and 25 MB.
-const LINES: u64 = 10_000;
+const JSON_LINES: &str = "application/jsonl";
+/// Lines of a part of an export at most: some 25 MB.
 const LINES_MAX: u64 = 50_000;
+/// Lines that are made at a time where all are sent: some 0.25 MB.
+const LINES_AT_ONCE: usize = 500;
 
 /// `GET /exchanges`, the newest first.
 pub(super) fn page(state: &State, call: &Call) -> Answer {
@@ -25,19 +28,58 @@ pub(super) fn page(state: &State, call: &Call) -> Answer {
     }
 }
 
-/// `GET /exchanges.jsonl`, the oldest first, one object a line.
+/// `GET /exchanges.jsonl`, the oldest first, one object a line: all that there are, or a part where the call has a limit.
 pub(super) fn export(state: &State, call: &Call) -> Answer {
+    let exported = if call.query("limit").is_some() { part(state, call) } else { all(state, call) };
+    exported.map_or_else(|answer| answer, |answer| answer.saved_as("exchanges.jsonl"))
+}
+
+fn part(state: &State, call: &Call) -> Result<Answer, Answer> {
     let mut lines = String::new();
-    let add = |stored: Stored| {
-        object(&stored).into_iter().for_each(|object| lines.push_str(&format!("{object}\n")));
-    };
-    match visit(state, call, Order::Oldest, (LINES, LINES_MAX), add) {
-        Ok(page) => {
-            let answer = Answer::new(200, "application/jsonl", lines).saved_as("exchanges.jsonl");
-            page.next.into_iter().fold(answer, |answer, next| answer.with("X-Next-Cursor", next.to_string()))
+    let page = visit(state, call, Order::Oldest, (LINES_MAX, LINES_MAX), |stored| push_line(&mut lines, &stored))?;
+    let answer = Answer::new(200, JSON_LINES, lines);
+    Ok(page.next.into_iter().fold(answer, |answer, next| answer.with("X-Next-Cursor", next.to_string())))
+}
+
+fn all(state: &State, call: &Call) -> Result<Answer, Answer> {
+    let wanted = Wanted::of(call)?;
+    let Some(archive) = state.plant.archive() else { return Ok(Answer::new(200, JSON_LINES, "")) };
+    let turn = state.downloads.take().ok_or_else(too_many_downloads)?;
+    let (reader, end) = (archive.reader().clone(), archive.figures().next);
+    let lines = Lines { reader, wanted, end, is_all_read: false, made: Vec::new(), taken: 0 };
+    Ok(Answer::of(200, JSON_LINES, Body::Stream(Box::new(lines), turn)))
+}
+
+/// The lines of an export, some at a time.
+struct Lines {
+    reader: Reader,
+    wanted: Wanted,
+    /// The number of the first record that was not there at the beginning: new ones may come quicker than they are sent.
+    end: u64,
+    is_all_read: bool,
+    made: Vec<u8>,
+    /// Bytes of what was made that have been read.
+    taken: usize,
+}
+
+impl Read for Lines {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        while self.taken == self.made.len() && !self.is_all_read {
+            let mut lines = String::new();
+            let query = self.wanted.query(Order::Oldest, LINES_AT_ONCE);
+            let page = self.reader.query(&query, |stored| push_line(&mut lines, &stored))?;
+            (self.made, self.taken) = (lines.into_bytes(), 0);
+            self.is_all_read = page.next.is_none_or(|last| last + 1 >= self.end);
+            self.wanted.beyond = page.next;
         }
-        Err(answer) => answer,
+        let count = (&self.made[self.taken..]).read(buffer)?;
+        self.taken += count;
+        Ok(count)
     }
+}
+
+fn push_line(lines: &mut String, stored: &Stored) {
+    object(stored).into_iter().for_each(|object| lines.push_str(&format!("{object}\n")));
 }
 
 /// `GET /exchanges/{id}`
@@ -97,19 +139,33 @@ fn visit(
     limits: (u64, u64),
     mut show: impl FnMut(Stored),
 ) -> Result<Page, Answer> {
-    let classes = match call.query("verdict") {
-        None => u32::MAX,
-        Some(word) => 1 << Outcome::of(word).ok_or_else(|| unknown_verdict(word))?.class(),
-    };
-    let beyond = match call.query("cursor").map(str::parse) {
-        None => None,
-        Some(Ok(number)) => Some(number),
-        Some(Err(_)) => return Err(invalid(400, "cursor", "cursor is what the page before has named")),
-    };
+    let wanted = Wanted::of(call)?;
     let limit = call.number("limit", limits.0, 1..=limits.1)? as usize;
     let Some(reader) = reader(state) else { return Ok(Page::default()) };
-    let query = Query { service: call.query("service"), classes, beyond, order, limit };
-    reader.query(&query, &mut show).map_err(unreadable)
+    reader.query(&wanted.query(order, limit), &mut show).map_err(unreadable)
+}
+
+/// Which records a call asks for.
+struct Wanted {
+    service: Option<String>,
+    classes: u32,
+    beyond: Option<u64>,
+}
+
+impl Wanted {
+    fn of(call: &Call) -> Result<Self, Answer> {
+        let classes = match call.query("verdict") {
+            None => u32::MAX,
+            Some(word) => 1 << Outcome::of(word).ok_or_else(|| unknown_verdict(word))?.class(),
+        };
+        let beyond = call.query("cursor").map(str::parse).transpose();
+        let beyond = beyond.map_err(|_| invalid(400, "cursor", "cursor is what the page before has named"))?;
+        Ok(Self { service: call.query("service").map(str::to_owned), classes, beyond })
+    }
+
+    fn query(&self, order: Order, limit: usize) -> Query<'_> {
+        Query { service: self.service.as_deref(), classes: self.classes, beyond: self.beyond, order, limit }
+    }
 }
 
 fn find(state: &State, call: &Call) -> Result<(u64, Exchange, Option<Contents>), Answer> {

@@ -56,7 +56,7 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long it may take once: to take settings back, shards are exchanged.
 const PULSE: Duration = Duration::from_secs(60);
 
-/// Captures that may be downloaded at once.
+/// Captures and exports that may be downloaded at once.
 const DOWNLOADS: usize = 2;
 
 /// Why the page cannot be served.
@@ -126,7 +126,7 @@ struct State {
     listeners: Mutex<Listeners>,
     /// The capture that is being recorded.
     capture: Mutex<Option<captures::Running>>,
-    /// Captures that may be downloaded at once: each holds a worker as long as its client takes.
+    /// Captures and exports that may be downloaded at once: each holds a worker as long as its client takes.
     downloads: Turns,
     /// The certificate, where the page is HTTPS.
     certificate: Option<Mutex<Certificate>>,

@@ -14,7 +14,7 @@ use std::os::unix::net::UnixListener;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tiny_http::{Header, Request, Response, Server};
+use tiny_http::{HTTPVersion, Header, Request, Response, Server};
 
 /// Threads that answer requests; an answer takes a fraction of a millisecond, but for looks at the mirror.
 const WORKERS: usize = 6;
@@ -104,6 +104,9 @@ fn call(request: &Request, method: Method) -> Call {
 }
 
 fn respond(request: Request, answer: Answer) {
+    let is_readable = !matches!(answer.body, Body::Stream(..)) || *request.http_version() >= HTTPVersion(1, 1);
+    let answer =
+        if is_readable { answer } else { error(505, "http_version", "this is sent in chunks; ask by HTTP/1.1") };
     let mut headers = vec![
         // Nothing but our own files, and nobody may frame them: what is shown comes from strangers' traffic.
         (
@@ -127,7 +130,7 @@ fn respond(request: Request, answer: Answer) {
     let headers: Vec<Header> =
         headers.into_iter().filter_map(|(name, value)| Header::from_bytes(name, value).ok()).collect();
     let status = answer.status.into();
-    // A client that has gone away is no fault. Every length is known, so that nothing is sent in chunks.
+    // A client that has gone away is no fault. Only where no length is known something is sent in chunks.
     let _ = match answer.body {
         Body::Bytes(body) => {
             let length = Some(body.len());
@@ -140,5 +143,6 @@ fn respond(request: Request, answer: Answer) {
             let response = Response::new(status, headers, file.take(length as u64), Some(length), None);
             request.respond(response.with_chunked_threshold(usize::MAX))
         }
+        Body::Stream(stream, _turn) => request.respond(Response::new(status, headers, stream, None, None)),
     };
 }

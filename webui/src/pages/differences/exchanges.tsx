@@ -23,10 +23,10 @@ export function Exchanges(): JSX.Element {
   const { verdict = "", service = "" } = route.value.query;
   const [cursors, setCursors] = useState<string[]>([]);
   const cursor = cursors.at(-1) ?? "";
+  const chosen = new URLSearchParams({ ...(verdict ? { verdict } : {}), ...(service ? { service } : {}) });
   const search = new URLSearchParams({
+    ...Object.fromEntries(chosen),
     limit: String(PAGE),
-    ...(verdict ? { verdict } : {}),
-    ...(service ? { service } : {}),
     ...(cursor ? { cursor } : {}),
   });
   const page = useResource<Page>(`/api/v1/exchanges?${search}`, cursor ? Number.POSITIVE_INFINITY : 3_000);
@@ -36,6 +36,11 @@ export function Exchanges(): JSX.Element {
     setQuery(change);
   };
   const next = page.value?.next_cursor;
+  const all = (
+    <a class="button" href={`/api/v1/exchanges.jsonl?${chosen}`} download="exchanges.jsonl" title={t("exchanges.all")}>
+      {t("download")}
+    </a>
+  );
   return (
     <>
       <form class="filters" onSubmit={event => event.preventDefault()}>
@@ -52,7 +57,7 @@ export function Exchanges(): JSX.Element {
           onChange={chosen => choose({ service: chosen })}
         />
       </form>
-      <Panel title={t("differences.exchanges")} flush>
+      <Panel title={t("differences.exchanges")} flush aside={all}>
         <Await of={page}>
           {({ exchanges }) => (
             <Table

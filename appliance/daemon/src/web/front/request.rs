@@ -170,7 +170,7 @@ pub fn gather(bytes: &[u8], peer: IpAddr, is_tls: bool) -> Gathered {
     if left > 0 && !is_streamed {
         return Gathered::Part { wants_go_ahead };
     }
-    let mut head = format!("{method} {path} HTTP/1.1\r\n");
+    let mut head = format!("{method} {path} HTTP/1.{version}\r\n");
     for header in parsed.headers.iter().filter(|header| is_passed_on(header.name)) {
         // The server behind takes ASCII only.
         let Some(value) = std::str::from_utf8(header.value).ok().filter(|value| value.is_ascii()) else {
