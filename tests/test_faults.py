@@ -11,7 +11,7 @@ from lab.check import duplicates, missing
 from lab.ledger import Ledger, check_laws, losses, lost
 from lab.load import KIB, Load
 from lab.process import Process
-from lab.world import ORIGIN_PORT, TARGET_PORT, Lab
+from lab.world import ORIGIN_PORT, TARGET_ADDRESS, TARGET_PORT, Lab
 
 pytestmark = pytest.mark.lab
 
@@ -119,8 +119,7 @@ def test_a_ring_that_is_too_small() -> None:
     )
     with Lab() as lab:
         settings = lab.folder / "settings.toml"
-        text = wired_settings(ORIGIN_PORT).replace("[nics]", "[nics]\nbuffer_mib = 1")
-        settings.write_text(text.replace("10.100.20.31:80", f"10.100.20.31:{TARGET_PORT}"))
+        settings.write_text(wired_settings(ORIGIN_PORT, f"{TARGET_ADDRESS}:{TARGET_PORT}", nics="buffer_mib = 1"))
         box = lab.start_box(settings)
         clients = lab.start_loads(*loads)
         time.sleep(1.0)

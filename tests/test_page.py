@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.box import POOL, Box
+from lab.box import Box, wired_settings
 from lab.browser import DESK, PHONE, Desk, Visitor, desk
 from lab.load import Load
 from lab.world import ORIGIN_ADDRESSES, ORIGIN_PORT, TARGET_ADDRESS, TARGET_PORT, Lab
@@ -139,19 +139,7 @@ def a_restart_in_the_middle(box: Box, visitor: Visitor) -> None:
 
 
 HOSTILE = "<script>window.hacked=1</script>"
-SETTINGS = f"""schema_version = 1
-[nics]
-mirror = ["mirror0"]
-target = "target0"
-[addressing]
-pool = ["{POOL}"]
-[records]
-sample_percent_bodies = 100
-[[service]]
-name = "adserver"
-origins = ["*:{ORIGIN_PORT}"]
-targets = ["{TARGET}"]
-"""
+SETTINGS = wired_settings(ORIGIN_PORT, TARGET, sections="[records]\nsample_percent_bodies = 100")
 
 
 def ask_hostilely(lab: Lab, box: Box) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from lab.box import POOL, Box
+from lab.box import Box, wired_settings
 from lab.browser import DESK, PHONE, Desk, Visitor, desk
 from lab.servers import ServerLab
 from lab.world import ORIGIN_ADDRESSES, ORIGIN_PORT, TARGET_ADDRESS, TARGET_PORT
@@ -22,19 +22,9 @@ PASSWORD = "correct horse battery"
 SHOP = Path(__file__).parent / "lab" / "shop.py"
 PATHS = ("/items/{n}", "/orders/{n}", "/pages/{n}", "/slow/{n}")
 CONFIRM_SECONDS = 10
-SETTINGS = f"""schema_version = 1
-[nics]
-mirror = ["mirror0"]
-target = "target0"
-[addressing]
-pool = ["{POOL}"]
-[records]
-sample_percent_bodies = 100
-[[service]]
-name = "shop"
-origins = ["*:{ORIGIN_PORT}"]
-targets = ["{TARGET_ADDRESS}:{TARGET_PORT}"]
-"""
+SETTINGS = wired_settings(
+    ORIGIN_PORT, f"{TARGET_ADDRESS}:{TARGET_PORT}", sections="[records]\nsample_percent_bodies = 100"
+)
 
 
 def shop(address: str, port: int, folder: Path) -> list[str]:

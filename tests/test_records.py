@@ -13,36 +13,27 @@ from pathlib import Path
 
 import pytest
 
-from lab.box import Box, binary
+from lab.box import Box, binary, wired_settings
 from lab.load import Load
 from lab.netns import run
-from lab.world import Lab
+from lab.world import ORIGIN_PORT, TARGET_ADDRESS, TARGET_PORT, Lab
 
 pytestmark = pytest.mark.lab
 
 KILLS = int(os.environ.get("KILLS", "6"))
 """How often the box is killed; 200 by hand."""
 
-SETTINGS = """
-schema_version = 1
-[nics]
-mirror = ["mirror0"]
-target = "target0"
-[addressing]
-pool = ["10.100.20.100-10.100.20.200/24"]
-[records]
-sample_percent_bodies = {sample}
-mask_headers = ["X-Customer"]
-[[service]]
-name = "shop"
-origins = ["*:11311"]
-targets = ["10.100.20.31:11511"]
-"""
 REWRITTEN = """
 [service.rewrite]
 path_prefix = { from = "/get/", to = "/mib/" }
 """
 Exchange = dict[str, object]
+
+
+def settings(sample: float) -> str:
+    """With what was said of so many of a hundred exchanges."""
+    kept = f'[records]\nsample_percent_bodies = {sample}\nmask_headers = ["X-Customer"]'
+    return wired_settings(ORIGIN_PORT, f"{TARGET_ADDRESS}:{TARGET_PORT}", sections=kept)
 
 
 def records(data: Path, *flags: str) -> list[Exchange]:
@@ -86,7 +77,7 @@ def test_nothing_that_was_shown_is_lost_to_a_kill() -> None:
     with Lab() as lab:
         clients = lab.start_loads(Load("page", 400, 0, connections=20), Load("short", 40, 0, keep_alive=False))
         for kill in range(KILLS):
-            box = start(lab, SETTINGS.format(sample=20))
+            box = start(lab, settings(20))
             try:
                 wait_for_records(box)
                 time.sleep(chance.uniform(0, 0.6))
@@ -100,7 +91,7 @@ def test_nothing_that_was_shown_is_lost_to_a_kill() -> None:
             lost = [number for number, exchange in shown.items() if found.get(number) != exchange]
             assert not lost, f"after kill {kill}, of {len(shown)} that were shown: {lost[:5]}"
         clients.kill()
-        box = start(lab, SETTINGS.format(sample=20))
+        box = start(lab, settings(20))
         exported = [json.loads(line) for line in box.download("/api/v1/exchanges.jsonl").splitlines()]
         part = box.download("/api/v1/exchanges.jsonl?limit=10&cursor=5").splitlines()
         box.stop()
@@ -125,7 +116,7 @@ def ask_with_secrets(lab: Lab) -> None:
 def test_a_finding_comes_with_evidence_and_without_secrets(tmp_path: Path) -> None:
     with Lab() as lab:
         before = time.time()
-        box = start(lab, SETTINGS.format(sample=0) + REWRITTEN)
+        box = start(lab, settings(0) + REWRITTEN)
         ask_with_secrets(lab)
         wait_for_records(box)
         (finding,) = page(box, "verdict=differ&service=shop")
@@ -194,7 +185,7 @@ def small_disk(folder: Path) -> Iterator[None]:
 def test_a_full_disk_costs_records_and_nothing_else() -> None:
     load = Load("page", 400, 4, connections=10)
     with Lab() as lab, small_disk(lab.folder / "box" / "data" / "records"):
-        box = start(lab, SETTINGS.format(sample=100))
+        box = start(lab, settings(100))
         lab.run_loads(load)
         box.settle(load.requests)
         box.process.wait_for("exchanges are not recorded, and replay goes on")

@@ -4,17 +4,15 @@ import json
 
 import pytest
 
-from lab.box import POOL, Box
+from lab.box import POOL, Box, wired_settings
 from lab.load import Load
-from lab.world import Lab
+from lab.world import ORIGIN_PORT, TARGET_ADDRESS, TARGET_PORT, Lab
 
 pytestmark = pytest.mark.lab
 
 
-def settings(mirror: list[str]) -> str:
-    service = """[[service]]\nname = "adserver"\norigins = ["*:11311"]\ntargets = ["10.100.20.31:11511"]\n"""
-    nics = f"""[nics]\nmirror = {json.dumps(mirror)}\ntarget = "target0"\n"""
-    return f"""schema_version = 1\n{nics}[addressing]\npool = ["{POOL}"]\n{service}"""
+def settings(mirror: list[str], nics: str = "") -> str:
+    return wired_settings(ORIGIN_PORT, f"{TARGET_ADDRESS}:{TARGET_PORT}", mirror=mirror, nics=nics)
 
 
 def load(lab: Lab, box: Box, name: str, expected: int) -> None:
@@ -73,7 +71,7 @@ def test_the_mirror_is_silent_while_it_is_read_and_as_before_afterwards() -> Non
         assert state(lab) == before
         # The second settings open the mirror anew while the first still hold it.
         for queue in (8, 16):
-            answer = box.change(settings(["mirror0"]).replace("[nics]", f"[nics]\nbuffer_mib = {queue}"))
+            answer = box.change(settings(["mirror0"], f"buffer_mib = {queue}"))
             assert "error" not in answer, answer
             flags, features = state(lab)
             assert flags == {"NOARP"}

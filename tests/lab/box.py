@@ -20,11 +20,31 @@ MAP = "11311-10.100.20.31:11511"
 POOL = "10.100.20.100-10.100.20.200/24"
 
 
-def wired_settings(port: int) -> str:
-    """Settings for a machine with a mirror NIC and a target NIC, whose service's port tells them apart."""
-    nics = '[nics]\nmirror = ["mirror0"]\ntarget = "target0"\n'
-    service = f'[[service]]\nname = "shop"\norigins = ["*:{port}"]\ntargets = ["10.100.20.31:80"]\n'
-    return f'schema_version = 1\n{nics}[addressing]\npool = ["{POOL}"]\n{service}'
+def wired_settings(
+    port: int,
+    target: str = "10.100.20.31:80",
+    *,
+    mirror: Iterable[str] = ("mirror0",),
+    nics: str = "",
+    sections: str = "",
+) -> str:
+    """Settings for a machine with mirror NICs and a target NIC, and one service, whose port tells them apart.
+
+    `nics` is more of the section of that name, `sections` are others.
+    """
+    return f"""schema_version = 1
+[nics]
+mirror = {json.dumps(list(mirror))}
+target = "target0"
+{nics}
+[addressing]
+pool = ["{POOL}"]
+{sections}
+[[service]]
+name = "shop"
+origins = ["*:{port}"]
+targets = ["{target}"]
+"""
 
 
 def binary() -> Path:
