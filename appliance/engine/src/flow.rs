@@ -5,9 +5,10 @@
 
 use crate::config::{Origin, Service};
 use crate::frame::Endpoint;
-use core::hash::Hash;
+use core::hash::{BuildHasher, Hash};
 use foldhash::fast::FixedState;
 use hashbrown::HashMap;
+use hashbrown::hash_table::{Entry, HashTable};
 
 /// A hash map without iteration.
 #[derive(Debug)]
@@ -52,6 +53,48 @@ impl<K: Eq + Hash, V> Table<K, V> {
     /// Whether no key has a value.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+/// Finds a value by the key that it leads to, so that no key is held twice. Like [`Table`], it cannot be iterated.
+#[derive(Debug)]
+pub struct Index<V> {
+    values: HashTable<V>,
+    hasher: FixedState,
+}
+
+impl<V: Copy + Eq> Index<V> {
+    /// An empty index; `seed` makes its collisions unpredictable.
+    pub fn new(seed: u64) -> Self {
+        Self { values: HashTable::new(), hasher: FixedState::with_seed(seed) }
+    }
+
+    /// The value that leads to `key` by `key_of`.
+    pub fn get<K: Eq + Hash>(&self, key: &K, key_of: impl Fn(V) -> K) -> Option<V> {
+        self.values.find(self.hasher.hash_one(key), |value| key_of(*value) == *key).copied()
+    }
+
+    /// Adds a value, which takes the place of another that leads to the same key.
+    pub fn insert<K: Eq + Hash>(&mut self, value: V, key_of: impl Fn(V) -> K) {
+        let key = key_of(value);
+        let hash = self.hasher.hash_one(&key);
+        let is_same = |other: &V| key_of(*other) == key;
+        match self.values.entry(hash, is_same, |other| self.hasher.hash_one(key_of(*other))) {
+            Entry::Occupied(mut entry) => *entry.get_mut() = value,
+            Entry::Vacant(entry) => drop(entry.insert(value)),
+        }
+    }
+
+    /// Removes `value`, if it is still the one that leads to `key`.
+    pub fn remove<K: Hash>(&mut self, key: &K, value: V) {
+        if let Ok(entry) = self.values.find_entry(self.hasher.hash_one(key), |other| *other == value) {
+            entry.remove();
+        }
+    }
+
+    /// Whether there is no value.
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
     }
 }
 

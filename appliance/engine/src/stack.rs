@@ -13,7 +13,7 @@ mod tests;
 
 pub use device::Outline;
 
-use crate::flow::Table;
+use crate::flow::Index;
 use crate::frame::Endpoint;
 use crate::limits::Limits;
 use crate::time::Time;
@@ -103,6 +103,10 @@ struct Connection<O> {
 }
 
 impl<O> Connection<O> {
+    fn ends(&self) -> (Endpoint, Endpoint) {
+        (self.local, self.remote)
+    }
+
     fn socket(&mut self) -> &mut tcp::Socket<'static> {
         self.live.as_mut().expect("a connection is woken before something is done with it").socket()
     }
@@ -134,7 +138,7 @@ impl<O> Connection<O> {
 pub struct Stack<O> {
     interface: Interface,
     connections: SlotMap<ConnectionId, Connection<O>>,
-    by_tuple: Table<(Endpoint, Endpoint), ConnectionId>,
+    by_tuple: Index<ConnectionId>,
     #[expect(clippy::vec_box, reason = "they pass between here and the connections")]
     spare: Vec<Box<Live>>,
     due: VecDeque<ConnectionId>,
@@ -168,7 +172,7 @@ impl<O: Copy> Stack<O> {
         Self {
             interface,
             connections: SlotMap::with_key(),
-            by_tuple: Table::new(seed),
+            by_tuple: Index::new(seed),
             spare: Vec::new(),
             due: VecDeque::new(),
             events: VecDeque::new(),
@@ -226,20 +230,24 @@ impl<O: Copy> Stack<O> {
             alarm: Alarm::default(),
             peer: Peer::default(),
         });
-        self.by_tuple.insert((local, remote), id);
+        self.by_tuple.insert(id, |id| self.connections[id].ends());
         self.note_awake(id);
         id
     }
 
+    fn connection_of(&self, ends: (Endpoint, Endpoint)) -> Option<ConnectionId> {
+        self.by_tuple.get(&ends, |id| self.connections[id].ends())
+    }
+
     /// Whether a connection from `local` to `remote` exists.
     pub fn has(&self, local: Endpoint, remote: Endpoint) -> bool {
-        self.by_tuple.contains(&(local, remote))
+        self.connection_of((local, remote)).is_some()
     }
 
     /// Takes an IP packet. Whether it belongs to a connection.
     pub fn handle_packet(&mut self, now: Time, packet: &[u8]) -> bool {
         let Some(segment) = Outline::of(packet) else { return false };
-        let Some(id) = self.by_tuple.get(&(segment.destination, segment.source)).copied() else {
+        let Some(id) = self.connection_of((segment.destination, segment.source)) else {
             self.refuse(now, packet);
             return false;
         };
@@ -401,11 +409,8 @@ impl<O: Copy> Stack<O> {
 
     fn forget(&mut self, id: ConnectionId) {
         let Some(mut connection) = self.connections.remove(id) else { return };
-        let tuple = (connection.local, connection.remote);
-        if self.by_tuple.get(&tuple) == Some(&id) {
-            self.by_tuple.remove(&tuple);
-        }
-        self.ended.push_back(tuple);
+        self.by_tuple.remove(&connection.ends(), id);
+        self.ended.push_back(connection.ends());
         if let Some(live) = connection.live.take() {
             self.spare_socket(live);
         }
@@ -444,8 +449,7 @@ impl<O: Copy> Stack<O> {
 
     /// The local and the remote end of a connection.
     pub fn ends(&self, id: ConnectionId) -> (Endpoint, Endpoint) {
-        let connection = &self.connections[id];
-        (connection.local, connection.remote)
+        self.connections[id].ends()
     }
 
     /// Segments of a connection that were sent again.

@@ -8,11 +8,18 @@ use crate::time::Time;
 use core::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// The pending entries of one timed thing: the earliest, and one later that an earlier arming has left behind.
-#[derive(Clone, Copy, Debug, Default)]
+/// The pending entries of one timed thing: the earliest, and one later that an earlier arming has left behind. [`Time::MAX`] where
+/// there is none.
+#[derive(Clone, Copy, Debug)]
 pub struct Alarm {
-    pending: Option<Time>,
-    left: Option<Time>,
+    pending: Time,
+    left: Time,
+}
+
+impl Default for Alarm {
+    fn default() -> Self {
+        Self { pending: Time::MAX, left: Time::MAX }
+    }
 }
 
 /// Entries of type `K`, by time.
@@ -30,17 +37,18 @@ impl<K: Ord + Copy> Default for Timers<K> {
 impl<K: Ord + Copy> Timers<K> {
     /// Sees to it that `key` is woken at `at` or before.
     pub fn arm(&mut self, alarm: &mut Alarm, key: K, at: Time) {
-        if alarm.pending.is_some_and(|pending| pending <= at) {
+        if alarm.pending <= at {
             return;
         }
-        match alarm.left.take_if(|left| *left <= at) {
-            Some(left) => alarm.pending = Some(left),
-            None => {
-                alarm.left = alarm.pending.or(alarm.left);
-                alarm.pending = Some(at);
-                self.heap.push(Reverse((at, key)));
-            }
+        if alarm.left <= at {
+            alarm.pending = core::mem::replace(&mut alarm.left, Time::MAX);
+            return;
         }
+        if alarm.pending < Time::MAX {
+            alarm.left = alarm.pending;
+        }
+        alarm.pending = at;
+        self.heap.push(Reverse((at, key)));
     }
 
     /// The time of the earliest entry.
@@ -61,9 +69,11 @@ impl Alarm {
     /// Whether the entry of time `at` is the pending one, which then is no longer pending; otherwise it is a stale entry
     /// left behind by a later arming to an earlier time.
     pub fn fired(&mut self, at: Time) -> bool {
-        let is_pending = self.pending.take_if(|pending| *pending == at).is_some();
-        if !is_pending {
-            self.left.take_if(|left| *left == at);
+        let is_pending = self.pending == at;
+        if is_pending {
+            self.pending = Time::MAX;
+        } else if self.left == at {
+            self.left = Time::MAX;
         }
         is_pending
     }

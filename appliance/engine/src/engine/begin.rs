@@ -58,7 +58,7 @@ impl Engine {
         }
         self.replays_beyond += works.len() - 1;
         let id = self.slots.insert(Slot::new(place.key, session, works, frame.captured_at, is_midstream));
-        self.flows.insert(place.key, id);
+        self.flows.insert(id, |id| self.slots[id].key);
         Ok(id)
     }
 

@@ -43,7 +43,7 @@ impl Engine {
         self.caps = begin::caps(&self.services, self.config.share.of_shards);
         for id in self.slots.keys().collect::<Vec<_>>() {
             if let Some(slot) = self.slots.get(id) {
-                self.unhook(slot.key, id);
+                self.flows.remove(&slot.key, id);
             }
             self.guard(id, |engine| engine.end(id, Ended::CaptureEnd));
         }

@@ -14,7 +14,7 @@ use crate::books::Books;
 use crate::config::{Config, Service};
 use crate::exchange::Rooms;
 use crate::findings::{Finding, Times};
-use crate::flow::{Directory, FlowKey, Place, Side, Table};
+use crate::flow::{Directory, Index, Place, Side};
 use crate::frame::{Decoder, Endpoint, Segment};
 use crate::ledger::{Ended, Frames, Ignored, Ledger, NotReplayed};
 use crate::limits::Budget;
@@ -71,7 +71,7 @@ pub struct Engine {
     /// Taken while a segment that may lie in it is dealt with.
     decoder: Option<Box<Decoder>>,
     directory: Directory,
-    flows: Table<FlowKey, SlotId>,
+    flows: Index<SlotId>,
     slots: SlotMap<SlotId, Slot>,
     /// Sessions that have ended and are still known, in the order of their ends.
     ended: VecDeque<SlotId>,
@@ -108,7 +108,7 @@ impl Engine {
             now,
             decoder: Some(Box::new(Decoder::new(&limits))),
             directory: Directory::new(&config.services, seed),
-            flows: Table::new(seed),
+            flows: Index::new(seed),
             slots: SlotMap::with_key(),
             ended: VecDeque::new(),
             timers: Timers::default(),
@@ -217,7 +217,7 @@ impl Engine {
     }
 
     fn handle_placed(&mut self, frame: &MirrorFrame<'_>, segment: &Segment<'_>, place: &Place) -> Result<(), Ignored> {
-        let before = self.flows.get(&place.key).copied();
+        let before = self.flows.get(&place.key, |id| self.slots[id].key);
         let was_open = before.and_then(|id| self.slots.get(id)).is_some_and(|slot| slot.is_open_at(frame.captured_at));
         let known = before.filter(|id| !self.is_replaced(*id, frame, place.sender, segment));
         let id = match known {
@@ -350,7 +350,7 @@ impl Engine {
     /// Takes a session out without asking anything of its state.
     fn write_off(&mut self, id: SlotId) {
         let Some(slot) = self.slots.remove(id) else { return };
-        self.unhook(slot.key, id);
+        self.flows.remove(&slot.key, id);
         let works = slot.write_off(&mut self.books, &mut self.ahead);
         self.replays_beyond -= works.len().saturating_sub(1);
         for mut work in works {
@@ -422,19 +422,12 @@ impl Engine {
 
     fn forget(&mut self, id: SlotId) {
         let Some(slot) = self.slots.remove(id) else { return };
-        self.unhook(slot.key, id);
+        self.flows.remove(&slot.key, id);
         while self.ended.front().is_some_and(|oldest| !self.slots.contains_key(*oldest)) {
             self.ended.pop_front();
         }
         if self.slots.is_empty() {
             self.timers = Timers::default();
-        }
-    }
-
-    /// Frees a flow, unless a newer session is on it.
-    fn unhook(&mut self, key: FlowKey, id: SlotId) {
-        if self.flows.get(&key) == Some(&id) {
-            self.flows.remove(&key);
         }
     }
 

@@ -161,7 +161,7 @@ impl<O: Copy> Stack<O> {
     /// Gives a connection that is asleep a socket again, which stands where the last one stood.
     pub(super) fn wake(&mut self, id: ConnectionId) {
         let Some(connection) = self.connections.get(id).filter(|connection| connection.live.is_none()) else { return };
-        let (ends, silence) = ((connection.local, connection.remote), connection.silence);
+        let (ends, silence) = (connection.ends(), connection.silence);
         let mut live = self.fresh_socket(silence);
         dial(live.socket(), self.interface.context(), ends);
         let connection = &mut self.connections[id];
