@@ -19,6 +19,7 @@ impl Exchanges {
 
     /// The client's next bytes: the content of one segment.
     pub fn client_bytes(&mut self, bytes: &[u8], moment: Moment, books: &mut Books) {
+        self.rouse(books);
         match &mut self.framing {
             Framing::Undecided(..) if self.requests == Step::Out => self.pick_up(bytes, moment, books),
             Framing::Undecided(..) => self.find_protocol(Side::Client, bytes, moment, books),
@@ -29,7 +30,7 @@ impl Exchanges {
                 }
             }
             Framing::Framed(_) if self.requests == Step::Tail => self.take_request_bytes(bytes, moment, books),
-            Framing::Framed(_) => self.cut_requests(bytes, moment, books),
+            Framing::Framed(_) | Framing::Resting => self.cut_requests(bytes, moment, books),
             Framing::Turns => self.take_turn(bytes, moment, books),
         }
     }
@@ -150,7 +151,8 @@ impl Exchanges {
 
     fn finish_aside(&mut self) {
         if core::mem::take(&mut self.aside_open) && !self.is_barred() {
-            self.outbox.finish(self.is_joined());
+            let is_joined = self.is_joined();
+            self.outbox.finish(is_joined);
         }
     }
 
@@ -329,7 +331,8 @@ impl Exchanges {
             return;
         }
         if !self.dropping {
-            self.outbox.finish(self.is_joined());
+            let is_joined = self.is_joined();
+            self.outbox.finish(is_joined);
             self.note_whole(books);
         }
         self.dropping = false;
@@ -372,6 +375,7 @@ impl Exchanges {
                 self.barred.get_or_insert(NotReplayed::MirrorGap);
                 return;
             }
+            Framing::Resting => {}
             Framing::Framed(framer) => {
                 let in_step = self.requests == Step::In && self.request_open && framer.request_gap(len);
                 if in_step {

@@ -40,6 +40,7 @@ use core::time::Duration;
 use ground::Ground;
 use opening::Opening;
 use outbox::Outbox;
+use rest::Room;
 pub use rest::Rooms;
 use score::Score;
 use std::collections::VecDeque;
@@ -168,6 +169,8 @@ enum Framing {
     Undecided(Option<Box<Opening>>),
     /// By a protocol's framer.
     Framed(Box<dyn Framer>),
+    /// The same, and nothing has to be known but where the next message begins: here.
+    Resting,
     /// By turns.
     Turns,
 }
@@ -180,6 +183,17 @@ struct Greeting {
     target_last_at: Time,
     /// What the target said before the protocol was known.
     early: Vec<u8>,
+}
+
+impl Greeting {
+    const fn new() -> Self {
+        Self { origin: 0, target: 0, target_last_at: Time::ZERO, early: Vec::new() }
+    }
+
+    fn is_blank(&self) -> bool {
+        let Self { origin, target, target_last_at, early } = self;
+        (*origin, *target, *target_last_at) == (0, 0, Time::ZERO) && early.is_empty()
+    }
 }
 
 /// What the mirror's side of the streams still allows.
@@ -202,7 +216,7 @@ pub struct Exchanges {
     /// What cuts the streams, or cut them before they became turns.
     definition: Option<&'static Definition>,
     framing: Framing,
-    queue: VecDeque<Exchange>,
+    queue: Room<VecDeque<Exchange>>,
     /// Number of the exchange at the queue's front.
     front: u64,
     /// The exchange whose answer the origin gives next.
@@ -248,7 +262,7 @@ pub struct Exchanges {
     origin_closed: bool,
     /// A request was given up after its first bytes were sent, and why: the connection cannot be used for another.
     cut: Option<NotReplayed>,
-    greeting: Greeting,
+    greeting: Room<Greeting>,
     origin_last_at: Option<Time>,
     client_last_at: Time,
     /// When `target_at` last moved.
@@ -266,7 +280,7 @@ pub struct Exchanges {
     selection: Option<Arc<Selection>>,
     score: Option<Box<Score>>,
     /// Request bytes waiting for the target.
-    pub outbox: Outbox,
+    pub outbox: Room<Outbox>,
 }
 
 impl Exchanges {
@@ -296,7 +310,7 @@ impl Exchanges {
             rules: service.rules.clone(),
             definition,
             framing,
-            queue: VecDeque::new(),
+            queue: Room::default(),
             front: 0,
             origin_at: 0,
             begun: 0,
@@ -321,7 +335,7 @@ impl Exchanges {
             one_way: false,
             origin_closed: false,
             cut: None,
-            greeting: Greeting::default(),
+            greeting: Room::default(),
             origin_last_at: None,
             client_last_at: captured_at,
             target_moved_at: now,
@@ -335,7 +349,7 @@ impl Exchanges {
             ground: Ground::default(),
             selection: None,
             score: None,
-            outbox: Outbox::default(),
+            outbox: Room::default(),
         }
     }
 

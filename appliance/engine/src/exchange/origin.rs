@@ -13,10 +13,11 @@ impl Exchanges {
     /// The origin's next bytes.
     pub fn origin_bytes(&mut self, bytes: &[u8], moment: Moment, books: &mut Books) {
         self.origin_last_at = self.origin_last_at.max(Some(moment.captured_at));
+        self.rouse(books);
         match &self.framing {
             Framing::Undecided(_) if self.requests == Step::Out => self.greeting.origin += bytes.len() as u64,
             Framing::Undecided(_) => self.find_protocol(Side::Origin, bytes, moment, books),
-            Framing::Framed(_) => self.cut_answers(bytes, moment, books),
+            Framing::Framed(_) | Framing::Resting => self.cut_answers(bytes, moment, books),
             Framing::Turns => self.take_origin_turn(bytes, moment, books),
         }
     }
@@ -227,7 +228,7 @@ impl Exchanges {
         let Some(score) = &mut self.score else { return };
         let Framing::Framed(framer) = &self.framing else { return };
         let stand_in = framer.stand_in();
-        for (id, exchange) in (self.front..).zip(&self.queue) {
+        for (id, exchange) in (self.front..).zip(self.queue.iter()) {
             match exchange.origin.progress {
                 Progress::Awaited if exchange.expect.silent => {}
                 Progress::Awaited | Progress::Begun if stand_in.is_empty() => score.break_off(),
@@ -240,7 +241,10 @@ impl Exchanges {
     }
 
     fn break_origin(&mut self, cause: Incomparable, now: Time) {
-        for exchange in &mut self.queue {
+        if self.queue.is_empty() {
+            return;
+        }
+        for exchange in self.queue.iter_mut() {
             exchange.origin.break_off(cause);
             exchange.origin_done_at.get_or_insert(now);
         }
@@ -251,11 +255,12 @@ impl Exchanges {
         self.one_way |= one_way;
         let cause = if one_way { Incomparable::OneWay } else { Incomparable::MirrorGap };
         self.origin_last_at = self.origin_last_at.max(Some(moment.captured_at));
+        self.rouse(books);
         match self.framing {
             Framing::Undecided(..) => self.greeting.origin += len,
             Framing::Turns => self.miss_origin_turn(len, cause, moment, books),
             Framing::Framed(_) if self.answers == Step::In => self.miss_answer(len, cause, moment, books),
-            Framing::Framed(_) => {}
+            Framing::Framed(_) | Framing::Resting => {}
         }
     }
 

@@ -97,6 +97,20 @@ pub struct Outbox {
 }
 
 impl Outbox {
+    /// Nothing is in it.
+    pub const fn new() -> Self {
+        Self {
+            bytes: VecDeque::new(),
+            base: 0,
+            sent: 0,
+            units: VecDeque::new(),
+            sent_units: 0,
+            joined: false,
+            ahead: VecDeque::new(),
+            farewell: None,
+        }
+    }
+
     fn end(&self) -> u64 {
         self.base + self.bytes.len() as u64
     }
@@ -383,15 +397,21 @@ impl Outbox {
         self.units.is_empty() && self.len() == 0
     }
 
-    /// Where units have their room, while there is none.
-    pub fn units_room(&mut self) -> &mut VecDeque<Unit> {
-        &mut self.units
+    /// Units that it has room for.
+    pub fn units_room(&self) -> usize {
+        self.units.capacity()
     }
 
-    /// Gives back the room of bytes, of which there are none.
-    pub fn give_room(&mut self, spare: &mut Spare) {
+    /// Gives back the room of bytes, of which there are none. Whether it then is like a new one.
+    pub fn rest(&mut self, spare: &mut Spare) -> bool {
         self.ahead = VecDeque::new();
         spare.give(core::mem::take(&mut self.bytes).into());
+        let is_blank = self.farewell.is_none() && !self.joined && self.sent == self.base;
+        if is_blank {
+            // No unit is left that would know its place.
+            (self.base, self.sent) = (0, 0);
+        }
+        is_blank
     }
 
     /// Bytes held.

@@ -146,7 +146,7 @@ impl Exchanges {
     pub fn write_off(mut self, books: &mut Books) {
         let has_none = |exchange: &Exchange| exchange.stage != Stage::Done || exchange.deferred.is_some();
         let beyond = self.beyond.as_deref_mut().map(|exchange| (self.begun - 1, exchange));
-        let all = (self.front..).zip(&mut self.queue).chain(beyond);
+        let all = (self.front..).zip(self.queue.iter_mut()).chain(beyond);
         for (id, exchange) in all.filter(|(_, exchange)| has_none(exchange)) {
             let cause = NotReplayed::Fault;
             let outcome =

@@ -23,7 +23,7 @@ impl Exchanges {
     pub fn protocol_name(&self) -> &'static str {
         match (&self.framing, self.definition) {
             (Framing::Undecided(_), _) => "auto",
-            (Framing::Framed(_), Some(definition)) => definition.name,
+            (Framing::Framed(_) | Framing::Resting, Some(definition)) => definition.name,
             _ => "raw",
         }
     }

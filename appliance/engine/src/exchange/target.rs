@@ -27,7 +27,9 @@ impl Exchanges {
     pub fn connected(&mut self, local: Endpoint, now: Time) {
         self.local = Some(local);
         self.target_framer = None;
-        self.greeting.early.clear();
+        if !self.greeting.early.is_empty() {
+            self.greeting.early.clear();
+        }
         self.ground.renew();
         self.connected_at = now;
         self.target_tunnel = false;
