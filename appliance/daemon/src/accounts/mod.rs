@@ -5,28 +5,32 @@
 
 pub mod audit;
 mod limiter;
+mod refusal;
 pub mod secret;
 #[cfg(test)]
 mod tests;
+mod tokens;
+mod users;
+
+pub use refusal::Refusal;
+pub use tokens::Token;
+pub use users::User;
 
 use crate::clock::{self, Clock};
-use crate::store::{Changes, Store, StoreFault};
+use crate::store::{Changes, Store};
 use audit::Audit;
 use limiter::Limiter;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::IpAddr;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use users::{check_password, check_username, new_user};
 
 /// How long a login is good for.
 const SESSION_SECONDS: f64 = 12.0 * 3_600.0;
-/// Sessions, users and tokens kept.
+/// Sessions kept.
 const SESSIONS: usize = 1_000;
-const USERS: usize = 1_000;
-const TOKENS: usize = 1_000;
 /// The first user.
 pub const ADMIN: &str = "admin";
 
@@ -40,45 +44,6 @@ pub enum Role {
     Operator,
     /// Users, tokens, certificate, backup.
     Admin,
-}
-
-/// A user.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct User {
-    /// His name.
-    pub username: String,
-    /// What he may do.
-    pub role: Role,
-    /// argon2id.
-    pub hash: String,
-    /// When he was made.
-    pub created_at: f64,
-    /// His last login.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_login_at: Option<f64>,
-}
-
-/// A bearer token.
-#[derive(Clone, Debug, Deserialize, PartialEq, Serialize)]
-pub struct Token {
-    /// What it is called by in the interface.
-    pub id: String,
-    /// What a person calls it.
-    pub name: String,
-    /// What its bearer may do.
-    pub role: Role,
-    /// SHA-256 of its secret.
-    pub digest: String,
-    /// When it was made.
-    pub created_at: f64,
-    /// By whom.
-    pub created_by: String,
-    /// When it ends, if ever.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub expires_at: Option<f64>,
-    /// When it was used last, since the start.
-    #[serde(skip)]
-    pub last_used_at: Option<f64>,
 }
 
 /// A person's session on the page, known by the SHA-256 of its cookie.
@@ -122,56 +87,6 @@ pub enum By {
     },
     /// By a token, or the claim token.
     Token,
-}
-
-/// Why an account is not changed or entered.
-#[derive(Debug)]
-pub enum Refusal {
-    /// There is no claim token, or the box is claimed already.
-    NotClaimable(&'static str),
-    /// Token, name or password are wrong.
-    Wrong,
-    /// Too many were.
-    Wait(Duration),
-    /// A value cannot be used.
-    Invalid {
-        /// Which.
-        field: &'static str,
-        /// Why, and the mend.
-        message: String,
-    },
-    /// There is one already.
-    Taken(String),
-    /// There is none.
-    Unknown,
-    /// It cannot be done.
-    Conflict(&'static str),
-    /// It cannot be stored.
-    Store(String),
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotClaimable(message) | Self::Conflict(message) => f.write_str(message),
-            Self::Wrong => f.write_str("name, password or token are wrong"),
-            Self::Wait(wait) => write!(f, "too many wrong attempts; try again in {} s", wait.as_secs() + 1),
-            Self::Invalid { message, .. } | Self::Taken(message) | Self::Store(message) => f.write_str(message),
-            Self::Unknown => f.write_str("there is none of this name"),
-        }
-    }
-}
-
-impl From<StoreFault> for Refusal {
-    fn from(fault: StoreFault) -> Self {
-        Self::Store(fault.to_string())
-    }
-}
-
-impl From<std::io::Error> for Refusal {
-    fn from(fault: std::io::Error) -> Self {
-        Self::Store(fault.to_string())
-    }
 }
 
 #[derive(Default)]
@@ -366,178 +281,6 @@ impl Accounts {
         Ok(())
     }
 
-    /// All users.
-    pub fn users(&self) -> Vec<User> {
-        self.tables().users.values().cloned().collect()
-    }
-
-    /// Makes a user.
-    ///
-    /// # Errors
-    /// Name or password cannot be used.
-    pub fn add_user(&self, username: &str, password: &str, role: Role) -> Result<User, Refusal> {
-        check_username(username)?;
-        check_password("password", password)?;
-        if self.tables().users.contains_key(username) {
-            return Err(Refusal::Taken(format!("there is a user {username} already; choose another name")));
-        }
-        let user = new_user(username, role, password)?;
-        let mut tables = self.tables();
-        if tables.users.is_empty() {
-            return Err(Refusal::Conflict("the first user is made by claiming the box"));
-        }
-        if tables.users.len() >= USERS {
-            return Err(Refusal::Conflict("there are 1,000 users already; remove one first"));
-        }
-        self.write(|changes| changes.put(&format!("user/{username}"), &user))?;
-        tables.users.insert(username.to_owned(), user.clone());
-        Ok(user)
-    }
-
-    /// Changes a user; his sessions end, but for that of `keep`.
-    ///
-    /// # Errors
-    /// There is none, or he is the last admin, or the password cannot be used.
-    pub fn change_user(
-        &self,
-        username: &str,
-        password: Option<&str>,
-        role: Option<Role>,
-        keep: Option<&Identity>,
-    ) -> Result<User, Refusal> {
-        password.map_or(Ok(()), |password| check_password("password", password))?;
-        let hash = password.map(secret::hash).transpose()?;
-        let mut tables = self.tables();
-        let mut user = tables.users.get(username).ok_or(Refusal::Unknown)?.clone();
-        user.role = role.unwrap_or(user.role);
-        user.hash = hash.unwrap_or(user.hash);
-        if user.role != Role::Admin && is_last_admin(&tables, username) {
-            return Err(Refusal::Conflict("this is the last admin; make another one first"));
-        }
-        let kept =
-            keep.and_then(|identity| if let By::Cookie { digest, .. } = &identity.by { Some(digest) } else { None });
-        let ended = sessions_of(&tables, username, kept);
-        self.write(|changes| {
-            changes.put(&format!("user/{username}"), &user);
-            ended.iter().for_each(|digest| changes.remove(&session_key(digest)));
-        })?;
-        tables.sessions.retain(|digest, _| !ended.contains(digest));
-        tables.users.insert(username.to_owned(), user.clone());
-        Ok(user)
-    }
-
-    /// Gives the admin of a box that is claimed another password, or makes him anew, without the old one: for who stands at the
-    /// box.
-    ///
-    /// # Errors
-    /// Nobody has claimed it, or the password cannot be used.
-    pub fn reset_password(&self, password: &str) -> Result<(), Refusal> {
-        if !self.is_claimed() {
-            return Err(Refusal::NotClaimable("nobody has claimed the box yet; do that on the page"));
-        }
-        if !self.tables().users.contains_key(ADMIN) {
-            return self.add_user(ADMIN, password, Role::Admin).map(drop);
-        }
-        self.change_user(ADMIN, Some(password), Some(Role::Admin), None).map(drop)
-    }
-
-    /// Changes a sender's own password.
-    ///
-    /// # Errors
-    /// The old one is wrong, or the new one cannot be used.
-    pub fn change_own_password(
-        &self,
-        identity: &Identity,
-        old: &str,
-        new: &str,
-        from: Option<IpAddr>,
-    ) -> Result<(), Refusal> {
-        if identity.by == By::Token {
-            return Err(Refusal::Conflict("a token has no password; log in with a name and a password"));
-        }
-        check_password("new_password", new)?;
-        self.may_try(from, &identity.name)?;
-        let hash = self.tables().users.get(&identity.name).map(|user| user.hash.clone());
-        if !secret::verify(old, hash.as_deref()) {
-            return self.refuse(from, &identity.name, "password_failed");
-        }
-        self.accept(from, &identity.name);
-        self.change_user(&identity.name, Some(new), None, Some(identity)).map(drop)
-    }
-
-    /// Removes a user.
-    ///
-    /// # Errors
-    /// There is none, or he is the last admin.
-    pub fn remove_user(&self, username: &str) -> Result<(), Refusal> {
-        let mut tables = self.tables();
-        if !tables.users.contains_key(username) {
-            return Err(Refusal::Unknown);
-        }
-        if is_last_admin(&tables, username) {
-            return Err(Refusal::Conflict("this is the last admin; make another one first"));
-        }
-        let ended = sessions_of(&tables, username, None);
-        self.write(|changes| {
-            changes.remove(&format!("user/{username}"));
-            ended.iter().for_each(|digest| changes.remove(&session_key(digest)));
-        })?;
-        tables.sessions.retain(|digest, _| !ended.contains(digest));
-        tables.users.remove(username);
-        Ok(())
-    }
-
-    /// All tokens.
-    pub fn tokens(&self) -> Vec<Token> {
-        self.tables().tokens.values().cloned().collect()
-    }
-
-    /// Makes a token; its secret is not kept.
-    ///
-    /// # Errors
-    /// The name cannot be used.
-    pub fn add_token(&self, name: &str, role: Role, days: Option<u32>, by: &str) -> Result<(Token, String), Refusal> {
-        if name.is_empty() || name.chars().count() > 64 || name.chars().any(char::is_control) {
-            let message = "1 to 64 characters, without control characters".to_owned();
-            return Err(Refusal::Invalid { field: "name", message });
-        }
-        if days.is_some_and(|days| !(1..=3_650).contains(&days)) {
-            let message = "a number from 1 to 3650; leave it out for a token without an end".to_owned();
-            return Err(Refusal::Invalid { field: "expires_in_days", message });
-        }
-        let now = clock::wall();
-        let secret = format!("tapcopy_{}", secret::random_hex()?);
-        let token = Token {
-            id: secret::random_hex()?[..12].to_owned(),
-            name: name.to_owned(),
-            role,
-            digest: secret::digest(&secret),
-            created_at: now,
-            created_by: by.to_owned(),
-            expires_at: days.map(|days| now + f64::from(days) * 86_400.0),
-            last_used_at: None,
-        };
-        let mut tables = self.tables();
-        if tables.tokens.len() >= TOKENS {
-            return Err(Refusal::Conflict("there are 1,000 tokens already; remove one first"));
-        }
-        self.write(|changes| changes.put(&format!("token/{}", token.id), &token))?;
-        tables.tokens.insert(token.id.clone(), token.clone());
-        Ok((token, secret))
-    }
-
-    /// Removes a token.
-    ///
-    /// # Errors
-    /// There is none.
-    pub fn remove_token(&self, id: &str) -> Result<Token, Refusal> {
-        let mut tables = self.tables();
-        let token = tables.tokens.get(id).ok_or(Refusal::Unknown)?.clone();
-        self.write(|changes| changes.remove(&format!("token/{id}")))?;
-        tables.tokens.remove(id);
-        Ok(token)
-    }
-
     /// Exchanges users and tokens for those of a backup; all sessions end, but for that of a user who is in it, too.
     ///
     /// # Errors
@@ -562,38 +305,4 @@ impl Accounts {
 
 fn session_key(digest: &str) -> String {
     format!("session/{digest}")
-}
-
-fn new_user(username: &str, role: Role, password: &str) -> Result<User, Refusal> {
-    let hash = secret::hash(password)?;
-    Ok(User { username: username.to_owned(), role, hash, created_at: clock::wall(), last_login_at: None })
-}
-
-fn is_last_admin(tables: &Tables, username: &str) -> bool {
-    let mut admins = tables.users.values().filter(|user| user.role == Role::Admin);
-    admins.all(|user| user.username == username)
-        && tables.users.get(username).is_some_and(|user| user.role == Role::Admin)
-}
-
-fn sessions_of(tables: &Tables, username: &str, kept: Option<&String>) -> Vec<String> {
-    let theirs =
-        tables.sessions.iter().filter(|(digest, session)| session.username == username && Some(*digest) != kept);
-    theirs.map(|(digest, _)| digest.clone()).collect()
-}
-
-fn check_username(name: &str) -> Result<(), Refusal> {
-    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"._@-".contains(&byte);
-    if !name.is_empty() && name.len() <= 64 && name.bytes().all(is_good) {
-        return Ok(());
-    }
-    let message = "1 to 64 letters, digits, dots, dashes, underscores and @".to_owned();
-    Err(Refusal::Invalid { field: "username", message })
-}
-
-fn check_password(field: &'static str, password: &str) -> Result<(), Refusal> {
-    if secret::PASSWORD_CHARS.contains(&password.chars().count()) {
-        return Ok(());
-    }
-    let (least, most) = (secret::PASSWORD_CHARS.start(), secret::PASSWORD_CHARS.end());
-    Err(Refusal::Invalid { field, message: format!("{least} to {most} characters; several words are easy to keep") })
 }
