@@ -9,7 +9,7 @@ from lab.unlike import Outcome, run
 
 pytestmark = pytest.mark.lab
 
-SHARES = {"price": 0.01, "error": 0.01, "version": 1.0, "slow": 1.0, "closed": 0.02, "short": 0.02, "element": 0.2}
+SHARES = {"price": 0.01, "error": 0.01, "version": 1.0, "slow": 1.0, "closed": 0.02, "short": 0.02, "element": 0.05}
 
 
 def explain(outcome: Outcome, wrong: list[str]) -> str:

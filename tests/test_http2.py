@@ -123,14 +123,12 @@ with grpc.insecure_channel(f"{sys.argv[1]}:{sys.argv[2]}") as channel:
 
 GRPC_ODD_CLIENT = """
 import sys
-import time
 
 import grpc
 
 with grpc.insecure_channel(f"{sys.argv[1]}:{sys.argv[2]}") as channel:
     for _ in range(10):
         channel.unary_unary("/lab.Lab/Unary")(b"odd", metadata=(("authorization", "Bearer hush"),))
-        time.sleep(0.1)
 """
 
 GRPC_CALLS = 50 + 100 + 1 + 2 + 1 + 1 + 1 + 10

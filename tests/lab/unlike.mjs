@@ -50,7 +50,7 @@ function item(number) {
   const fields = {
     id: number,
     price: (settled("price", number) % 100_000) / 100,
-    stock: shared(600_000, `stock ${number}`) % 50,
+    stock: shared(20_000, `stock ${number}`) % 50,
     at: seconds(),
     token: token(),
     tags: shuffled(["new", "sale", "eco", "top"]),

@@ -27,7 +27,7 @@ from lab.world import ORIGIN_ADDRESSES, ORIGIN_PORT, TARGET_ADDRESS, TARGET_PORT
 PROGRAM = Path(__file__).with_suffix(".mjs")
 REDIS_PORT = 6379
 CONNECTIONS = 32
-RATE = 1_000.0
+RATE = 2_000.0
 LOOK_SECONDS = 10.0
 CLAIMED_SECONDS = 1.5
 """By when the box has its first addresses."""

@@ -1,6 +1,7 @@
 //! One endpoint: how often it was asked, and what was found in which of its fields.
 
 use super::alike::are_alike;
+use super::drift::Drift;
 use super::field::{self, Field};
 use super::latency::Timing;
 use super::memory::{Answer, Deviation, Past};
@@ -10,6 +11,7 @@ use super::{Evidence, Fault, Finding, Observation, Place};
 use crate::compare::{Difference, Kind};
 use crate::limits::comparison::DIFFERENCES_MAX;
 use crate::limits::findings::FIELDS_MAX;
+use crate::time::Time;
 use core::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -62,6 +64,8 @@ pub(super) struct Endpoint {
     pub(super) timing: Timing,
     equal: u64,
     pairs: [f64; 2],
+    /// How long the target was late with answers, in seconds, without what overlaps of those to the same request, and of all.
+    late: [f64; 2],
     fields: Vec<Field>,
 }
 
@@ -79,6 +83,7 @@ impl Endpoint {
             timing: Timing::default(),
             equal: 0,
             pairs: [0.0; 2],
+            late: [0.0; 2],
             fields: Vec::new(),
         };
         endpoint.label = endpoint.name().into();
@@ -110,7 +115,8 @@ impl Endpoint {
         self.exchanges += other.exchanges;
         self.equal += other.equal;
         self.timing.add(&other.timing);
-        for (mine, theirs) in self.pairs.iter_mut().zip(other.pairs) {
+        let sums = self.pairs.iter_mut().chain(&mut self.late);
+        for (mine, theirs) in sums.zip(other.pairs.into_iter().chain(other.late)) {
             *mine += theirs;
         }
         for field in other.fields {
@@ -157,17 +163,8 @@ impl Endpoint {
         let Some(index) = self.note(&name, found.kind, observation.place, [&found.origin, &found.target]) else {
             return;
         };
+        self.fields[index].explained_by.take(observation.place.captured_at, observation.apart);
         noted.push(index);
-    }
-
-    /// Of these fields those in which the answer is evidence by itself, and not one more of a burst.
-    pub(super) fn evident(&mut self, mut noted: Vec<usize>, observation: &Observation<'_>) -> Vec<usize> {
-        let (at, is_prompt) = (observation.place.captured_at, observation.is_prompt());
-        noted.retain(|index| self.fields[*index].begins_burst(at, observation.apart));
-        for index in &noted {
-            self.fields[*index].prompt += u64::from(is_prompt);
-        }
-        noted
     }
 
     /// Counts an answer that the target did not give whole.
@@ -175,6 +172,7 @@ impl Endpoint {
         let Some(index) = self.note(name, kind, place, ["", ""]) else { return };
         // What the origin has whole it has always whole.
         self.fields[index].repeats.steady += 1;
+        self.fields[index].lost += 1;
     }
 
     /// Counts a difference in a field.
@@ -226,13 +224,12 @@ impl Endpoint {
         self.fields.get(field).and_then(|field| changes.agree(field))
     }
 
-    /// Takes how the origin's answer differs from an earlier one of its own, which may be older than the target was late, and what came out of that for the fields in
-    /// which the target's differs from it.
-    pub(super) fn hold(&mut self, evidence: Evidence, is_aged: bool, changes: &Changes, trial: &Trial, weight: f64) {
+    /// Takes how the origin's answer differs from an earlier one of its own, and what came out of that for the fields in which the
+    /// target's differs from it.
+    pub(super) fn hold(&mut self, evidence: Evidence, changes: &Changes, trial: &Trial, weight: f64) {
         self.pairs[evidence as usize] += weight;
         for (index, field) in self.fields.iter_mut().enumerate() {
             let differs = changes.agree(field) == Some(false);
-            field.aged += u64::from(is_aged && evidence == Evidence::Repeats);
             let earlier = field.earlier_mut(evidence);
             if differs {
                 earlier.differing += weight;
@@ -241,6 +238,59 @@ impl Endpoint {
             earlier.steady += u64::from(trial.steady.contains(&index));
             earlier.unsteady += u64::from(trial.unsteady.contains(&index));
         }
+    }
+
+    /// Takes how long the target was late with an answer that stands for `weight` ones, and, where there is an earlier one of the
+    /// origin, when that was and what has changed since.
+    pub(super) fn watch(
+        &mut self,
+        observation: &Observation<'_>,
+        earlier: Option<(Evidence, Time, &Changes)>,
+        weight: f64,
+    ) {
+        let (at, late) = (observation.place.captured_at, observation.apart);
+        let all = late.as_secs_f64() * weight;
+        let Some((evidence, earlier_at, changes)) = earlier else {
+            return self.late.iter_mut().for_each(|sum| *sum += all);
+        };
+        let since = at.since(earlier_at).max(earlier_at.since(at));
+        let alone = late.min(since).as_secs_f64() * weight;
+        let is_repeat = evidence == Evidence::Repeats;
+        self.late[0] += if is_repeat { alone } else { all };
+        self.late[1] += alone;
+        for field in &mut self.fields {
+            // Of another answer altogether nothing is known.
+            let Some(agrees) = changes.agree(field) else { continue };
+            field.watches[evidence as usize].take(since, late, weight, !agrees);
+            match is_repeat {
+                true => field.apart.hear(earlier_at, at, !agrees),
+                false => field.late_unwatched += all,
+            }
+        }
+    }
+
+    /// Takes the fields in which an answer differs, but not by what the last one to the same request differed by.
+    pub(super) fn wait(&mut self, fields: impl Iterator<Item = usize>, observation: &Observation<'_>) {
+        for field in fields {
+            self.fields[field].apart.wait(observation.place.captured_at, observation.apart);
+        }
+    }
+
+    /// What is known of the changes of a field, by the same requests and by all.
+    fn drifts(&self, field: &Field) -> [Drift; 2] {
+        let (needed, apart) = (field.explained_by.needed, [field.apart.confirmed, field.apart.seen]);
+        let [repeats, neighbours] = field.watches;
+        let all = repeats.plus(&neighbours);
+        [
+            Drift {
+                needed,
+                needed_apart: apart,
+                watch: repeats,
+                late: repeats.late + field.late_unwatched,
+                late_ever: self.late[0],
+            },
+            Drift { needed, needed_apart: [0; 2], watch: all, late: all.late, late_ever: self.late[1] },
+        ]
     }
 
     /// The origin says now what the target said to the same request before: the target was only later than a change.
@@ -267,8 +317,8 @@ impl Endpoint {
             let mut case = Case {
                 exchanges: self.exchanges,
                 differing: field.differing,
-                prompt: field.prompt,
-                aged: field.aged,
+                lost: field.lost,
+                drifts: self.drifts(field),
                 repeats: with_pairs(field.repeats, self.pairs[Evidence::Repeats as usize]),
                 neighbours: with_pairs(field.neighbours, self.pairs[Evidence::Neighbours as usize]),
             };
@@ -339,17 +389,16 @@ impl Trial {
         !self.open.is_empty() || !self.steady.is_empty()
     }
 
-    /// Takes what one earlier answer says. That a field was as it is now counts only if enough time lies between for
-    /// what may change.
-    pub(super) fn hear(&mut self, endpoint: &Endpoint, changes: &Changes, is_old_enough: bool) {
+    /// Takes what one earlier answer says.
+    pub(super) fn hear(&mut self, endpoint: &Endpoint, changes: &Changes) {
         let open = core::mem::take(&mut self.open).into_iter().map(|field| (field, false));
         let steady = core::mem::take(&mut self.steady).into_iter().map(|field| (field, true));
         for (field, was_steady) in open.chain(steady) {
             let place = match endpoint.agrees(field, changes) {
                 Some(false) => &mut self.unsteady,
-                Some(true) if is_old_enough || !endpoint.fields[field].may_change() => &mut self.steady,
-                _ if was_steady => &mut self.steady,
-                _ => &mut self.open,
+                Some(true) => &mut self.steady,
+                None if was_steady => &mut self.steady,
+                None => &mut self.open,
             };
             place.push(field);
         }

@@ -1,11 +1,10 @@
 //! One field of an endpoint in which the target differed: how often, and what the origin's earlier answers had there.
 
+use super::drift::{self, Apart, Watch};
 use super::noise::Earlier;
 use super::template;
 use super::{Evidence, Place};
 use crate::compare::{Difference, Kind};
-use crate::time::Time;
-use core::time::Duration;
 
 /// A field, and one way to differ in it.
 #[derive(Debug)]
@@ -14,12 +13,16 @@ pub(super) struct Field {
     pub(super) kind: Kind,
     /// Answers in which the target differs.
     pub(super) differing: u64,
-    /// Those that came soon after the origin's, of a burst one.
-    pub(super) prompt: u64,
-    /// When the last burst of them began.
-    burst_at: Option<Time>,
-    /// Answers of the origin, held against one to the same request which is older than the target was late.
-    pub(super) aged: u64,
+    /// Those that are not whole, which no change explains.
+    pub(super) lost: u64,
+    /// Changes of what both servers share that would explain the others.
+    pub(super) explained_by: drift::Changes,
+    /// The same, if each request changes by itself.
+    pub(super) apart: Apart,
+    /// How long it was watched for changes of its own, in answers to the same requests and to others.
+    pub(super) watches: [Watch; 2],
+    /// How long the target was late with answers to requests that were not remembered, in seconds.
+    pub(super) late_unwatched: f64,
     pub(super) repeats: Earlier,
     pub(super) neighbours: Earlier,
     pub(super) first: Place,
@@ -32,36 +35,21 @@ impl Field {
     pub(super) fn new(name: &str, kind: Kind, first: Place) -> Self {
         let (repeats, neighbours) = (Earlier::default(), Earlier::default());
         let (name, example) = (name.to_owned(), Default::default());
-        let burst_at = None;
         Self {
             name,
             kind,
             differing: 0,
-            prompt: 0,
-            burst_at,
-            aged: 0,
+            lost: 0,
+            explained_by: drift::Changes::default(),
+            apart: Apart::default(),
+            watches: [Watch::default(); 2],
+            late_unwatched: 0.0,
             repeats,
             neighbours,
             first,
             last: first,
             example,
         }
-    }
-
-    /// Whether a difference is the first in as long as the target was late: where what all answers tell of changes at once, a late
-    /// target differs in many of them, and that is one piece of evidence.
-    pub(super) fn begins_burst(&mut self, at: Time, late: Duration) -> bool {
-        let begins =
-            !self.may_change() || self.burst_at.is_none_or(|begun| at.since(begun).max(begun.since(at)) >= late);
-        if begins {
-            self.burst_at = Some(at);
-        }
-        begins
-    }
-
-    /// Whether it may be another a moment later because what both servers share has changed: not whether a header is there.
-    pub(super) fn may_change(&self) -> bool {
-        !(matches!(self.kind, Kind::Missing | Kind::Added) && self.name.starts_with("header:"))
     }
 
     /// Its name without what only tells it from others of the same name.
@@ -106,8 +94,14 @@ impl Field {
     /// Adds what another has counted.
     pub(super) fn take(&mut self, other: Self) {
         self.differing += other.differing;
-        self.prompt += other.prompt;
-        self.aged += other.aged;
+        self.lost += other.lost;
+        self.explained_by.needed += other.explained_by.needed;
+        self.apart.confirmed += other.apart.confirmed;
+        self.apart.seen += other.apart.seen;
+        for (mine, theirs) in self.watches.iter_mut().zip(&other.watches) {
+            *mine = mine.plus(theirs);
+        }
+        self.late_unwatched += other.late_unwatched;
         self.repeats = self.repeats.plus(&other.repeats);
         self.neighbours = self.neighbours.plus(&other.neighbours);
         if other.first.captured_at < self.first.captured_at {

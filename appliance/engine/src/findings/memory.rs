@@ -3,6 +3,7 @@
 //! Of each request the last answer is kept, and an old one: what changes slowly is the same in two answers that follow one
 //! another, and still no two servers have it alike.
 
+use super::drift;
 use crate::compare::Message;
 use crate::limits::findings::{ANSWERS_BYTES_MAX, ANSWERS_MAX};
 use crate::time::Time;
@@ -53,9 +54,14 @@ impl Answer {
         Message { head: &self.head, body: &self.body, body_len: self.body_len, rest: self.rest }
     }
 
-    /// Whether it is at least so much older than an answer captured at `at`.
-    pub fn is_older(&self, at: Time, by: Duration) -> bool {
-        at.since(self.at) >= by
+    /// When the request was captured.
+    pub fn at(&self) -> Time {
+        self.at
+    }
+
+    /// Whether it is of the same exchange.
+    pub fn is_of(&self, other: &Self) -> bool {
+        self.at == other.at
     }
 
     /// Bytes held.
@@ -114,7 +120,16 @@ pub struct Remembered {
     pub past: Past,
     /// Where the target's answer differed from the last one.
     pub deviations: Vec<Deviation>,
+    /// The times between both servers' answers.
+    pub spans: drift::Changes,
     number: u64,
+}
+
+impl Remembered {
+    /// Whether the target's answer differed from the last one in a field.
+    pub fn deviates_in(&self, field: usize) -> bool {
+        self.deviations.iter().any(|deviation| deviation.field == field)
+    }
 }
 
 /// All of them.
@@ -133,7 +148,7 @@ impl Memory {
     }
 
     /// Remembers an answer.
-    pub fn put(&mut self, request: u64, answer: Arc<Answer>, deviations: Vec<Deviation>) {
+    pub fn put(&mut self, request: u64, answer: Arc<Answer>, deviations: Vec<Deviation>, spans: drift::Changes) {
         self.number += 1;
         let number = self.number;
         let past = match self.forget(request) {
@@ -144,7 +159,7 @@ impl Memory {
             None => Past::new(answer),
         };
         self.bytes += past.bytes();
-        self.answers.insert(request, Remembered { past, deviations, number });
+        self.answers.insert(request, Remembered { past, deviations, spans, number });
         self.order.push_back((request, number));
         while self.answers.len() > ANSWERS_MAX || self.bytes > ANSWERS_BYTES_MAX {
             self.forget_first();
@@ -181,7 +196,8 @@ mod tests {
     #[test]
     fn what_came_in_first_is_forgotten_first() {
         let mut memory = Memory::default();
-        let mut put = |request, body: &[u8]| memory.put(request, answer(body, Time::ZERO), Vec::new());
+        let mut put =
+            |request, body: &[u8]| memory.put(request, answer(body, Time::ZERO), Vec::new(), drift::Changes::default());
         for request in 0..3 * ANSWERS_MAX as u64 {
             put(request, b"x");
             put(7, b"hot");
@@ -192,7 +208,7 @@ mod tests {
         assert_eq!(memory.get(7).map(|remembered| remembered.past.last().message().body), Some(&b"hot"[..]));
         let large = answer(&vec![0; 1 << 16], Time::ZERO);
         for request in 0..1_000 {
-            memory.put(request, large.clone(), Vec::new());
+            memory.put(request, large.clone(), Vec::new(), drift::Changes::default());
         }
         assert!(memory.bytes <= ANSWERS_BYTES_MAX);
     }

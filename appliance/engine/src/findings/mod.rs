@@ -10,6 +10,7 @@
 //! what is counted of one field, `alike` knows values that say the same in other words.
 
 mod alike;
+mod drift;
 mod endpoint;
 mod field;
 mod latency;
@@ -51,20 +52,6 @@ pub struct Observation<'a> {
     pub apart: Duration,
     /// Which record tells of it.
     pub place: Place,
-}
-
-impl Observation<'_> {
-    /// Whether the target's answer came so soon that what both servers share is unlikely to have changed in between.
-    fn is_prompt(&self) -> bool {
-        self.apart <= PROMPT
-    }
-
-    /// Whether no more time lies between the two answers than twice that between the origin's and an earlier one: what changes
-    /// meanwhile then lies behind the earlier one's back at least half as often as before the target's, and the origin must be
-    /// steady three times as often as not.
-    fn is_within(&self, earlier: &Answer) -> bool {
-        earlier.is_older(self.place.captured_at, self.apart / 2)
-    }
 }
 
 /// Which record tells of an exchange.
@@ -153,9 +140,6 @@ enum Evidence {
     /// Another request of the endpoint.
     Neighbours,
 }
-
-/// How far apart two answers may be and still be of the same moment: what a replay that keeps up takes.
-const PROMPT: Duration = Duration::from_millis(250);
 
 /// Endpoints of a service of which the middle one tells what is added to all: one that is slow is never the middle one.
 const TELLING_ENDPOINTS: usize = 3;
@@ -338,42 +322,49 @@ impl Findings {
         for found in observation.differences {
             endpoint.note_found(found, observation, &mut noted);
         }
-        let evident = endpoint.evident(noted, observation);
-        self.hold_against_earlier(index, observation, &evident, weight);
-        let values = observation.differences.iter().map(|found| Hash::new(1).with(found.target.as_bytes()).value());
+        self.hold_against_earlier(index, observation, &noted, weight);
+        let (message, at) = (&observation.origin, observation.place.captured_at);
+        let repeat = self.memory.get(observation.request);
+        let mut spans = repeat.map(|repeat| repeat.spans).unwrap_or_default();
+        let is_apart = spans.take(at, observation.apart);
+        let differed = |field: &usize| repeat.is_some_and(|repeat| repeat.deviates_in(*field));
         let endpoint = &mut self.endpoints[index];
+        endpoint.wait(noted.into_iter().filter(|field| is_apart || !differed(field)), observation);
+        let values = observation.differences.iter().map(|found| Hash::new(1).with(found.target.as_bytes()).value());
         let found = observation.differences.iter().map(|found| endpoint.index_of(found)).zip(values);
         let deviations = found.filter_map(|(field, value)| Some(Deviation { field: field?, value })).collect();
-        let (message, at) = (&observation.origin, observation.place.captured_at);
         endpoint.remember(Answer::of(message, at, NEIGHBOUR_BYTES_MAX));
-        self.memory.put(observation.request, Answer::of(message, at, ANSWER_BYTES_MAX), deviations);
+        self.memory.put(observation.request, Answer::of(message, at, ANSWER_BYTES_MAX), deviations, spans);
     }
 
     /// Holds the origin's answer against earlier ones of its own. Where it agrees with the last one, and the target does not, an
     /// old one tells whether it agrees only because little time has passed; and without an old answer to the same request,
     /// those to other requests, if there the last one agrees, too. One that was another answer altogether, as an error is, tells
-    /// nothing of the others' fields. Nor does an agreement over less time than lies between the two answers: what the target
-    /// was late for may have changed meanwhile.
+    /// nothing of the others' fields.
     fn hold_against_earlier(&mut self, index: usize, observation: &Observation<'_>, noted: &[usize], weight: f64) {
         let endpoint = &self.endpoints[index];
         let repeat = self.memory.get(observation.request);
-        let Some(past) = repeat.map(|repeat| &repeat.past).or(endpoint.past.as_ref()) else { return };
+        let Some(past) = repeat.map(|repeat| &repeat.past).or(endpoint.past.as_ref()) else {
+            return self.endpoints[index].watch(observation, None, weight);
+        };
         let evidence = if repeat.is_some() { Evidence::Repeats } else { Evidence::Neighbours };
         let (found, changes) = changes(past.last(), observation);
+        let earlier_at = past.last().at();
         let mut trial = Trial::of(noted);
-        let is_aged = observation.is_within(past.last());
-        trial.hear(endpoint, &changes, is_aged);
+        trial.hear(endpoint, &changes);
         if let (true, Some(old)) = (trial.is_undecided(), past.old()) {
-            trial.hear(endpoint, &self::changes(old, observation).1, observation.is_within(old));
+            trial.hear(endpoint, &self::changes(old, observation).1);
         }
-        if let (false, Some(_), Some(neighbours)) = (trial.steady.is_empty(), repeat, &endpoint.past) {
+        let others = endpoint.past.as_ref().filter(|others| !others.last().is_of(past.last()));
+        if let (false, Some(_), Some(neighbours)) = (trial.steady.is_empty(), repeat, others) {
             let last = self::changes(neighbours.last(), observation).1;
             let old = neighbours.old().map(|old| self::changes(old, observation).1);
             trial.hear_of_others(endpoint, &last, old.as_ref());
         }
         let deviations = repeat.map(|repeat| repeat.deviations.clone()).unwrap_or_default();
         let endpoint = &mut self.endpoints[index];
-        endpoint.hold(evidence, is_aged, &changes, &trial, weight);
+        endpoint.hold(evidence, &changes, &trial, weight);
+        endpoint.watch(observation, Some((evidence, earlier_at, &changes)), weight);
         endpoint.note_drift(&deviations, &found);
     }
 

@@ -22,9 +22,11 @@
 //!
 //! Neighbours answer question 3 for what does not depend on the request (a status, a field that is missing). A field that does
 //! depend on it differs between neighbours, be it noise or not. But noise differs between target and origin as often as between
-//! neighbours; so a field in which the target differs much less often is no noise, unless it answered so late that what both
-//! servers share has changed meanwhile.
+//! neighbours; so a field in which the target differs much less often is no noise.
+//!
+//! And never may it be what both servers share and the target was only asked later for (`drift`).
 
+use super::drift::Drift;
 use crate::compare::Kind;
 use std::collections::BTreeMap;
 
@@ -57,8 +59,6 @@ const RARER: f64 = 4.0;
 /// known.
 const DEPENDENT_MIN: f64 = 0.3;
 const NEIGHBOURS_MIN: u64 = 10;
-/// How often the origin must have said the same again, after as long as the target was late, where that was long.
-const AGED_MIN: u64 = 20;
 
 /// What the earlier answers of one kind say.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -109,10 +109,10 @@ pub struct Case {
     pub exchanges: u64,
     /// Those in which the target differs.
     pub differing: u64,
-    /// Of these, those in which it answered at about the same time as the origin.
-    pub prompt: u64,
-    /// Answers of the origin, held against one to the same request which is older than the target was late.
-    pub aged: u64,
+    /// Of these, those that are not whole.
+    pub lost: u64,
+    /// What may have changed before a late target was asked, by the same requests and by all.
+    pub drifts: [Drift; 2],
     /// What the origin's earlier answers to the same requests say.
     pub repeats: Earlier,
     /// The same of the endpoint's other requests.
@@ -158,9 +158,14 @@ impl Case {
         earlier.held() >= DIFFERING_MIN && is_beyond_chance(earlier.steady, earlier.unsteady, least, asked)
     }
 
-    /// Whether both servers have answered by the same state: at about the same time, or where it does not change meanwhile.
-    fn is_of_one_state(&self) -> bool {
-        self.prompt >= DIFFERING_MIN || (self.aged >= AGED_MIN && self.repeats.differing_seen == 0)
+    /// Whether no change of what both servers share explains the differences. That an answer is not whole is no such change.
+    fn is_no_drift(&self, drift: &Drift) -> bool {
+        self.lost >= DIFFERING_MIN || drift.is_excluded()
+    }
+
+    /// Whether it may be that only a late target shows it.
+    fn is_no_witness(&self) -> bool {
+        self.lost < DIFFERING_SHARED_MIN && !self.drifts[1].is_unexpected()
     }
 
     /// The rates, if it is a finding by what is known of this endpoint.
@@ -169,10 +174,11 @@ impl Case {
             return None;
         }
         let (repeats, neighbours, all) = (&self.repeats, &self.neighbours, &self.all());
-        if self.is_beyond_chance(repeats, asked) {
+        let [by_repeats, by_all] = self.drifts.map(|drift| self.is_no_drift(&drift));
+        if by_repeats && self.is_beyond_chance(repeats, asked) {
             return self.told(repeats.rate());
         }
-        if self.is_beyond_chance(all, asked) {
+        if by_all && self.is_beyond_chance(all, asked) {
             return self.told(all.rate());
         }
         // Whether something is there at all seldom depends on the request; lines that are there now and then differ between
@@ -181,28 +187,25 @@ impl Case {
         let is_dependent =
             may_depend && neighbours.differing_seen >= NEIGHBOURS_MIN && neighbours.rate() >= DEPENDENT_MIN;
         let is_rarer = self.target_rate() * RARER < neighbours.rate();
-        if is_dependent && is_rarer && repeats.unsteady == 0 && self.is_of_one_state() {
-            self.told(repeats.rate())
-        } else {
-            None
-        }
+        if by_repeats && is_dependent && is_rarer && repeats.unsteady == 0 { self.told(repeats.rate()) } else { None }
     }
 }
 
 fn is_beyond_chance(steady: u64, unsteady: u64, least: u64, asked: f64) -> bool {
-    steady >= least * unsteady && strength(steady, unsteady) >= asked
+    steady >= least * unsteady && strength(steady, unsteady, 0.5) >= asked
 }
 
-/// How many times more probable it is that the origin was so often steady if the target is at fault than if it is not.
+/// How many times more probable it is that a coin fell so often on this side and so often on the other if it is biased than if it
+/// falls on this side with the probability `fair`: that the origin was so often steady, if the target is at fault.
 ///
-/// A bet against a coin: half of the stake on that it never shows the other side, the rest in equal parts on biases from 0.55 to
-/// 0.95. With a fair coin the winnings reach `x` times the stake with a probability of at most 1 in `x`, however often one looks
-/// (Ville, 1939).
-fn strength(steady: u64, unsteady: u64) -> f64 {
-    let (steady, unsteady) = (steady as f64, unsteady as f64);
-    let won = |bias: f64| (steady * (2.0 * bias).ln() + unsteady * (2.0 - 2.0 * bias).ln()).exp();
-    let biases = (11..20).map(|step| f64::from(step) * 0.05);
-    let always = if unsteady > 0.0 { 0.0 } else { steady.exp2() };
+/// A bet against the coin: half of the stake on that it never shows the other side, the rest in equal parts on probabilities between
+/// `fair` and 1. With a fair coin the winnings reach `x` times the stake with a probability of at most 1 in `x`, however often one
+/// looks (Ville, 1939).
+pub(super) fn strength(this: u64, other: u64, fair: f64) -> f64 {
+    let (this, other, fair) = (this as f64, other as f64, fair.clamp(1e-9, 1.0 - 1e-9));
+    let won = |bias: f64| (this * (bias / fair).ln() + other * ((1.0 - bias) / (1.0 - fair)).ln()).exp();
+    let biases = (1..10).map(|step| fair + (1.0 - fair) * f64::from(step) * 0.1);
+    let always = if other > 0.0 { 0.0 } else { fair.powf(-this) };
     0.5 * always + 0.5 * biases.map(won).sum::<f64>() / 9.0
 }
 
@@ -229,7 +232,8 @@ impl<'a> Service<'a> {
         self.rivals += u64::from(case.is_rare_noise() && !is_failure(name));
         let all = case.all();
         if case.target_rate() <= MOST && all.held() > 0 {
-            self.steadiness.entry(name).or_default().push((endpoint, all.steady, all.unsteady));
+            let steady = if case.is_no_witness() { 0 } else { all.steady };
+            self.steadiness.entry(name).or_default().push((endpoint, steady, all.unsteady));
         }
     }
 
@@ -241,6 +245,7 @@ impl<'a> Service<'a> {
             let is_shared = case.differing >= DIFFERING_SHARED_MIN
                 && all.steady >= DIFFERING_SHARED_MIN
                 && all.unsteady == 0
+                && !case.is_no_witness()
                 && self.is_elsewhere(endpoint, name, asked);
             if is_shared { case.told(all.rate()) } else { None }
         })
@@ -280,6 +285,7 @@ impl<'a> Service<'a> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::drift::Watch;
     use super::*;
 
     fn earlier(pairs: f64, differing: f64, steady: u64, unsteady: u64) -> Earlier {
@@ -288,23 +294,33 @@ mod tests {
 
     const NONE: Earlier = Earlier { pairs: 0.0, differing: 0.0, differing_seen: 0, steady: 0, unsteady: 0 };
 
+    /// Where what both servers share never changes.
+    fn case(exchanges: u64, differing: u64, repeats: Earlier, neighbours: Earlier) -> Case {
+        let drift =
+            Drift { needed: differing, needed_apart: [0; 2], watch: Watch::default(), late: 0.0, late_ever: 0.0 };
+        Case { exchanges, differing, lost: 0, drifts: [drift; 2], repeats, neighbours }
+    }
+
     fn judge(exchanges: u64, differing: u64, repeats: Earlier, neighbours: Earlier) -> Option<Rates> {
-        Case { exchanges, differing, prompt: differing, aged: 0, repeats, neighbours }.judge(Kind::Value, STRENGTH_MIN)
+        case(exchanges, differing, repeats, neighbours).judge(Kind::Value, STRENGTH_MIN)
     }
 
     #[test]
     fn a_bet_against_chance() {
-        assert!(strength(6, 0) < 64.0 && strength(7, 0) > 64.0 && strength(20, 0) > 1e5);
-        assert!(strength(10, 10) < 1.0 && strength(60, 20) > 64.0 && strength(1_000_000, 0).is_infinite());
-        assert_eq!(strength(0, 1_000_000), 0.0);
+        assert!(strength(6, 0, 0.5) < 64.0 && strength(7, 0, 0.5) > 64.0 && strength(20, 0, 0.5) > 1e5);
+        assert!(
+            strength(10, 10, 0.5) < 1.0 && strength(60, 20, 0.5) > 64.0 && strength(1_000_000, 0, 0.5).is_infinite()
+        );
+        assert_eq!(strength(0, 1_000_000, 0.5), 0.0);
+        assert!(strength(3, 0, 0.05) > 1e3 && strength(3, 57, 0.05) < 1.0 && strength(30, 57, 0.05) > 1e5);
         // The winnings of a fair coin are a fair game: their mean stays the stake.
         let mean = |throws: u64| {
             let ways = (0..throws).scan(1.0, |ways, heads| {
                 let now = *ways;
                 *ways = *ways * (throws - heads) as f64 / (heads + 1) as f64;
-                Some(now * strength(heads, throws - heads))
+                Some(now * strength(heads, throws - heads, 0.5))
             });
-            (ways.sum::<f64>() + strength(throws, 0)) / (throws as f64).exp2()
+            (ways.sum::<f64>() + strength(throws, 0, 0.5)) / (throws as f64).exp2()
         };
         assert!((mean(1) - 1.0).abs() < 1e-9 && (mean(30) - 1.0).abs() < 1e-9);
     }
@@ -339,26 +355,23 @@ mod tests {
     }
 
     #[test]
-    fn a_late_target_is_told_of_what_does_not_change() {
-        let case = |prompt, aged, differing| Case {
-            exchanges: 1_000,
-            differing: 10,
-            prompt,
-            aged,
-            repeats: earlier(100.0, differing, 0, 0),
-            neighbours: earlier(500.0, 490.0, 0, 10),
+    fn what_may_have_changed_before_a_late_target_was_asked_is_none() {
+        let changing = Watch { watched: 85.0, late: 35.0, changes: 42, shown: 17.0 };
+        let drift = |watch| Drift { needed: 17, needed_apart: [0; 2], watch, late: 35.0, late_ever: 35.0 };
+        let is_found = |drift, lost| {
+            let repeats = earlier(500.0, 0.0, 20, 2);
+            let case = Case { exchanges: 2_000, differing: 200, lost, drifts: [drift; 2], repeats, neighbours: NONE };
+            case.judge(Kind::Value, STRENGTH_MIN).is_some()
         };
-        let is_found = |case: Case| case.judge(Kind::Value, STRENGTH_MIN).is_some();
-        assert!(is_found(case(10, 0, 0.0)) && is_found(case(0, 100, 0.0)));
-        assert!(!is_found(case(0, 5, 0.0)), "little is known");
-        assert!(!is_found(case(0, 100, 1.0)), "it changes");
+        assert!(!is_found(drift(changing), 0) && is_found(drift(Watch { changes: 0, shown: 0.0, ..changing }), 0));
+        assert!(is_found(drift(changing), 10), "what is not whole");
     }
 
     #[test]
     fn the_more_fields_have_rare_noise_the_more_must_be_shown() {
         let case = |steady, unsteady| {
             let repeats = earlier(1_000.0, 0.0, steady, unsteady);
-            Case { exchanges: 1_000, differing: steady + unsteady, prompt: 0, aged: 0, repeats, neighbours: NONE }
+            case(1_000, steady + unsteady, repeats, NONE)
         };
         let mut service = Service::default();
         let names: Vec<String> = (0..40).map(|number| format!("header:x-{number}")).collect();
@@ -383,7 +396,7 @@ mod tests {
     fn what_is_shown_by_several_endpoints_is_told_of_each() {
         let case = |steady, unsteady| {
             let repeats = earlier(1_000.0, 0.0, steady, unsteady);
-            Case { exchanges: 1_000, differing: steady + unsteady, prompt: 0, aged: 0, repeats, neighbours: NONE }
+            case(1_000, steady + unsteady, repeats, NONE)
         };
         let status = ("status", Kind::Value);
         let mut service = Service::default();
