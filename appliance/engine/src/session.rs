@@ -181,9 +181,9 @@ impl Session {
         arrival
     }
 
-    /// Whether a segment belongs to another session on the same flow: it lies elsewhere, or an origin acknowledges what the
-    /// client cannot have sent yet.
-    pub fn is_stray(&self, sender: Side, segment: &Segment<'_>) -> bool {
+    /// Whether a segment, captured after so much silence, belongs to another session on the same flow: it lies elsewhere, or an
+    /// origin acknowledges what the client cannot have sent yet.
+    pub fn is_stray(&self, sender: Side, segment: &Segment<'_>, silence: Duration) -> bool {
         let too_much = |isn| segment.ack.wrapping_sub(isn) > SYN_DATA_MAX;
         let foreign = match segment.flags.ack() {
             true => self.client_isn.is_some_and(too_much),
@@ -192,17 +192,19 @@ impl Session {
         };
         let opening = self.state == State::Opening && sender == Side::Origin;
         opening && foreign
-            || self.is_left_over(sender, segment)
+            || self.is_left_over(sender, segment, silence)
             || self.is_elsewhere(sender, segment)
             || self.is_opening_of_earlier(sender, segment)
     }
 
     /// Whether a client's last words in the session before come behind its SYN: they would place the origin's stream, of
-    /// which nothing has been seen.
-    fn is_left_over(&self, sender: Side, segment: &Segment<'_>) -> bool {
-        let is_bare = segment.payload.is_empty() && !segment.flags.syn() && !segment.flags.rst();
+    /// which nothing has been seen. With content they may also be of a session after this one, whose beginning the mirror lost,
+    /// unless they come at once.
+    fn is_left_over(&self, sender: Side, segment: &Segment<'_>, silence: Duration) -> bool {
+        let is_plain = !segment.flags.syn() && !segment.flags.rst();
+        let is_earlier = segment.payload.is_empty() || silence < STRAY_SILENCE;
         let is_awaited = self.state == State::Opening && self.streams.first(Side::Origin).is_none();
-        sender == Side::Client && is_bare && is_awaited && self.streams.is_far(sender, segment.seq)
+        sender == Side::Client && is_plain && is_earlier && is_awaited && self.streams.is_far(sender, segment.seq)
     }
 
     /// Whether it is the SYN of the session before this one on the same flow, or the answer to it: its direction is shown late.

@@ -84,7 +84,8 @@ impl Slot {
         books: &mut Books,
         ahead: &mut Budget,
     ) -> bool {
-        let is_stray = self.session.is_stray(sender, segment);
+        let silence = frame.captured_at.since(self.last_captured_at);
+        let is_stray = self.session.is_stray(sender, segment, silence);
         if !is_stray {
             self.last_captured_at = frame.captured_at;
         }
