@@ -4,7 +4,7 @@ use crate::packet::{Segment, flag};
 use crate::truth::Truth;
 use core::net::SocketAddr;
 use std::collections::BTreeMap;
-use tapcopy_engine::ledger::Account;
+use tapcopy_engine::ledger::{Account, Reason};
 use tapcopy_engine::message::{Outcome, Verdict};
 use tapcopy_engine::{Input, Ledger, Record};
 
@@ -98,6 +98,13 @@ pub fn check(ledger: &Ledger, records: &[Record], services: &[String], truth: &m
     if let Some((what, told, found)) = counts.iter().find(|(_, told, found)| told != found) {
         truth.violate("the ledger counts what the records tell", format!("{what}: {told} told, {found} found"));
     }
+    let ignored = &ledger.frames.ignored;
+    let count_of = |word: &str| ignored.iter().find(|(cause, _)| cause.word() == word).map_or(0, |(_, count)| count);
+    let fewer = truth.ignored.clone().into_iter().find(|(word, shown)| count_of(word) < *shown);
+    if let Some((word, shown)) = fewer {
+        truth
+            .violate("a frame is ignored for its own cause", format!("{word}: {} told, {shown} shown", count_of(word)));
+    }
     for (name, account) in ledger.services.iter() {
         let own = |record: &&Record| services.get(record.service).is_some_and(|service| service == name);
         let found = outcomes(records.iter().filter(own));
@@ -105,6 +112,14 @@ pub fn check(ledger: &Ledger, records: &[Record], services: &[String], truth: &m
             let details = format!("{name}: {:?} told, {found:?} found", told(account));
             truth.violate("each service has its own account", details);
         }
+    }
+}
+
+/// Holds the ledger against what the mirror showed, where the engine knew what to do with all of it.
+pub fn check_twice(ledger: &Ledger, truth: &mut Truth) {
+    if ledger.frames.duplicates < truth.twice {
+        let details = format!("{} told, {} shown", ledger.frames.duplicates, truth.twice);
+        truth.violate("a frame that the mirror shows twice is counted as such", details);
     }
 }
 

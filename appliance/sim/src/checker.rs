@@ -355,6 +355,9 @@ impl Checked {
         let loses = self.rehearses || self.has_fewer_services || !(truth.rules.healthy && truth.rules.clean_path);
         self.wire.check(ledger, loses, truth);
         account::check(ledger, &self.records, &self.services, truth);
+        if truth.rules.unbroken && !self.has_fewer_services {
+            account::check_twice(ledger, truth);
+        }
         let Ledger { sessions, requests, backlog, .. } = ledger;
         let timeout = self.engine.poll_timeout();
         let holdings = self.engine.holdings();

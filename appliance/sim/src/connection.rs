@@ -189,7 +189,7 @@ impl Connection {
         while let Some((id, _)) = self.due.front().copied().filter(|(_, at)| *at <= now) {
             self.due.pop_front();
             let answer = &plan.requests[id].answer;
-            let bytes = if under_test { plan.requests[id].told() } else { &answer.bytes };
+            let bytes = if under_test { plan.requests[id].told() } else { answer.said() };
             if !under_test {
                 truth.requests[id].answer = Some(self.said..self.said + bytes.len() as u64);
             }

@@ -57,6 +57,8 @@ pub struct MirrorFaults {
     pub nics: Option<(Duration, Duration)>,
     /// How its frames look.
     pub shape: Shape,
+    /// Behind the SYN of a session it shows a segment of the one before on the same addresses again.
+    pub late_copies: bool,
 }
 
 /// Faults of the servers under test; chances are of a hundred connections, unless said otherwise.

@@ -203,6 +203,8 @@ pub struct AnswerPlan {
     pub reframed: Option<Vec<u8>>,
     /// Its content without framing.
     pub content: Vec<u8>,
+    /// The production server says so much of it, and closes.
+    pub cut: Option<usize>,
     /// The server answers when it has read so much of the request.
     pub after: usize,
     /// How long the server works on it.
@@ -213,6 +215,13 @@ pub struct AnswerPlan {
     pub closes: bool,
 }
 
+impl AnswerPlan {
+    /// What the production server says.
+    pub fn said(&self) -> &[u8] {
+        &self.bytes[..self.cut.unwrap_or(self.bytes.len())]
+    }
+}
+
 /// An HTTP server's interim answer.
 pub const INTERIM: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -221,6 +230,11 @@ impl RequestPlan {
     pub fn told(&self) -> &[u8] {
         let changed = self.alteration.as_ref().map(|alteration| &alteration.bytes);
         changed.or(self.answer.reframed.as_ref()).unwrap_or(&self.answer.bytes)
+    }
+
+    /// Whether production and the server under test give the same answer.
+    pub fn answers_alike(&self) -> bool {
+        self.alteration.is_none() && self.answer.cut.is_none()
     }
 
     /// What a server reads of it.

@@ -43,12 +43,30 @@ pub fn check(plan: &Plan, truth: &mut Truth, records: &[Record], matched: &[Vec<
                 "an order that is proven is taken for proven"
             }
             Some(Verdict::Match) | None => continue,
-            Some(_) if extent.answered && is_whole && planned.alteration.is_none() && !run.is_empty() => {
+            Some(_) if extent.answered && is_whole && planned.answers_alike() && !run.is_empty() => {
                 "behind a gap, an answer is held against its own request's"
             }
             Some(_) => continue,
         };
         truth.violate(broken, format!("request {request}: {record:?}"));
+    }
+}
+
+/// Of a session that was picked up midstream, nobody knows which answer is whose before two have matched.
+pub fn check_picked_up(plan: &Plan, truth: &mut Truth, records: &[Record], matched: &[Vec<usize>]) {
+    let replay = |record: &Record| (record.session, record.target, record.copy);
+    let is_before = |record: &Record| {
+        let record = (replay(record), record.exchange);
+        move |other: &&Record| replay(other) == record.0 && other.exchange < record.1
+    };
+    let differs = |record: &Record| matches!(verdict(record), Some(Verdict::Differ(_)));
+    for (record, requests) in records.iter().zip(matched).filter(|(record, _)| differs(record)) {
+        let is_picked_up = |request: &usize| !truth.sessions[plan.requests[*request].session].opening_shown;
+        let earlier = records.iter().filter(is_before(record));
+        let matches = earlier.filter(|earlier| verdict(earlier) == Some(&Verdict::Match)).count();
+        if !requests.is_empty() && requests.iter().all(is_picked_up) && matches < 2 {
+            truth.violate("an order that is not proven is not taken for proven", format!("{record:?}"));
+        }
     }
 }
 

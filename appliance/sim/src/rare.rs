@@ -26,6 +26,17 @@ pub enum Rare {
     /// Long series of requests, each behind the answer to the one before, and nothing amiss but that the mirror loses frames now
     /// and then, and answers differ.
     LossySeries,
+    /// Pipelines with pauses between the requests.
+    PausedPipelines,
+    /// Servers under test that take far longer than production, and clients that think, and that write for long after the answer
+    /// has begun.
+    Laggards,
+    /// Origins that close within an answer.
+    CutOrigins,
+    /// The mirror shows a segment of a session once more behind the SYN of the next one on the same addresses.
+    LateCopies,
+    /// Clients keep their addresses, and come again from the same port while the target may still hold the 4-tuple.
+    ReturningClients,
 }
 
 impl Rare {
@@ -40,13 +51,18 @@ impl Rare {
             20..25 => Self::LongBodies,
             25..29 => Self::SwallowedPipelines,
             72..77 => Self::LossySeries,
+            77..79 => Self::PausedPipelines,
+            79..82 => Self::Laggards,
+            85..87 => Self::ReturningClients,
+            90..92 => Self::CutOrigins,
+            98..100 => Self::LateCopies,
             _ => return None,
         })
     }
 
     /// Adds the faults that belong to it.
     pub fn hurt(self, faults: &mut Faults, rng: &mut Rng) {
-        if self == Self::LossySeries {
+        if matches!(self, Self::LossySeries | Self::PausedPipelines | Self::Laggards | Self::ReturningClients) {
             *faults = Faults { finish: faults.finish, ..Faults::default() };
         }
         if !faults.rehearsal {
@@ -61,7 +77,9 @@ impl Rare {
             Self::LossySeries => faults.mirror.bursts = Some((rng.between(3, 15), rng.between(1, 2))),
             Self::LongBodies => faults.in_box.limits.body_bytes = rng.size(0, 500),
             Self::LongIdle => faults.in_box.limits.idle_timeout = Limits::default().idle_timeout,
+            Self::LateCopies => faults.mirror.late_copies = true,
             Self::Tunnels | Self::DeadTargets | Self::SwallowedPipelines => {}
+            Self::PausedPipelines | Self::Laggards | Self::CutOrigins | Self::ReturningClients => {}
         }
     }
 
@@ -72,7 +90,7 @@ impl Rare {
             Self::LongBodies | Self::LossySeries => target.alters = rng.between(20, 60),
             Self::DeadTargets => target.black_hole = Some((Time::from_millis(rng.below(2_000)) + BEGIN, Time::MAX)),
             Self::SwallowedPipelines => target.swallows = rng.between(60, 95),
-            Self::Tunnels | Self::LongIdle | Self::LossyOneWay => {}
+            _ => {}
         }
     }
 }

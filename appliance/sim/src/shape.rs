@@ -172,34 +172,34 @@ impl Shaper {
         frames
     }
 
-    /// A frame of no session, now and then; `packet` is one that passes just now.
-    pub fn noise(&mut self, packet: &[u8]) -> Option<Vec<u8>> {
+    /// A frame of no session, now and then, with the cause for which it must be ignored; `packet` is one that passes just now.
+    pub fn noise(&mut self, packet: &[u8]) -> Option<(Vec<u8>, Option<&'static str>)> {
         if self.shape.noise == 0 || !self.rng.permille(self.shape.noise) {
             return None;
         }
         let segment = Segment::parse(packet)?;
         Some(match self.rng.below(6) {
-            0 => packet::ethernet(
-                [0xFF; 6],
-                [2; 6],
-                packet::ethertype::ARP,
-                &packet::arp(1, ([2; 6], [9; 4]), ([0; 6], [8; 4])),
-            ),
+            0 => {
+                let question = packet::arp(1, ([2; 6], [9; 4]), ([0; 6], [8; 4]));
+                (packet::ethernet([0xFF; 6], [2; 6], packet::ethertype::ARP, &question), Some("not_ip"))
+            }
             1 => {
                 let datagram = [&[0x14, 0xE9, 0x14, 0xE9, 0, 20, 0, 0][..], &[0; 12]].concat();
-                packet::ethernet_ip([4; 6], [2; 6], &packet::ip(segment.src.ip(), segment.dst.ip(), 17, 64, &datagram))
+                let packet = packet::ip(segment.src.ip(), segment.dst.ip(), 17, 64, &datagram);
+                (packet::ethernet_ip([4; 6], [2; 6], &packet), Some("not_tcp"))
             }
             2 => {
                 let (one, other) = (SocketAddr::new(segment.src.ip(), 40_022), SocketAddr::new(segment.dst.ip(), 22));
                 let header = TcpHeader { seq: 1, flags: flag::ACK | flag::PSH, ..TcpHeader::default() };
-                packet::ethernet_ip([4; 6], [2; 6], &packet::tcp(one, other, 64, &header, b"SSH-2.0-other\r\n"))
+                let packet = packet::tcp(one, other, 64, &header, b"SSH-2.0-other\r\n");
+                (packet::ethernet_ip([4; 6], [2; 6], &packet), Some("no_service"))
             }
             3 => {
                 let len = self.rng.size(0, 200);
                 let mut bytes: Vec<u8> = (0..len).map(|_| self.rng.draw() as u8).collect();
                 // An EtherType that nobody has assigned, so that no chance makes it a segment.
                 bytes.iter_mut().skip(12).take(2).for_each(|byte| *byte = 0xFE);
-                bytes
+                (bytes, None)
             }
             4 if segment.flags & (flag::ACK | flag::SYN) == flag::ACK => {
                 // It acknowledges what lies beyond every window.
@@ -210,14 +210,14 @@ impl Shaper {
                     ..TcpHeader::default()
                 };
                 let forged = packet::tcp(segment.src, segment.dst, 64, &header, b"");
-                packet::ethernet_ip([4; 6], [2; 6], &self.form(forged))
+                (packet::ethernet_ip([4; 6], [2; 6], &self.form(forged)), None)
             }
             _ => {
                 // Half of the sequence space away: outside of every window.
                 let seq = segment.seq.wrapping_add(1 << 31);
                 let header = TcpHeader { seq, flags: flag::RST, ..TcpHeader::default() };
                 let forged = packet::tcp(segment.src, segment.dst, 64, &header, b"");
-                packet::ethernet_ip([4; 6], [2; 6], &self.form(forged))
+                (packet::ethernet_ip([4; 6], [2; 6], &self.form(forged)), None)
             }
         })
     }

@@ -23,10 +23,12 @@ pub struct Shown {
     pub wire_len: u32,
     /// What it is, for the truth.
     pub tag: Option<Tag>,
+    /// The cause for which the engine must ignore it, where that is certain.
+    pub ignored: Option<&'static str>,
 }
 
 /// What the world knows of a segment.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tag {
     /// The session.
     pub session: usize,
@@ -44,6 +46,8 @@ pub struct Tag {
     pub len: u64,
     /// Up to where it acknowledges the other side's stream.
     pub acked: Option<u64>,
+    /// Whether it is the second of two copies.
+    pub again: bool,
 }
 
 /// The connections on one pair of addresses and ports.
@@ -52,6 +56,8 @@ struct Flow {
     /// The session whose SYN comes next.
     expected: usize,
     connections: Vec<Opened>,
+    /// The last packet with payload.
+    last: Option<(Vec<u8>, Tag)>,
 }
 
 /// A connection whose SYN has passed, with both directions' first sequence numbers.
@@ -136,12 +142,37 @@ impl Span {
             && !self.loses()
         {
             let again = if routed { one_hop_further(&formed) } else { formed };
+            let tag = tag.map(|tag| Tag { again: true, ..tag });
             shown.extend(self.show(late + after, &again, from_client, vlan_again.or(vlan), tag));
         }
-        if let Some(bytes) = self.shaper.noise(packet) {
-            shown.push(Shown { at: late, wire_len: bytes.len() as u32, bytes, tag: None });
+        if let Some((bytes, ignored)) = self.shaper.noise(packet) {
+            shown.push(Shown { at: late, wire_len: bytes.len() as u32, bytes, tag: None, ignored });
+        }
+        if let Some((packet, tag)) = self.late_copy(packet, tag) {
+            let formed = self.shaper.form(packet);
+            shown.extend(self.show(late, &formed, tag.from_client, vlan, Some(tag)));
         }
         shown
+    }
+
+    /// What the session before said last, when the SYN of the next passes. Where a client's numbers come again soon, nobody can tell
+    /// them apart (RFC 9293, section 3.4.1).
+    fn late_copy(&mut self, packet: &[u8], tag: Option<Tag>) -> Option<(Vec<u8>, Tag)> {
+        let tag = tag.filter(|_| self.faults.late_copies)?;
+        let segment = Segment::parse(packet)?;
+        let key = if tag.from_client { (segment.src, segment.dst) } else { (segment.dst, segment.src) };
+        let last = &mut self.flows.get_mut(&key)?.last;
+        match tag.opens && tag.from_client {
+            true => last.take().filter(|(old, tag)| {
+                let old = Segment::parse(old).map(|old| if tag.from_client { old.seq } else { old.ack });
+                old.is_some_and(|old| (old.wrapping_sub(segment.seq) as i32).unsigned_abs() > STREAM_MAX)
+            }),
+            false if tag.len > 0 => {
+                *last = Some((packet.to_vec(), tag));
+                None
+            }
+            false => None,
+        }
     }
 
     fn loses(&mut self) -> bool {
@@ -176,7 +207,7 @@ impl Span {
         frames.into_iter().enumerate().map(move |(number, mut bytes)| {
             let wire_len = bytes.len() as u32;
             bytes.truncate(snaplen);
-            Shown { at, bytes, wire_len, tag: tag.filter(|_| number == last) }
+            Shown { at, bytes, wire_len, tag: tag.filter(|_| number == last), ignored: None }
         })
     }
 
@@ -198,6 +229,7 @@ impl Span {
             resets: segment.flags & flag::RST != 0,
             offset: offset_of(segment.seq, first),
             len: segment.len() as u64,
+            again: false,
             acked: other.filter(|_| segment.flags & flag::ACK != 0).map(|other| offset_of(segment.ack, other)),
         })
     }

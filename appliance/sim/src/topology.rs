@@ -27,9 +27,19 @@ pub fn draw(rng: &mut Rng) -> Topology {
 
 /// Clients keep their addresses in some worlds: on the link of the targets, or behind a gateway that the box stands in for.
 fn preserve_some(topology: &mut Topology, v6: bool, rng: &mut Rng) {
-    if topology.addressing.gateway.is_some() || !rng.percent(25) {
-        return;
+    if topology.addressing.gateway.is_none() && rng.percent(25) {
+        keep_clients(topology, v6, rng);
     }
+}
+
+/// Clients keep their addresses, unless the targets are behind a gateway.
+pub fn preserve(topology: &mut Topology, rng: &mut Rng) {
+    if topology.addressing.gateway.is_none() && topology.addressing.mode == Mode::Pool {
+        keep_clients(topology, topology.clients[0].is_ipv6(), rng);
+    }
+}
+
+fn keep_clients(topology: &mut Topology, v6: bool, rng: &mut Rng) {
     let subnet = |v6, network| Subnet { address: address(v6, network, 1), prefix_len: if v6 { 64 } else { 24 } };
     topology.addressing.mode = Mode::Preserve;
     topology.addressing.link = vec![subnet(false, 20), subnet(true, 20)];

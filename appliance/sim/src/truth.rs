@@ -1,15 +1,19 @@
 //! What the applications know, and the rules that are checked the moment an application reads.
 
 mod again;
+mod pace;
 mod shown;
 
-use crate::plan::Plan;
+use crate::plan::{Plan, RequestPlan};
 use crate::report::Violation;
+use crate::span::Tag;
+use core::net::IpAddr;
 use core::ops::Range;
 use core::time::Duration;
 use shown::Coverage;
+use std::collections::BTreeMap;
 use tapcopy_engine::Time;
-use tapcopy_engine::config::{Pacing, Protocol, Speed};
+use tapcopy_engine::config::{Pacing, Protocol};
 
 /// How sharp the checks of this run are.
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,6 +55,12 @@ pub struct Truth {
     pub requests: Vec<RequestTruth>,
     /// Connections that targets accepted.
     pub connections: Vec<ConnectionTruth>,
+    /// The target of each client of each service, where it has one.
+    chosen: BTreeMap<(IpAddr, usize), usize>,
+    /// Frames shown that the engine must ignore, by cause.
+    pub ignored: BTreeMap<&'static str, u64>,
+    /// Data segments shown twice in a row.
+    pub twice: u64,
 }
 
 /// What became of a session in production.
@@ -64,6 +74,8 @@ pub struct SessionTruth {
     pub done: bool,
     /// Whether a SYN of it was shown to the engine.
     pub shown: bool,
+    /// Whether a SYN of either side was.
+    pub opening_shown: bool,
     /// The highest request that a target has begun to read.
     pub begun: Option<usize>,
     /// The client's bytes as the mirror showed them: stamps, and places in its stream.
@@ -78,6 +90,10 @@ pub struct SessionTruth {
     coverage: [Coverage; 2],
     /// How far the other side was shown to have acknowledged them.
     acked: [u64; 2],
+    /// Stamps of the last bytes of the client and of the origin.
+    spoke_at: [Option<Time>; 2],
+    /// What was shown last.
+    last_tag: Option<Tag>,
     /// Whether a lone byte was shown, as probes are.
     probed: bool,
     /// Segments shown whose bytes had all been shown.
@@ -100,6 +116,8 @@ pub struct RequestTruth {
     pub first_shown: Vec<Time>,
     /// When the mirror showed the first byte first, on the engine's clock.
     pub shown_at: Option<Time>,
+    /// How long the client was silent before it, where the origin said nothing meanwhile.
+    pub pause: Option<Duration>,
     /// Stamp of the first frame with the last byte.
     pub last_shown: Option<Time>,
     /// Stamps of the first frames with the answer's first and last byte, as shown.
@@ -191,7 +209,8 @@ impl Truth {
             self.check_turn(plan, connection, request, now);
         }
         if self.rules.exact && self.rules.healthy && self.rules.clean_path {
-            self.check_prompt(plan, request, now);
+            self.check_prompt(plan, connection, request, now);
+            self.check_pause(plan, connection, request, now);
         }
         self.connections[connection].session = Some(session);
         self.sessions[session].begun = self.sessions[session].begun.max(Some(request));
@@ -243,8 +262,8 @@ impl Truth {
     fn is_turn_certain(&self, plan: &Plan, request: usize) -> bool {
         let session = &plan.sessions[plan.requests[request].session];
         let mut earlier = plan.requests[session.requests.start..request].iter();
-        let aligned =
-            !earlier.any(|request| request.alteration.as_ref().is_some_and(|alteration| alteration.may_be_unaligned));
+        let is_as_long = |request: &RequestPlan| request.told().len() == request.answer.bytes.len();
+        let aligned = earlier.all(|request| is_as_long(request) && request.interim_after.is_none());
         self.is_framed(plan, request) || self.rules.healthy && self.rules.clean_path && aligned
     }
 
@@ -259,63 +278,4 @@ impl Truth {
         let protocol = plan.topology.services[plan.sessions[session].service].protocol;
         self.sessions[session].opens_slowly && protocol == Protocol::Auto
     }
-
-    /// The client had read the whole answer before it wrote: so must the replay, and think as long.
-    fn check_turn(&mut self, plan: &Plan, connection: usize, request: usize, now: Time) {
-        let session = plan.requests[request].session;
-        if request == plan.sessions[session].requests.start {
-            return;
-        }
-        let Some(before) = self.read(connection, request - 1).cloned() else { return };
-        let Some(answered_at) = before.answered_at else {
-            let details = format!("request {request} arrived at {now:?}, request {} is not answered yet", request - 1);
-            return self.violate("a turn is released when the one before is answered", details);
-        };
-        if plan.topology.speed != Some(Speed::Times(1.0)) {
-            return;
-        }
-        let shown_at = self.requests[request].shown_at.unwrap_or_default();
-        let think = plan.requests[request].think;
-        let earliest = (answered_at + self.kept(think)).min(shown_at + self.rules.lag);
-        if now < earliest {
-            let details = format!(
-                "request {request} arrived at {now:?}, before {earliest:?}: answered {answered_at:?}, think {think:?}, shown {shown_at:?}, \
-                 the one before was answered before it was whole: {}",
-                plan.requests[request - 1].answer.after < plan.requests[request - 1].bytes.len()
-            );
-            self.violate("the client's think time is kept", details);
-        }
-    }
-
-    /// What is left of a pause where the session is behind production.
-    fn kept(&self, pause: Duration) -> Duration {
-        pause.saturating_sub(self.rules.haste.max(pause / 4))
-    }
-
-    fn check_prompt(&mut self, plan: &Plan, request: usize, now: Time) {
-        let truth = &self.requests[request];
-        let first = plan.sessions[plan.requests[request].session].requests.start;
-        let mut latest = now_or(truth.shown_at, now);
-        if request > first {
-            let before = &self.requests[request - 1];
-            let gap = now_or(truth.shown_at, now).since(before.shown_at.unwrap_or_default());
-            // An answer may come before the end of its request, behind which the next one must stay.
-            let done = |read: &Read| read.answered_at.zip(read.whole_at).map_or(now, |(one, other)| one.max(other));
-            latest = latest.max(before.reads.iter().map(done).max().unwrap_or(now) + self.kept(gap));
-        }
-        // A request is released when it is whole, and a turn without framer may be known to be whole by its answer only.
-        let answer_begun = if self.is_framed(plan, request) { Some(Time::ZERO) } else { truth.answer_begun_at };
-        let Some(known_at) = truth.whole_at.zip(answer_begun).map(|(one, other)| one.max(other)) else { return };
-        let latest = latest.max(known_at);
-        let prompt = self.rules.prompt;
-        if now > latest + prompt {
-            let details =
-                format!("request {request} arrived at {now:?}, later than {latest:?} by more than {prompt:?}");
-            self.violate("a request is released when its turn has come", details);
-        }
-    }
-}
-
-fn now_or(time: Option<Time>, now: Time) -> Time {
-    time.unwrap_or(now)
 }

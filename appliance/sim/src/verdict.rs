@@ -45,6 +45,7 @@ pub fn check(plan: &Plan, truth: &mut Truth, (records, times): (&[Record], &[Tim
     for (record, candidates) in records.iter().zip(&matched) {
         check_difference(plan, truth, records, record, candidates, extent);
     }
+    proof::check_picked_up(plan, truth, records, &matched);
     if extent.plain {
         proof::check(plan, truth, records, &matched, extent);
     }
@@ -281,6 +282,10 @@ fn check_answer(plan: &Plan, truth: &mut Truth, request: usize, record: &Record,
         }
         return;
     }
+    if planned.answer.cut.is_some() && extent.rehearsed {
+        // The answer that is played back is the one that was broken off.
+        return;
+    }
     let whole = truth.requests[request].reads.iter().filter(|read| read.whole_at.is_some()).count();
     // Once the target has answered and closed, the rest of the request need not be sent.
     let early = planned.answer.after < planned.bytes.len() && planned.answer.closes;
@@ -298,7 +303,9 @@ fn check_answer(plan: &Plan, truth: &mut Truth, request: usize, record: &Record,
             return truth.violate("with everything seen and a healthy target, every request is answered", details);
         }
     };
+    let is_cut = planned.answer.cut.is_some();
     let right = match (verdict, &planned.alteration) {
+        (found, _) if is_cut => matches!(found, Verdict::Incomparable(Incomparable::OriginIncomplete)),
         (Verdict::Match, None) => true,
         (Verdict::Differ(found), Some(alteration)) => {
             found.iter().all(|found| alteration.accepts(found) || alteration.accepts_hash(found, extent.kept))

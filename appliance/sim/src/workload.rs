@@ -28,15 +28,27 @@ pub fn draw_rare(plan: &mut Plan, rare: Rare, target: &TargetFaults, rng: &mut R
     if origins.is_empty() || matches!(rare, Rare::DeadTargets | Rare::LossyOneWay | Rare::LongBodies) {
         return;
     }
-    for _ in 0..rng.size(1, 3) {
+    if rare == Rare::ReturningClients {
+        topology::preserve(&mut plan.topology, rng);
+    }
+    let returns = matches!(rare, Rare::ReturningClients | Rare::LateCopies);
+    for number in 0..rng.size(if returns { 2 } else { 1 }, 3) {
         let machine = rng.size(0, plan.topology.clients.len() - 1);
-        let session = session(plan, machine, rng.pick(&origins), rng);
+        let mut session = session(plan, machine, rng.pick(&origins), rng);
+        if returns && number > 0 {
+            let pauses = if rare == Rare::LateCopies { (1_000, 900_000) } else { (31_000_000, 59_000_000) };
+            return_to(plan, &mut session, rng.micros(pauses.0, pauses.1));
+        }
         let script = Script::new(plan, session, target, rng);
         match rare {
             Rare::Tunnels => script.draw_tunnel(),
             Rare::LongIdle => script.draw_long_idle(),
             Rare::LossySeries => script.draw_series(),
-            _ => script.draw_pipelines(),
+            Rare::Laggards => script.draw_late(),
+            Rare::CutOrigins => script.draw_cut(),
+            Rare::LateCopies | Rare::ReturningClients => script.draw_short(),
+            Rare::PausedPipelines => script.draw_pipelines((5_000, 300_000)),
+            _ => script.draw_pipelines((100, 3_000)),
         }
     }
 }
@@ -71,14 +83,18 @@ fn session(plan: &Plan, machine: usize, origin: usize, rng: &mut Rng) -> Session
 
 /// Now and then a session takes the addresses and ports of one that is over.
 fn reuse_address(plan: &Plan, session: &mut SessionPlan, rng: &mut Rng) {
-    let Some(earlier) = plan.sessions.len().checked_sub(1).filter(|_| rng.percent(10)) else { return };
-    let model = &plan.sessions[earlier];
-    if !matches!(model.steps.last(), Some(Step::Close | Step::Reset | Step::AwaitClose)) {
-        return;
+    let Some(model) = plan.sessions.last().filter(|_| rng.percent(10)) else { return };
+    if matches!(model.steps.last(), Some(Step::Close | Step::Reset | Step::AwaitClose)) {
+        return_to(plan, session, rng.micros(100, 500_000));
     }
+}
+
+/// A session takes those of the last one, so long after its end.
+fn return_to(plan: &Plan, session: &mut SessionPlan, pause: Duration) {
+    let Some((model, earlier)) = plan.sessions.last().zip(plan.sessions.len().checked_sub(1)) else { return };
     (session.client, session.machine) = (model.client, model.machine);
     (session.origin, session.service) = (model.origin, model.service);
-    session.start = Start::After(earlier, rng.micros(100, 500_000));
+    session.start = Start::After(earlier, pause);
 }
 
 /// How a session ends.
@@ -108,6 +124,8 @@ struct Script<'a> {
     empties: u64,
     /// Answers that come before the end of their request, of a hundred requests with content.
     earlies: u64,
+    /// The most microseconds between two parts of a request.
+    tear: u64,
 }
 
 /// Methods of requests, each as often as it is drawn.
@@ -118,17 +136,18 @@ pub const HOUR: Duration = Duration::from_secs(3_600);
 
 impl<'a> Script<'a> {
     fn new(plan: &'a mut Plan, session: SessionPlan, target: &'a TargetFaults, rng: &'a mut Rng) -> Self {
-        Self { plan, session, target, rng, said: 0, later: Duration::ZERO, methods: METHODS, empties: 8, earlies: 6 }
+        let later = Duration::ZERO;
+        Self { plan, session, target, rng, said: 0, later, methods: METHODS, empties: 8, earlies: 6, tear: 30_000 }
     }
 
-    /// Pipelines whose requests come in a segment each, with answers many of which are alike.
-    fn draw_pipelines(mut self) {
+    /// Pipelines whose requests come in a segment each, so many microseconds apart, with answers many of which are alike.
+    fn draw_pipelines(mut self, pauses: (u64, u64)) {
         (self.methods, self.empties) = (&["GET"], 50);
         let count = self.rng.size(5, 12);
         for index in 0..count {
             let waits = index == 0 || self.rng.percent(15);
             if !waits {
-                let pause = self.rng.micros(100, 3_000);
+                let pause = self.rng.micros(pauses.0, pauses.1);
                 self.session.steps.push(Step::Pause(pause));
             }
             self.add_exchange(Kind::Http, waits, (index + 1 == count).then_some(Ending::ClientCloses));
@@ -158,6 +177,35 @@ impl<'a> Script<'a> {
             self.add_exchange(Kind::Http, true, (index + 1 == count).then_some(Ending::ClientCloses));
         }
         self.finish(Ending::ClientCloses);
+    }
+
+    /// The server under test falls far behind.
+    fn draw_late(mut self) {
+        (self.later, self.earlies, self.tear) = (self.rng.micros(300_000, 1_500_000), 40, 3_000_000);
+        self.draw_short();
+    }
+
+    fn draw_short(mut self) {
+        let count = self.rng.size(2, 7);
+        for index in 0..count {
+            self.add_exchange(Kind::Http, true, (index + 1 == count).then_some(Ending::ClientCloses));
+        }
+        self.finish(Ending::ClientCloses);
+    }
+
+    /// The last answer is broken off by the origin.
+    fn draw_cut(mut self) {
+        self.earlies = 0;
+        for _ in 0..self.rng.size(0, 3) {
+            self.add_exchange(Kind::Http, true, None);
+        }
+        let think = self.await_turn(true);
+        let (mut request, framing, has_content) = self.http(Some(Ending::ServerCloses), true);
+        if has_content && framing != Framing::Close {
+            request.answer.cut = Some(self.rng.size(1, request.answer.bytes.len() - 1));
+        }
+        self.add_request(request, true, think);
+        self.finish(Ending::ServerCloses);
     }
 
     fn draw_long_idle(mut self) {
@@ -239,7 +287,7 @@ impl<'a> Script<'a> {
         (request.waits, request.think) = (waits, think);
         request.answer.later = self.later;
         self.write(&request, waits);
-        self.said += request.answer.bytes.len();
+        self.said += request.answer.said().len();
         self.plan.requests.push(request);
         self.session.requests.end += 1;
     }
@@ -267,7 +315,7 @@ impl<'a> Script<'a> {
         let early = request.answer.after < len;
         if early || (waits && len > 1 && self.rng.percent(12)) {
             let cut = if early { request.answer.after } else { self.rng.size(1, len - 1) };
-            let pause = self.rng.micros(0, 30_000);
+            let pause = self.rng.micros(0, self.tear);
             self.session.steps.extend([Step::Write(id, 0..cut), Step::Pause(pause), Step::Write(id, cut..len)]);
         } else {
             self.session.steps.push(Step::Write(id, 0..len));
@@ -403,11 +451,7 @@ impl<'a> Script<'a> {
             (framing == Framing::Chunked).then(|| [&bytes[..head], &message::chunks(&content, self.rng)].concat());
         let delay = self.delay();
         let has_content = framing != Framing::None;
-        (
-            AnswerPlan { bytes, head, reframed, content, after: 0, delay, closes, later: Duration::ZERO },
-            framing,
-            has_content,
-        )
+        (AnswerPlan { bytes, head, reframed, content, delay, closes, ..AnswerPlan::default() }, framing, has_content)
     }
 }
 

@@ -13,6 +13,13 @@ impl Truth {
             let details = format!("request {request} of service {} reached target {target}", session.service);
             self.violate("a request reaches a target of its own service", details);
         }
+        if plan.topology.mirror_to == MirrorTo::One {
+            let chosen = *self.chosen.entry((session.client.ip(), session.service)).or_insert(target);
+            if chosen != target {
+                let details = format!("{} at target {chosen}, then at {target}", session.client);
+                self.violate("a client is sent to one target of its service", details);
+            }
+        }
         if plan.requests[request].is_denied {
             self.violate(
                 "what a rule denies reaches no target",

@@ -27,6 +27,8 @@ impl Truth {
         if tag.opens && !self.sessions[tag.session].shown {
             self.opened.push((tag.session, captured_at));
         }
+        self.twice += u64::from(tag.again && tag.len > 0 && self.sessions[tag.session].shows_twice(tag));
+        let pause = self.sessions[tag.session].pause_of_client(captured_at);
         let covered = self.sessions[tag.session].show(tag, captured_at, now);
         let range = tag.offset..tag.offset + tag.len;
         let mut begins = 0;
@@ -34,6 +36,9 @@ impl Truth {
             let ends = begins + plan.requests[request].bytes.len() as u64;
             let truth = &mut self.requests[request];
             if tag.from_client {
+                if begins == range.start && tag.len > 0 && truth.first_shown.is_empty() {
+                    truth.pause = pause;
+                }
                 truth.show_request(&range, begins, ends, captured_at, now);
                 truth.begun |= begins < covered && !over;
                 truth.whole_at = truth.whole_at.or((ends <= covered).then_some(now));
@@ -88,6 +93,18 @@ impl SessionTruth {
         self.client_frames.iter().any(|(shown, range)| *shown == stamp && range.start > covered)
     }
 
+    /// Whether the frame before this one was its first copy.
+    fn shows_twice(&self, tag: Tag) -> bool {
+        self.last_tag == Some(Tag { again: false, ..tag })
+    }
+
+    /// How long the client has been silent, where the other side has said nothing since.
+    fn pause_of_client(&self, captured_at: Time) -> Option<Duration> {
+        let [client, origin] = self.spoke_at;
+        let since = client.filter(|client| origin.is_none_or(|origin| origin < *client))?;
+        Some(captured_at.since(since))
+    }
+
     /// Whether the mirror showed both sides' FIN: a lost one is a gap, too.
     pub fn shows_both_ends(&self) -> bool {
         self.ends[0].is_some() && self.ends[1].is_some()
@@ -101,6 +118,8 @@ impl SessionTruth {
     /// Up to where the sender's bytes were shown without a hole, with this frame.
     fn show(&mut self, tag: Tag, captured_at: Time, now: Time) -> u64 {
         self.shown |= tag.opens && tag.from_client;
+        self.opening_shown |= tag.opens;
+        self.last_tag = Some(tag);
         let [client, origin, reset] = self.ends;
         let ended_at = reset.or(client.zip(origin).map(|(one, other)| one.max(other)));
         let is_late = ended_at.is_some_and(|at| at + AFTERLIFE <= now);
@@ -120,6 +139,9 @@ impl SessionTruth {
         let range = tag.offset..tag.offset + tag.len;
         let side = usize::from(!tag.from_client);
         self.probed |= tag.len == 1;
+        if tag.len > 0 {
+            self.spoke_at[side] = self.spoke_at[side].max(Some(captured_at));
+        }
         self.shown_again += u64::from(tag.len > 0 && !is_late && range.end <= self.coverage[side].end);
         // A SYN is acknowledged with the first byte that follows it.
         if let Some(acked) = tag.acked.filter(|acked| *acked <= u64::from(u32::MAX) / 2) {

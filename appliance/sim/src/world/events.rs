@@ -163,6 +163,9 @@ impl World {
                 return;
             }
         }
+        if let Some(cause) = shown.ignored {
+            *self.truth.ignored.entry(cause).or_default() += 1;
+        }
         if self.options.capture {
             self.captured.push(Captured { at: captured_at, bytes: shown.bytes.clone(), wire_len: shown.wire_len });
         }
