@@ -11,6 +11,7 @@ mod binary;
 mod reply;
 mod text;
 
+use super::direction::Direction;
 use super::{AtClose, Boundary, Definition, Expect, Framer, Garbled, Opening, Recognition, Step, Subject};
 use answer::TextAnswers;
 use binary::{BinaryAnswers, BinaryRequests};
@@ -44,11 +45,8 @@ const BINARY: u64 = 1 << 63;
 #[derive(Debug)]
 pub struct Memcached {
     line_bytes_limit: usize,
-    requests: Requests,
-    answers: Answers,
-    /// Whether what comes makes no sense any more.
-    requests_garbled: bool,
-    answers_garbled: bool,
+    requests: Direction<Requests>,
+    answers: Direction<Answers>,
 }
 
 #[derive(Debug)]
@@ -70,34 +68,29 @@ impl Memcached {
     pub fn new(line_bytes_limit: usize) -> Self {
         Self {
             line_bytes_limit,
-            requests: Requests::Unknown,
-            answers: Answers::Unknown,
-            requests_garbled: false,
-            answers_garbled: false,
+            requests: Direction::new(Requests::Unknown),
+            answers: Direction::new(Answers::Unknown),
         }
     }
 }
 
 impl Framer for Memcached {
     fn request<'a>(&'a mut self, bytes: &'a [u8]) -> Result<Step<'a>, Garbled> {
-        if let (Requests::Unknown, Some(first)) = (&self.requests, bytes.first()) {
-            self.requests = match *first {
+        if let (Requests::Unknown, Some(first)) = (&*self.requests, bytes.first()) {
+            *self.requests = match *first {
                 binary::REQUEST => Requests::Binary(BinaryRequests::new()),
                 _ => Requests::Text(TextRequests::new(self.line_bytes_limit)),
             };
         }
-        let step = match &mut self.requests {
-            _ if self.requests_garbled => Err(Garbled),
+        self.requests.cut(|requests| match requests {
             Requests::Unknown => Ok(idle()),
             Requests::Text(requests) => requests.step(bytes),
             Requests::Binary(requests) => requests.step(bytes),
-        };
-        self.requests_garbled = step.is_err();
-        step
+        })
     }
 
     fn expect(&self) -> Expect {
-        match &self.requests {
+        match &*self.requests {
             Requests::Unknown => Expect::default(),
             Requests::Text(requests) => requests.expect(),
             Requests::Binary(requests) => requests.expect(),
@@ -105,30 +98,27 @@ impl Framer for Memcached {
     }
 
     fn answer<'a>(&'a mut self, expect: Expect, bytes: &'a [u8]) -> Result<Step<'a>, Garbled> {
-        if matches!(self.answers, Answers::Unknown) {
-            self.answers = match expect.kind & BINARY {
+        if matches!(*self.answers, Answers::Unknown) {
+            *self.answers = match expect.kind & BINARY {
                 0 => Answers::Text(TextAnswers::new(self.line_bytes_limit)),
                 _ => Answers::Binary(BinaryAnswers::new()),
             };
         }
-        let step = match &mut self.answers {
-            _ if self.answers_garbled => Err(Garbled),
+        self.answers.cut(|answers| match answers {
             Answers::Unknown => Err(Garbled),
             Answers::Text(answers) => answers.step(expect.kind, bytes),
             Answers::Binary(answers) => answers.step(expect.kind, bytes),
-        };
-        self.answers_garbled = step.is_err();
-        step
+        })
     }
 
     fn unasked<'a>(&'a mut self, bytes: &'a [u8]) -> Result<Step<'a>, Garbled> {
-        if let (Answers::Unknown, Some(first)) = (&self.answers, bytes.first()) {
-            self.answers = match *first {
+        if let (Answers::Unknown, Some(first)) = (&*self.answers, bytes.first()) {
+            *self.answers = match *first {
                 binary::ANSWER => Answers::Binary(BinaryAnswers::new()),
                 _ => Answers::Text(TextAnswers::new(self.line_bytes_limit)),
             };
         }
-        match &mut self.answers {
+        match &mut *self.answers {
             Answers::Unknown => Err(Garbled),
             Answers::Text(answers) => answers.unasked(bytes),
             Answers::Binary(answers) => answers.unasked(bytes),
@@ -136,46 +126,41 @@ impl Framer for Memcached {
     }
 
     fn restart_answers(&mut self) {
-        self.answers = Answers::Unknown;
-        self.answers_garbled = false;
+        self.answers = Direction::new(Answers::Unknown);
     }
 
     fn request_at_close(&self) -> AtClose {
-        let is_between = match &self.requests {
+        let is_between = match &*self.requests {
             Requests::Unknown => true,
             Requests::Text(requests) => requests.at_boundary(),
             Requests::Binary(requests) => requests.at_boundary(),
         };
-        if is_between { AtClose::Clean } else { AtClose::Cut }
+        AtClose::at(is_between)
     }
 
     fn answer_at_close(&self, _expect: Expect) -> AtClose {
-        let is_between = match &self.answers {
+        let is_between = match &*self.answers {
             Answers::Unknown => true,
             Answers::Text(answers) => answers.at_boundary(),
             Answers::Binary(answers) => answers.at_boundary(),
         };
-        if is_between { AtClose::Clean } else { AtClose::Cut }
+        AtClose::at(is_between)
     }
 
     fn request_gap(&mut self, len: u64) -> bool {
-        let in_step = match &mut self.requests {
+        self.requests.skip(|requests| match requests {
             Requests::Unknown => false,
             Requests::Text(requests) => requests.skip(len),
             Requests::Binary(requests) => requests.skip(len),
-        };
-        self.requests_garbled |= !in_step;
-        !self.requests_garbled
+        })
     }
 
     fn answer_gap(&mut self, _expect: Expect, len: u64) -> bool {
-        let in_step = match &mut self.answers {
+        self.answers.skip(|answers| match answers {
             Answers::Unknown => false,
             Answers::Text(answers) => answers.skip(len),
             Answers::Binary(answers) => answers.skip(len),
-        };
-        self.answers_garbled |= !in_step;
-        !self.answers_garbled
+        })
     }
 
     /// A segment that begins with a whole command line, or with a binary header that makes sense.
@@ -183,8 +168,7 @@ impl Framer for Memcached {
         if !text::begins_command(bytes) && binary::begins_request(bytes) != Some(true) {
             return None;
         }
-        self.requests = Requests::Unknown;
-        self.requests_garbled = false;
+        self.requests = Direction::new(Requests::Unknown);
         self.restart_answers();
         Some(0)
     }

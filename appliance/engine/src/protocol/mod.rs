@@ -7,6 +7,7 @@
 //!
 //! A protocol is one file, or a folder, one line in [`PROTOCOLS`] and one page in `docs/protocols/`.
 
+mod direction;
 pub mod http1;
 pub mod http2;
 pub mod memcached;

@@ -15,6 +15,7 @@ mod reply;
 mod request;
 mod statement;
 
+use super::direction::Direction;
 use super::{AtClose, Definition, Expect, Framer, Garbled, Opening, Part, Recognition, Step, Subject, sql};
 use answer::Answers;
 use request::{FILE, FIRST, FOREIGN, NUMBER_SHIFT, NUMBERS, PLACE_SHIFT, Phase, REPLY, Requests, STATEMENT};
@@ -45,27 +46,20 @@ fn subject(bytes: &[u8]) -> Option<Subject<'_>> {
 
 /// Cuts the two byte streams of one connection.
 struct Mysql {
-    requests: Requests,
-    answers: Answers,
-    requests_garbled: bool,
-    answers_garbled: bool,
+    requests: Direction<Requests>,
+    answers: Direction<Answers>,
 }
 
 impl Mysql {
     fn new() -> Self {
-        Self { requests: Requests::new(), answers: Answers::new(), requests_garbled: false, answers_garbled: false }
+        Self { requests: Direction::new(Requests::new()), answers: Direction::new(Answers::new()) }
     }
 }
 
 impl Framer for Mysql {
     fn request<'a>(&'a mut self, bytes: &'a [u8]) -> Result<Step<'a>, Garbled> {
-        if self.requests_garbled {
-            return Err(Garbled);
-        }
-        let Answers { phase, flags, statements, .. } = &self.answers;
-        let taken = self.requests.scan(bytes, *phase, *flags, statements);
-        self.requests_garbled = taken.is_err();
-        let taken = taken?;
+        let Answers { phase, flags, statements, .. } = &*self.answers;
+        let taken = self.requests.cut(|requests| requests.scan(bytes, *phase, *flags, statements))?;
         let part = if taken.is_head { Part::Head(&[]) } else { Part::Framing };
         Ok(Step { consumed: taken.consumed, part, boundary: taken.boundary })
     }
@@ -75,12 +69,7 @@ impl Framer for Mysql {
     }
 
     fn answer<'a>(&'a mut self, expect: Expect, bytes: &'a [u8]) -> Result<Step<'a>, Garbled> {
-        if self.answers_garbled {
-            return Err(Garbled);
-        }
-        let step = self.answers.step(expect.kind, bytes);
-        self.answers_garbled = step.is_err();
-        step
+        self.answers.cut(|answers| answers.step(expect.kind, bytes))
     }
 
     fn unasked<'a>(&'a mut self, bytes: &'a [u8]) -> Result<Step<'a>, Garbled> {
@@ -106,27 +95,24 @@ impl Framer for Mysql {
     }
 
     fn restart_answers(&mut self) {
-        self.answers.restart();
-        self.answers_garbled = false;
+        self.answers.restart(Answers::restart);
     }
 
     fn request_at_close(&self) -> AtClose {
-        if self.requests.at_boundary() { AtClose::Clean } else { AtClose::Cut }
+        AtClose::at(self.requests.at_boundary())
     }
 
     fn answer_at_close(&self, _expect: Expect) -> AtClose {
-        if self.answers.at_boundary() { AtClose::Clean } else { AtClose::Cut }
+        AtClose::at(self.answers.at_boundary())
     }
 
     /// A command that is not whole is lost, and what follows may need it.
     fn request_gap(&mut self, _len: u64) -> bool {
-        self.requests_garbled = true;
-        false
+        self.requests.skip(|_| false)
     }
 
     fn answer_gap(&mut self, _expect: Expect, len: u64) -> bool {
-        self.answers_garbled |= !self.answers.skip(len);
-        !self.answers_garbled
+        self.answers.skip(|answers| answers.skip(len))
     }
 
     /// What a command means depends on those before it.

@@ -13,6 +13,7 @@ mod ground;
 mod reply;
 mod resp;
 
+use super::direction::Direction;
 use super::{AtClose, Boundary, Definition, Expect, Framer, Garbled, Opening, Part, Recognition, Step, Subject};
 use answer::Answers;
 use command::Requests;
@@ -62,25 +63,20 @@ fn subject(bytes: &[u8]) -> Option<Subject<'_>> {
 /// Cuts the two byte streams of one Redis connection.
 #[derive(Debug)]
 pub struct Redis {
-    requests: Requests,
+    requests: Direction<Requests>,
     ground: Ground,
     expect: Expect,
-    answers: Answers,
-    /// Whether what comes makes no sense any more.
-    requests_garbled: bool,
-    answers_garbled: bool,
+    answers: Direction<Answers>,
 }
 
 impl Redis {
     /// At the start of a connection.
     pub fn new() -> Self {
         Self {
-            requests: Requests::new(),
+            requests: Direction::new(Requests::new()),
             ground: Ground::default(),
             expect: Expect::default(),
-            answers: Answers::new(),
-            requests_garbled: false,
-            answers_garbled: false,
+            answers: Direction::new(Answers::new()),
         }
     }
 }
@@ -93,16 +89,11 @@ impl Default for Redis {
 
 impl Framer for Redis {
     fn request<'a>(&'a mut self, bytes: &'a [u8]) -> Result<Step<'a>, Garbled> {
-        if self.requests_garbled {
-            return Err(Garbled);
-        }
-        if self.requests.at_boundary() {
+        if self.requests.is_sound() && self.requests.at_boundary() {
             self.expect = self.ground.expect_any();
         }
         let was_named = self.requests.is_named();
-        let scanned = self.requests.scan(bytes);
-        self.requests_garbled = scanned.is_err();
-        let (consumed, boundary) = scanned?;
+        let (consumed, boundary) = self.requests.cut(|requests| requests.scan(bytes))?;
         if boundary == Boundary::End {
             self.expect = self.ground.take(&self.requests.command);
         } else if !was_named && self.requests.is_named() {
@@ -117,12 +108,7 @@ impl Framer for Redis {
     }
 
     fn answer<'a>(&'a mut self, expect: Expect, bytes: &'a [u8]) -> Result<Step<'a>, Garbled> {
-        if self.answers_garbled {
-            return Err(Garbled);
-        }
-        let step = self.answers.step(expect.kind, bytes);
-        self.answers_garbled = step.is_err();
-        step
+        self.answers.cut(|answers| answers.step(expect.kind, bytes))
     }
 
     fn unasked<'a>(&'a mut self, bytes: &'a [u8]) -> Result<Step<'a>, Garbled> {
@@ -130,26 +116,23 @@ impl Framer for Redis {
     }
 
     fn restart_answers(&mut self) {
-        self.answers = Answers::new();
-        self.answers_garbled = false;
+        self.answers = Direction::new(Answers::new());
     }
 
     fn request_at_close(&self) -> AtClose {
-        if self.requests.at_boundary() { AtClose::Clean } else { AtClose::Cut }
+        AtClose::at(self.requests.at_boundary())
     }
 
     fn answer_at_close(&self, _expect: Expect) -> AtClose {
-        if self.answers.at_boundary() { AtClose::Clean } else { AtClose::Cut }
+        AtClose::at(self.answers.at_boundary())
     }
 
     fn request_gap(&mut self, len: u64) -> bool {
-        self.requests_garbled |= !self.requests.skip(len);
-        !self.requests_garbled
+        self.requests.skip(|requests| requests.skip(len))
     }
 
     fn answer_gap(&mut self, _expect: Expect, len: u64) -> bool {
-        self.answers_garbled |= !self.answers.skip(len);
-        !self.answers_garbled
+        self.answers.skip(|answers| answers.skip(len))
     }
 
     /// Only a segment that begins with a command as an array: anything may stand in a string.
@@ -157,8 +140,7 @@ impl Framer for Redis {
         if command::begins_array(bytes) != Some(true) {
             return None;
         }
-        self.requests = Requests::new();
-        self.requests_garbled = false;
+        self.requests = Direction::new(Requests::new());
         self.restart_answers();
         Some(0)
     }
