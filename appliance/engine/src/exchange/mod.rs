@@ -20,6 +20,7 @@ mod origin;
 pub mod outbox;
 mod outcome;
 pub mod passage;
+mod proof;
 mod rest;
 mod score;
 mod shown;
@@ -40,6 +41,7 @@ use core::time::Duration;
 use ground::Ground;
 use opening::Opening;
 use outbox::Outbox;
+use proof::Doubt;
 use rest::Room;
 pub use rest::Rooms;
 use score::Score;
@@ -248,12 +250,8 @@ pub struct Exchanges {
     dropping: bool,
     /// Nothing is replayed any more, or never was.
     barred: Option<NotReplayed>,
-    /// From this exchange on it is not proven which answer belongs to which request.
-    unproven_from: Option<u64>,
-    /// Only exchanges from this one on can prove it: those before lie ahead of the last gap.
-    proof_from: u64,
-    /// What the last of them matched with.
-    last_match: Option<u64>,
+    /// Where it is not proven which answer belongs to which request.
+    doubt: Option<Box<Doubt>>,
     /// Whether turns and answers lie alongside each other.
     aligned: bool,
     /// The mirror shows nothing of the origin.
@@ -328,9 +326,7 @@ impl Exchanges {
             head_at: None,
             dropping: false,
             barred,
-            unproven_from: midstream.then_some(0),
-            proof_from: 0,
-            last_match: None,
+            doubt: midstream.then(Box::default),
             aligned: true,
             one_way: false,
             origin_closed: false,
@@ -363,11 +359,6 @@ impl Exchanges {
 
     fn get_mut(&mut self, id: u64) -> Option<&mut Exchange> {
         self.queue.get_mut(usize::try_from(id.checked_sub(self.front)?).ok()?)
-    }
-
-    /// Bytes of another session may come in between: the order of the exchanges must be proven first.
-    pub fn doubt(&mut self) {
-        self.unproven_from.get_or_insert(0);
     }
 
     /// Gives back what is held of requests that nobody will ask for again.

@@ -209,9 +209,7 @@ impl Exchanges {
         self.stand_in();
         self.break_origin(cause, now);
         self.answers = Step::Out;
-        self.proof_from = self.next_id();
-        self.unproven_from.get_or_insert(self.proof_from);
-        self.last_match = None;
+        self.doubt_from_next();
     }
 
     /// The origin's bytes make no sense. What it says next builds on them where answers are interleaved: when the client went on

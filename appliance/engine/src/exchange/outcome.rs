@@ -89,25 +89,6 @@ impl Exchanges {
         Place { session: self.identity.session, exchange: id, captured_at: exchange.captured_at }
     }
 
-    /// Lets only a match count as long as the order of the exchanges is not proven, and finds the proof: two matches in a row
-    /// that differ from one another.
-    fn prove(&mut self, id: u64, verdict: Verdict) -> Verdict {
-        let is_silent = self.get(id).is_some_and(|exchange| exchange.expect.silent);
-        if is_silent || self.unproven_from.is_none_or(|from| id < from) {
-            return verdict;
-        }
-        let print = self.get(id).filter(|_| verdict == Verdict::Match && id >= self.proof_from);
-        let print = print.map(|exchange| fingerprint(&exchange.target));
-        if print.is_some() && self.last_match.is_some() && self.last_match != print {
-            self.unproven_from = None;
-        }
-        self.last_match = print;
-        match verdict {
-            Verdict::Differ(_) => Verdict::Incomparable(Incomparable::Unproven),
-            other => other,
-        }
-    }
-
     /// Gives an exchange its one outcome.
     pub(super) fn conclude(&mut self, id: u64, outcome: Outcome, books: &mut Books) {
         self.observe_lost(id, &outcome, books);
@@ -165,12 +146,6 @@ fn without_content(mut differences: Vec<Difference>) -> Verdict {
         true => Verdict::Incomparable(Incomparable::Unaligned),
         false => Verdict::Differ(differences),
     }
-}
-
-/// What tells two answers apart.
-fn fingerprint(answer: &Answer) -> u64 {
-    let kept = xxhash_rust::xxh3::xxh3_64(&answer.body);
-    kept ^ answer.body_len.rotate_left(32) ^ answer.rest_hash().unwrap_or(0) as u64
 }
 
 fn record(id: u64, identity: Identity, exchange: &mut Exchange, outcome: Outcome, books: &mut Books) -> Record {
