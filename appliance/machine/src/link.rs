@@ -36,6 +36,13 @@ fn physical_under(root: &Path) -> Result<Vec<Nic>> {
     Ok(nics)
 }
 
+/// Whether an interface, or the kernel in its place, cuts a large TCP segment into those that fit the wire.
+pub fn cuts_segments(name: &str) -> bool {
+    let features = Control::open().and_then(|control| control.features(name)).unwrap_or_default();
+    let is_on = |wanted| features.iter().any(|feature| feature.name == wanted && feature.is_on);
+    is_on("tx-tcp-segmentation") && is_on("tx-tcp6-segmentation")
+}
+
 /// A name from a place, at most 15 characters: `enp0s3`, `enp1s0f1`; `None` for one that is not on a PCI bus.
 pub fn name_of_place(place: &str) -> Option<String> {
     let PciAddress { domain, bus, slot, function } = place.split('/').rev().find_map(PciAddress::parse)?;

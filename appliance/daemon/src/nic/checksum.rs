@@ -25,6 +25,11 @@ pub fn of(bytes: &[u8]) -> u16 {
     !fold(sum(bytes))
 }
 
+/// The sum over what TCP's checksum begins with, as far as it is known before the segment's bytes: the addresses and the length.
+pub fn of_pseudo_header(addresses: &[u8], segment_len: usize) -> u16 {
+    fold(sum(addresses) + u64::from(TCP) + segment_len as u64)
+}
+
 type Range = std::ops::Range<usize>;
 
 /// Where the two addresses and the TCP segment of a packet without extension headers lie.

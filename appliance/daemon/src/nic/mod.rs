@@ -4,6 +4,7 @@ pub(crate) mod checksum;
 pub mod choice;
 pub mod filter;
 pub mod interface;
+mod joint;
 pub mod listener;
 pub mod mirror;
 mod packet_socket;

@@ -3,7 +3,7 @@
 #![allow(unsafe_code)]
 
 use super::{NicFault, checksum};
-use std::io::{Error, ErrorKind, Result};
+use std::io::{Error, ErrorKind, IoSlice, Result};
 use std::mem::{size_of, zeroed};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::os::raw::c_int;
@@ -27,9 +27,16 @@ const PACKET_IGNORE_OUTGOING: c_int = 23;
 /// One instruction of a filter (classic BPF).
 pub type Instruction = libc::sock_filter;
 
-/// A raw, non-blocking packet socket bound to one interface.
+/// Not in the libc crate either: `PACKET_VNET_HDR`.
+const PACKET_VNET_HDR: c_int = 15;
+/// Parts of the messages of one call: each message has a head, and a part for each of its frames.
+pub const PARTS: usize = 2 * BATCH;
+
+/// Raw, non-blocking packet sockets bound to one interface.
 pub struct PacketSocket {
     fd: OwnedFd,
+    /// The one that is sent on: what is sent begins with virtio's header, what is received does not.
+    sending: OwnedFd,
 }
 
 /// Room for the control messages that come with a frame: a `timespec` and a `tpacket_auxdata`, each behind its header.
@@ -86,51 +93,44 @@ impl PacketSocket {
         let index = c_int::try_from(interface).map_err(|_| Error::from(ErrorKind::InvalidInput))?;
         let fd = open_socket()?;
         let raw = fd.as_raw_fd();
-        set_option(raw, libc::SOL_PACKET, libc::PACKET_QDISC_BYPASS, &1)?;
         set_option(raw, libc::SOL_PACKET, PACKET_IGNORE_OUTGOING, &1)?;
         set_option(raw, libc::SOL_PACKET, libc::PACKET_AUXDATA, &1)?;
         set_option(raw, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, &1)?;
-        for (beyond_limit, within_limit) in
-            [(libc::SO_RCVBUFFORCE, libc::SO_RCVBUF), (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF)]
-        {
-            // Beyond the system's limit needs a privilege more than the socket does.
-            set_option(raw, libc::SOL_SOCKET, beyond_limit, &KERNEL_BYTES)
-                .or_else(|_| set_option(raw, libc::SOL_SOCKET, within_limit, &KERNEL_BYTES))?;
-        }
+        make_room(raw, (libc::SO_RCVBUFFORCE, libc::SO_RCVBUF))?;
         if !filter.is_empty() {
             attach(raw, filter)?;
         }
-        bind(raw, index)?;
+        bind(raw, index, libc::ETH_P_ALL)?;
         // SAFETY: an all-zero packet_mreq is a valid value of this plain C structure.
         let mut membership: libc::packet_mreq = unsafe { zeroed() };
         membership.mr_ifindex = index;
         membership.mr_type = libc::PACKET_MR_PROMISC as libc::c_ushort;
         // The kernel takes the membership back when the socket is closed, however the process ends.
         set_option(raw, libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &membership)?;
-        Ok(Self { fd })
+        Ok(Self { fd, sending: open_sending(index)? })
     }
 
-    /// Sends the frames, at most [`BATCH`], and says how many the kernel took.
-    pub fn send(&self, frames: &[&[u8]]) -> Result<usize> {
-        // SAFETY: all-zero iovec and mmsghdr are valid values: no buffer, no address, no control data.
-        let (mut vectors, mut headers): ([libc::iovec; BATCH], [libc::mmsghdr; BATCH]) = unsafe { zeroed() };
-        let count = frames.len().min(BATCH);
-        for ((frame, vector), header) in frames.iter().zip(&mut vectors).zip(&mut headers) {
-            vector.iov_base = frame.as_ptr().cast_mut().cast();
-            vector.iov_len = frame.len();
-            header.msg_hdr.msg_iov = from_mut(vector);
-            header.msg_hdr.msg_iovlen = 1;
+    /// Sends messages, at most [`BATCH`], each of some parts of which the first begins with virtio's header, and says how many
+    /// the kernel took.
+    pub fn send(&self, messages: &[&[IoSlice<'_>]]) -> Result<usize> {
+        // SAFETY: an all-zero mmsghdr is a valid value: no parts, no address, no control data.
+        let mut headers: [libc::mmsghdr; BATCH] = unsafe { zeroed() };
+        let count = messages.len().min(BATCH);
+        for (parts, header) in messages.iter().zip(&mut headers) {
+            // An `IoSlice` is an iovec (its documentation says so), which the kernel only reads.
+            header.msg_hdr.msg_iov = parts.as_ptr().cast_mut().cast();
+            header.msg_hdr.msg_iovlen = parts.len() as _;
         }
-        // SAFETY: the first `count` headers point to vectors, and these to frames, which all outlive the call; the
-        // kernel only reads from the frames.
-        let sent = unsafe { libc::sendmmsg(self.fd.as_raw_fd(), headers.as_mut_ptr(), count as u32, 0) };
+        // SAFETY: the first `count` headers point to parts, and these to bytes, which all outlive the call; the kernel only reads
+        // from them.
+        let sent = unsafe { libc::sendmmsg(self.sending.as_raw_fd(), headers.as_mut_ptr(), count as u32, 0) };
         usize::try_from(sent).map_err(|_| Error::last_os_error())
     }
 
     /// Receives what has arrived, at most [`BATCH`] frames, and says how many.
     pub fn receive(&self, received: &mut Received) -> Result<usize> {
         received.count = 0;
-        // SAFETY: as in `send`.
+        // SAFETY: all-zero iovec and mmsghdr are valid values: no buffer, no address, no control data.
         let (mut vectors, mut headers): ([libc::iovec; BATCH], [libc::mmsghdr; BATCH]) = unsafe { zeroed() };
         let mut controls = [Control([0; 128]); BATCH];
         let slots = received.bytes.chunks_exact_mut(FRAME_BYTES);
@@ -266,11 +266,29 @@ fn attach(fd: c_int, filter: &[Instruction]) -> Result<()> {
     set_option(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
 }
 
-fn bind(fd: c_int, interface: c_int) -> Result<()> {
+/// A packet socket that is sent on, and receives nothing.
+fn open_sending(interface: c_int) -> Result<OwnedFd> {
+    let fd = open_socket()?;
+    let raw = fd.as_raw_fd();
+    set_option(raw, libc::SOL_PACKET, libc::PACKET_QDISC_BYPASS, &1)?;
+    set_option(raw, libc::SOL_PACKET, PACKET_VNET_HDR, &1)?;
+    make_room(raw, (libc::SO_SNDBUFFORCE, libc::SO_SNDBUF))?;
+    bind(raw, interface, 0)?;
+    Ok(fd)
+}
+
+/// Asks for [`KERNEL_BYTES`]; beyond the system's limit that needs a privilege more than the socket does.
+fn make_room(fd: c_int, (beyond_limit, within_limit): (c_int, c_int)) -> Result<()> {
+    set_option(fd, libc::SOL_SOCKET, beyond_limit, &KERNEL_BYTES)
+        .or_else(|_| set_option(fd, libc::SOL_SOCKET, within_limit, &KERNEL_BYTES))
+}
+
+/// With the protocol 0 nothing is received.
+fn bind(fd: c_int, interface: c_int, protocol: c_int) -> Result<()> {
     // SAFETY: an all-zero sockaddr_ll is a valid value of this plain C structure.
     let mut address: libc::sockaddr_ll = unsafe { zeroed() };
     address.sll_family = libc::AF_PACKET as libc::c_ushort;
-    address.sll_protocol = (libc::ETH_P_ALL as libc::c_ushort).to_be();
+    address.sll_protocol = (protocol as libc::c_ushort).to_be();
     address.sll_ifindex = interface;
     let length = size_of::<libc::sockaddr_ll>() as libc::socklen_t;
     // SAFETY: the pointer leads to `length` readable bytes, which outlive the call.

@@ -2,23 +2,27 @@
 //!
 //! Frames to send wait in a queue of reused buffers and leave in batches. When the kernel has no room they stay, in
 //! order, and [`TargetNic::is_backed_up`] tells the loop to read no more from the mirror, whose ring then drops and
-//! counts. Frames are lost only while the interface is down, as on a cable that is pulled; TCP sends them again.
+//! counts. Segments that follow one another leave as one frame where the NIC cuts such frames (`joint`). Frames are lost only while the interface is down, as on a cable that is pulled; TCP sends them again.
 
-use super::packet_socket::{BATCH, PacketSocket, Received};
+use super::joint::Joint;
+use super::packet_socket::{BATCH, PARTS, PacketSocket, Received};
 use super::{NicFault, interface, packet_socket, steer};
 use crate::clock;
 use std::collections::VecDeque;
-use std::io::{Error, ErrorKind};
+use std::io::{Error, ErrorKind, IoSlice};
 use std::os::fd::BorrowedFd;
 use std::time::Duration;
 use tapcopy_engine::Time;
 use tapcopy_engine::config::{Addressing, Mode};
 use tapcopy_engine::share::Share;
+use tapcopy_machine::link;
 
 /// Waiting frames at which no further input is taken. One input makes few frames, so the queue grows little beyond it.
 const BACKED_UP_FRAMES: usize = 4_096;
 /// How long a frame waits for others to leave with it: it is measured as the target's time.
 const SEND_WITHIN: Duration = Duration::from_micros(50);
+/// How long frames leave as they are after joined ones had no room: they may be cut no more.
+const APART: Duration = Duration::from_secs(1);
 /// Warnings about one interface come at most so often.
 const WARN_EVERY: Duration = Duration::from_secs(5);
 
@@ -29,6 +33,10 @@ pub struct TargetNic {
     mac: [u8; 6],
     mtu: u16,
     queue: VecDeque<Vec<u8>>,
+    /// How the first frames of the queue leave.
+    joints: Vec<Joint>,
+    /// From when on frames may be joined.
+    joins_at: Time,
     spare: Vec<Vec<u8>>,
     received: Received,
     /// When they were received, by the clock of the kernel's stamps.
@@ -77,6 +85,8 @@ impl TargetNic {
             mac,
             mtu: u16::try_from(mtu).unwrap_or(u16::MAX),
             queue: VecDeque::new(),
+            joints: Vec::new(),
+            joins_at: if link::cuts_segments(name) { Time::ZERO } else { Time::MAX },
             spare: Vec::new(),
             received: Received::default(),
             received_at: Duration::ZERO,
@@ -113,15 +123,49 @@ impl TargetNic {
     /// Sends what waits, as far as the kernel takes it.
     pub fn flush(&mut self, now: Time) {
         while !self.queue.is_empty() {
-            let mut batch: [&[u8]; BATCH] = [&[]; BATCH];
-            let count = self.queue.iter().zip(&mut batch).map(|(frame, slot)| *slot = frame).count();
-            match self.socket.send(&batch[..count]) {
-                Ok(sent) => self.recycle(sent),
+            self.join(now);
+            match self.send() {
+                Ok(sent) => self.recycle(self.joints[..sent].iter().map(|joint| joint.frames).sum()),
                 Err(fault) if fault.kind() == ErrorKind::Interrupted => {}
+                Err(fault) if has_no_room(&fault) && self.joints[0].frames > 1 => self.joins_at = now + APART,
                 Err(fault) if has_no_room(&fault) => return,
                 Err(fault) => self.lose(now, &fault),
             }
         }
+    }
+
+    /// Decides how the first frames of the queue leave.
+    fn join(&mut self, now: Time) {
+        let (mut from, may_join) = (0, self.joins_at <= now);
+        self.joints.clear();
+        while from < self.queue.len().min(BATCH) {
+            let frames = self.queue.range(from..).take(BATCH - from).map(Vec::as_slice);
+            let joint = Some(frames).filter(|_| may_join).and_then(Joint::of).unwrap_or_else(Joint::of_one);
+            from += joint.frames;
+            self.joints.push(joint);
+        }
+    }
+
+    /// Sends joints; how many the kernel took.
+    fn send(&self) -> std::io::Result<usize> {
+        let mut parts = [IoSlice::new(&[]); PARTS];
+        let mut ends = [0; BATCH];
+        let (mut frames, mut end) = (self.queue.iter(), 0);
+        for (joint, joint_end) in self.joints.iter().zip(&mut ends) {
+            let rest = frames.by_ref().take(joint.frames).map(|frame| joint.rest(frame));
+            for part in std::iter::once(joint.head()).chain(rest) {
+                parts[end] = IoSlice::new(part);
+                end += 1;
+            }
+            *joint_end = end;
+        }
+        let mut messages: [&[IoSlice<'_>]; BATCH] = [&[]; BATCH];
+        let mut begin = 0;
+        for (message, end) in messages.iter_mut().zip(ends).take(self.joints.len()) {
+            *message = &parts[begin..end];
+            begin = end;
+        }
+        self.socket.send(&messages[..self.joints.len()])
     }
 
     /// Whether so many frames wait that no further input should be taken.
