@@ -286,7 +286,13 @@ impl Section<'_> {
     /// Every key that is left is one that nobody knows.
     fn end(&mut self) {
         for key in std::mem::take(&mut self.tree).into_iter().map(|(key, _)| key) {
-            self.fault(&key, "is not a key of the settings; remove it or mend its spelling");
+            self.fault(&quoted(key), "is not a key of the settings; remove it or mend its spelling");
         }
     }
+}
+
+/// A key as it must be written: what is more than letters, digits, `-` and `_` stands in quotes.
+fn quoted(key: String) -> String {
+    let is_bare = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_');
+    if !key.is_empty() && key.chars().all(is_bare) { key } else { format!("{key:?}") }
 }

@@ -475,6 +475,11 @@ fn records() {
 }
 
 #[test]
+fn keys_that_no_line_can_hold_are_told_in_quotes() {
+    check(&format!("'' = 1\n\"a\\nb\" = 2\n{WHOLE}"), &["\"\": is not a key", "\"a\\nb\": is not a key"]);
+}
+
+#[test]
 fn filters() {
     let filter = |text: &str| format!("{WHOLE}[[service.filter]]\n{text}\n");
     let place = "service[0].filter[0]";
