@@ -39,7 +39,7 @@ impl Exchanges {
     fn cut_requests(&mut self, mut bytes: &[u8], moment: Moment, books: &mut Books) {
         while !bytes.is_empty() {
             if !self.request_open {
-                if let Some(taken) = self.take_aside(bytes, moment, books) {
+                if let Some(taken) = self.pass_idle(bytes).or_else(|| self.take_aside(bytes, moment, books)) {
                     bytes = &bytes[taken..];
                     continue;
                 }
@@ -103,6 +103,12 @@ impl Exchanges {
             }
             bytes = rest;
         }
+    }
+
+    /// Passes over bytes that say nothing; how many, if there are any.
+    fn pass_idle(&self, bytes: &[u8]) -> Option<usize> {
+        let Framing::Framed(framer) = &self.framing else { return None };
+        Some(framer.idle_len(bytes)).filter(|len| *len > 0)
     }
 
     /// Takes bytes that begin no request; how many.

@@ -78,6 +78,12 @@ impl Framer for Http1 {
         })
     }
 
+    /// Empty lines that no request follows at once are of no request: some clients end content with one (RFC 9112, section 2.2).
+    fn idle_len(&self, bytes: &[u8]) -> usize {
+        let blank = if self.requests.at_boundary() { blank_len(bytes) } else { 0 };
+        if blank == bytes.len() { blank } else { 0 }
+    }
+
     fn stand_in(&self) -> &'static [u8] {
         b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n"
     }

@@ -150,6 +150,12 @@ pub trait Framer: Send {
         None
     }
 
+    /// How many of the client's bytes, while no request is open, are of none and say nothing: they need not be sent.
+    fn idle_len(&self, bytes: &[u8]) -> usize {
+        let _ = bytes;
+        0
+    }
+
     /// The [`Expect::kind`] of the request that the step of an aside that was taken last goes on with: what it says in it is the
     /// step's part, a head's or not.
     fn continued(&self) -> Option<u64> {
