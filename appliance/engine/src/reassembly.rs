@@ -307,6 +307,13 @@ pub struct Streams {
 }
 
 impl Streams {
+    fn look_at(&self, side: Side) -> &Stream {
+        match side {
+            Side::Client => &self.client,
+            Side::Origin => &self.origin,
+        }
+    }
+
     fn of(&mut self, side: Side) -> &mut Stream {
         match side {
             Side::Client => &mut self.client,
@@ -341,10 +348,7 @@ impl Streams {
 
     /// The sequence number that `side`'s bytes are counted from, once something tells it.
     pub fn first(&self, side: Side) -> Option<u32> {
-        match side {
-            Side::Client => self.client.base,
-            Side::Origin => self.origin.base,
-        }
+        self.look_at(side).base
     }
 
     /// Whether a segment of `side` with these numbers lies in another session on the same flow: one is far from its stream, and the
@@ -363,28 +367,25 @@ impl Streams {
 
     /// Whether a segment of `side` lies far from what is known of its stream.
     pub fn is_far(&self, side: Side, seq: u32) -> bool {
-        match side {
-            Side::Client => self.client.is_off(seq, FAR),
-            Side::Origin => self.origin.is_off(seq, FAR),
-        }
+        self.look_at(side).is_off(seq, FAR)
     }
 
     /// Whether a reset with the sequence number `seq` can be `side`'s own: a late one of an earlier session on the same
     /// flow, or a forged one, lies elsewhere (RFC 5961, section 3.2, but for the mirror's losses).
     pub fn may_reset(&self, side: Side, seq: u32) -> bool {
-        let stream = match side {
-            Side::Client => &self.client,
-            Side::Origin => &self.origin,
-        };
+        let stream = self.look_at(side);
         stream.offset_of(seq).is_none_or(|offset| offset >= -1 && offset <= stream.end() as i64 + RESET_SLACK)
+    }
+
+    /// Whether `side` has sent something below `ack` that was not handed on.
+    pub fn has_lost(&self, side: Side, ack: u32) -> bool {
+        let stream = self.look_at(side);
+        stream.offset_of(ack).is_some_and(|offset| offset > stream.next as i64)
     }
 
     /// Whether `seq` is of a byte of `side` that lies behind everything handed on, and not before `first`.
     pub fn goes_on(&self, side: Side, seq: u32, first: u32) -> bool {
-        let stream = match side {
-            Side::Client => &self.client,
-            Side::Origin => &self.origin,
-        };
+        let stream = self.look_at(side);
         let lies_behind = |offset| offset >= stream.next as i64 && seq.wrapping_sub(first) as i32 >= 0;
         stream.offset_of(seq).is_some_and(lies_behind)
     }

@@ -109,7 +109,7 @@ impl Session {
         if silence < STRAY_SILENCE && self.is_opening_of_earlier(sender, segment) {
             return false;
         }
-        if self.outlives_reset(sender, segment) {
+        if self.outlives_reset(sender, segment) || self.is_accepted_after_all(sender, segment) {
             return true;
         }
         if self.is_elsewhere(sender, segment) {
@@ -133,10 +133,25 @@ impl Session {
         is_ended && is_content && self.reset.is_some_and(goes_on)
     }
 
+    /// Whether an origin that seemed to refuse the connection accepts it: the refusal was forged, or the client has asked again with
+    /// the same number, as Windows does. One that had accepted it before would be shown a second time.
+    fn is_accepted_after_all(&self, sender: Side, segment: &Segment<'_>) -> bool {
+        let is_refused = self.state == State::Ended(Ended::OriginReset) && self.streams.first(Side::Origin).is_none();
+        let accepts = |(isn, slack): (u32, u32)| self.client_isn.is_some_and(|own| isn.wrapping_sub(own) <= slack);
+        is_refused && sender == Side::Origin && opened_isn(sender, segment).is_some_and(accepts)
+    }
+
     /// Whether a session that was picked up shortly after its beginning can have begun so.
     fn is_opened_by(&self, client_isn: u32) -> bool {
         let first = client_isn.wrapping_add(1);
         self.streams.first(Side::Client).is_some_and(|seen| seen.wrapping_sub(first) <= SYN_DATA_MAX)
+    }
+
+    /// Whether a lone byte, captured after so much silence, may be a probe instead of content: it acknowledges what the mirror has
+    /// lost, so that the place of the byte may be that of a lost one, or of a FIN (RFC 9293, section 3.8.4).
+    pub fn may_probe(&self, sender: Side, segment: &Segment<'_>, silence: Duration) -> bool {
+        let is_lone = segment.payload.len() == 1 && silence >= STRAY_SILENCE;
+        is_lone && segment.flags.ack() && self.streams.has_lost(sender.other(), segment.ack)
     }
 
     /// Takes a segment of another session ([`Session::is_stray`]), or one behind the end of this.

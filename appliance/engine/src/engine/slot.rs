@@ -100,6 +100,10 @@ impl Slot {
         };
         let arrival = match is_stray {
             true => self.session.pass_over(segment),
+            false if self.session.may_probe(sender, segment, silence) => {
+                let unread = Segment { payload: &[], missing: 1, ..*segment };
+                self.session.handle(now, captured_at, sender, &unread, &mut shared, &mut tell)
+            }
             false => self.session.handle(now, captured_at, sender, segment, &mut shared, &mut tell),
         };
         match arrival {
