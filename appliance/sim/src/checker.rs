@@ -81,6 +81,8 @@ pub struct Checked {
     rehearses: bool,
     /// An order has taken a service away: its sessions stay as they are.
     has_fewer_services: bool,
+    /// An order has taken addresses away, and what was to be sent from them.
+    has_other_addresses: bool,
     /// Length of the largest packet of either side.
     largest_packet: usize,
     frames: Vec<Vec<u8>>,
@@ -107,6 +109,7 @@ impl Checked {
             wire: Wire::default(),
             rehearses: config.far_end == FarEnd::Rehearsal,
             has_fewer_services: false,
+            has_other_addresses: false,
             largest_packet,
             frames: Vec::new(),
             engine: Engine::new(Time::ZERO, config, seed),
@@ -140,6 +143,7 @@ impl Checked {
 
     /// From now on, what these settings permit is permitted too.
     pub fn allow(&mut self, config: &Config) {
+        self.has_other_addresses |= config.addressing.pool.iter().any(|range| !self.addressing.pool.contains(range));
         self.addressing.pool.extend(config.addressing.pool.iter().copied());
         self.limits.exchanges = self.limits.exchanges.max(config.limits.exchanges);
         self.has_fewer_services |= config.services.len() < self.services.len();
@@ -352,7 +356,10 @@ impl Checked {
     /// What must hold when everything is over, by the order to finish or by time limits.
     pub fn check_end(&self, now: Time, told_to_finish: bool, truth: &mut Truth) {
         let ledger = self.engine.ledger();
-        let loses = self.rehearses || self.has_fewer_services || !(truth.rules.healthy && truth.rules.clean_path);
+        let loses = self.rehearses
+            || self.has_fewer_services
+            || self.has_other_addresses
+            || !(truth.rules.healthy && truth.rules.clean_path);
         self.wire.check(ledger, loses, truth);
         account::check(ledger, &self.records, &self.services, truth);
         if truth.rules.unbroken && !self.has_fewer_services {

@@ -61,7 +61,7 @@ pub fn check_picked_up(plan: &Plan, truth: &mut Truth, records: &[Record], match
     };
     let differs = |record: &Record| matches!(verdict(record), Some(Verdict::Differ(_)));
     for (record, requests) in records.iter().zip(matched).filter(|(record, _)| differs(record)) {
-        let is_picked_up = |request: &usize| !truth.sessions[plan.requests[*request].session].opening_shown;
+        let is_picked_up = |request: &usize| truth.sessions[plan.requests[*request].session].openings == [false; 2];
         let earlier = records.iter().filter(is_before(record));
         let matches = earlier.filter(|earlier| verdict(earlier) == Some(&Verdict::Match)).count();
         if !requests.is_empty() && requests.iter().all(is_picked_up) && matches < 2 {

@@ -74,8 +74,8 @@ pub struct SessionTruth {
     pub done: bool,
     /// Whether a SYN of it was shown to the engine.
     pub shown: bool,
-    /// Whether a SYN of either side was.
-    pub opening_shown: bool,
+    /// Whether the SYNs of the client and of the origin were.
+    pub openings: [bool; 2],
     /// The highest request that a target has begun to read.
     pub begun: Option<usize>,
     /// The client's bytes as the mirror showed them: stamps, and places in its stream.

@@ -84,7 +84,9 @@ impl SessionTruth {
     fn proves_its_holes(&self) -> bool {
         let is_proven =
             |(coverage, acked): (&Coverage, &u64)| coverage.last_begins().is_none_or(|begins| begins <= *acked);
-        !self.probed && self.coverage.iter().zip(&self.acked).all(is_proven)
+        // Where one SYN was lost, the first bytes behind it may be, too.
+        let is_placed = self.openings[0] == self.openings[1];
+        is_placed && !self.probed && self.coverage.iter().zip(&self.acked).all(is_proven)
     }
 
     /// Whether a frame of the client with this stamp was shown behind a hole that nothing has filled: what it begins is unknown.
@@ -118,7 +120,7 @@ impl SessionTruth {
     /// Up to where the sender's bytes were shown without a hole, with this frame.
     fn show(&mut self, tag: Tag, captured_at: Time, now: Time) -> u64 {
         self.shown |= tag.opens && tag.from_client;
-        self.opening_shown |= tag.opens;
+        self.openings[usize::from(!tag.from_client)] |= tag.opens;
         self.last_tag = Some(tag);
         let [client, origin, reset] = self.ends;
         let ended_at = reset.or(client.zip(origin).map(|(one, other)| one.max(other)));
