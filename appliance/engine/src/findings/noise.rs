@@ -39,7 +39,7 @@ const RELATIVE_MIN: f64 = 0.2;
 const ABSOLUTE_MIN: f64 = 0.0003;
 /// How many times more probable the target's fault must be than chance: at least, for a failure that the origin has never shown,
 /// and for each field with rare noise.
-const STRENGTH_MIN: f64 = 64.0;
+const STRENGTH_MIN: f64 = 128.0;
 const FAILURE_STRENGTH_MIN: f64 = 16.0;
 const STRENGTH_FOR_EACH: f64 = 8.0;
 /// How many times more often the origin must be steady than not; and where the target differs in most of the answers.
@@ -159,8 +159,8 @@ impl Case {
     }
 
     /// Whether no change of what both servers share explains the differences. That an answer is not whole is no such change.
-    fn is_no_drift(&self, drift: &Drift) -> bool {
-        self.lost >= DIFFERING_MIN || drift.is_excluded()
+    fn is_no_drift(&self) -> bool {
+        self.lost >= DIFFERING_MIN || self.drifts.iter().any(Drift::is_excluded)
     }
 
     /// Whether it may be that only a late target shows it.
@@ -170,15 +170,14 @@ impl Case {
 
     /// The rates, if it is a finding by what is known of this endpoint.
     fn judge(&self, kind: Kind, asked: f64) -> Option<Rates> {
-        if self.differing < DIFFERING_MIN {
+        if self.differing < DIFFERING_MIN || !self.is_no_drift() {
             return None;
         }
         let (repeats, neighbours, all) = (&self.repeats, &self.neighbours, &self.all());
-        let [by_repeats, by_all] = self.drifts.map(|drift| self.is_no_drift(&drift));
-        if by_repeats && self.is_beyond_chance(repeats, asked) {
+        if self.is_beyond_chance(repeats, asked) {
             return self.told(repeats.rate());
         }
-        if by_all && self.is_beyond_chance(all, asked) {
+        if self.is_beyond_chance(all, asked) {
             return self.told(all.rate());
         }
         // Whether something is there at all seldom depends on the request; lines that are there now and then differ between
@@ -187,7 +186,7 @@ impl Case {
         let is_dependent =
             may_depend && neighbours.differing_seen >= NEIGHBOURS_MIN && neighbours.rate() >= DEPENDENT_MIN;
         let is_rarer = self.target_rate() * RARER < neighbours.rate();
-        if by_repeats && is_dependent && is_rarer && repeats.unsteady == 0 { self.told(repeats.rate()) } else { None }
+        if is_dependent && is_rarer && repeats.unsteady == 0 { self.told(repeats.rate()) } else { None }
     }
 }
 
@@ -307,7 +306,7 @@ mod tests {
 
     #[test]
     fn a_bet_against_chance() {
-        assert!(strength(6, 0, 0.5) < 64.0 && strength(7, 0, 0.5) > 64.0 && strength(20, 0, 0.5) > 1e5);
+        assert!(strength(7, 0, 0.5) < STRENGTH_MIN && strength(8, 0, 0.5) > STRENGTH_MIN && strength(20, 0, 0.5) > 1e5);
         assert!(
             strength(10, 10, 0.5) < 1.0 && strength(60, 20, 0.5) > 64.0 && strength(1_000_000, 0, 0.5).is_infinite()
         );
@@ -377,7 +376,7 @@ mod tests {
         let names: Vec<String> = (0..40).map(|number| format!("header:x-{number}")).collect();
         for name in &names {
             assert!(
-                service.judge(0, ("header:x", Kind::Value), &case(7, 0)).is_some() == (service.rivals <= 9),
+                service.judge(0, ("header:x", Kind::Value), &case(8, 0)).is_some() == (service.rivals <= 19),
                 "{service:?}"
             );
             service.note(0, (name, Kind::Value), &case(4, 4));

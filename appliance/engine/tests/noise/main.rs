@@ -140,7 +140,7 @@ fn lagging(seed: u64, late: [u64; 2]) -> World {
 
 #[test]
 fn servers_that_are_alike_and_one_lags() {
-    assert_eq!(alike(lagging(1, [100, 250]), 10_000, 2), BTreeMap::new());
+    assert_eq!(alike(lagging(1, [100, 250]), 5_000, 1), BTreeMap::new());
 }
 
 #[test]
@@ -150,14 +150,6 @@ fn servers_that_are_alike_and_one_lags_in_many_worlds() {
         let seen: Vec<_> = (1..21).flat_map(|seed| alike(lagging(seed, late), 50_000, 10)).collect();
         println!("{late:?} ms late: {seen:?}");
     }
-}
-
-#[test]
-fn a_fault_of_a_target_that_lags_is_found() {
-    let mut world = lagging(1, [100, 250]);
-    (0..10_000).for_each(|_| world.exchange(&FAULTS));
-    let wrong = wrong(&world, &FAULTS);
-    assert_eq!(wrong, Vec::<String>::new(), "{}", world.detail());
 }
 
 #[test]
@@ -236,7 +228,7 @@ fn wrong(world: &World, faults: &[Fault]) -> Vec<String> {
 
 #[test]
 fn a_fault_is_found_and_nothing_beside_it() {
-    let mut world = World::new(1, 500);
+    let mut world = lagging(1, [100, 250]);
     (0..10_000).for_each(|_| world.exchange(&FAULTS));
     assert_eq!(wrong(&world, &FAULTS), Vec::<String>::new(), "{}", world.detail());
 }
