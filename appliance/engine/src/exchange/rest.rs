@@ -85,12 +85,12 @@ impl Exchanges {
         if !self.is_settled() || !self.outbox.is_empty() {
             return;
         }
-        let is_small = (1..=SMALL).contains(&self.queue.capacity());
+        let is_small = self.queue.capacity() <= SMALL;
         self.queue.give(&mut rooms.exchanges, is_small);
         if let Some(outbox) = &mut self.outbox.0
             && outbox.rest(&mut books.spare)
         {
-            let is_small = (1..=SMALL).contains(&outbox.units_room());
+            let is_small = outbox.units_room() <= SMALL;
             self.outbox.give(&mut rooms.outboxes, is_small);
         }
         self.greeting.0.take_if(|greeting| greeting.is_blank());
