@@ -13,15 +13,21 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::sync::PoisonError;
+use std::time::Duration;
 use tapcopy_machine::clock::discipline;
 use tapcopy_machine::harden::{Hardening, hardening};
 use tapcopy_machine::link::pci_address_of;
 use tapcopy_machine::ntp::{Origin, Report};
 
+/// How often the threads' processor time is looked at: that costs as much as all else that is done each second, and the kernel tells
+/// it in hundredths of a second.
+const THREADS_EVERY: Duration = Duration::from_secs(5);
+
 /// What was measured last, and the rates since the time before.
 #[derive(Default)]
 pub(super) struct Meter {
     since: Option<Clock>,
+    threads_since: Option<Clock>,
     received: BTreeMap<String, Received>,
     threads: BTreeMap<String, f64>,
     /// Frames and bits each second.
@@ -33,7 +39,7 @@ pub(super) struct Meter {
 impl Meter {
     /// Measures, and takes the rates since the last time.
     pub fn measure(&mut self) {
-        let (received, threads) = (host::received(), host::thread_seconds());
+        let received = host::received();
         let seconds = self.since.map_or(0.0, |since| since.uptime().as_secs_f64());
         if seconds > 0.0 {
             let rate = |name: &String, now: &Received| {
@@ -42,13 +48,26 @@ impl Meter {
                 (name.clone(), (each(now.frames, before.frames), 8.0 * each(now.bytes, before.bytes)))
             };
             self.rates = received.iter().map(|(name, now)| rate(name, now)).collect();
+        }
+        (self.since, self.received) = (Some(Clock::start()), received);
+        self.measure_threads();
+    }
+
+    /// The first rates are there after a second.
+    fn measure_threads(&mut self) {
+        let passed = self.threads_since.map_or(Duration::ZERO, |since| since.uptime());
+        if passed < THREADS_EVERY && !self.percents.is_empty() {
+            return;
+        }
+        let (seconds, threads) = (passed.as_secs_f64(), host::thread_seconds());
+        if seconds > 0.0 {
             let percent = |(name, now): (&String, &f64)| {
                 let before = self.threads.get(name).unwrap_or(now);
                 (name.clone(), ((now - before).max(0.0) / seconds * 1_000.0).round() / 10.0)
             };
             self.percents = threads.iter().map(percent).collect();
         }
-        (self.since, self.received, self.threads) = (Some(Clock::start()), received, threads);
+        (self.threads_since, self.threads) = (Some(Clock::start()), threads);
     }
 }
 
