@@ -142,7 +142,9 @@ impl Span {
             && !self.loses()
         {
             let again = if routed { one_hop_further(&formed) } else { formed };
-            let tag = tag.map(|tag| Tag { again: true, ..tag });
+            // What goes in pieces has a number of its own each time, by which it is another packet.
+            let again_in_full = self.faults.shape.pieces.is_none();
+            let tag = tag.map(|tag| Tag { again: again_in_full, ..tag });
             shown.extend(self.show(late + after, &again, from_client, vlan_again.or(vlan), tag));
         }
         if let Some((bytes, ignored)) = self.shaper.noise(packet) {
