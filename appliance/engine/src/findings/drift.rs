@@ -14,8 +14,8 @@ use crate::time::Time;
 use core::time::Duration;
 use std::collections::VecDeque;
 
-/// How many times more probable the target's fault must be than that it was late.
-const STRENGTH: f64 = 64.0;
+/// How many times more probable the target's fault must be, at most, than that it was late.
+const STRENGTH_MAX: f64 = 64.0;
 
 /// How many times more changes there must be than what the origin's own let expect.
 const EXPECTED_TIMES: f64 = 3.0;
@@ -143,11 +143,14 @@ pub struct Drift {
 }
 
 impl Drift {
-    /// Whether it does not explain the differences.
-    pub fn is_excluded(&self) -> bool {
+    /// Whether it does not explain the differences, by a strength that is asked for, up to [`STRENGTH_MAX`].
+    pub fn is_excluded(&self, asked: f64) -> bool {
+        let asked = asked.min(STRENGTH_MAX);
         let [apart, of] = self.needed_apart;
         let part = if of > 0 { apart as f64 / of as f64 } else { 0.0 };
-        self.is_beyond_chance(self.needed, 1.0) || self.is_beyond_chance(apart, part) || self.is_beyond_belief()
+        self.is_beyond_chance(self.needed, 1.0, asked)
+            || self.is_beyond_chance(apart, part, asked)
+            || self.is_beyond_belief(asked)
     }
 
     /// Whether the origin's own changes let expect far fewer.
@@ -162,15 +165,15 @@ impl Drift {
     }
 
     /// Whether they are also more than chance gives. The first one does not count: but for it, nobody would look.
-    fn is_beyond_chance(&self, needed: u64, part: f64) -> bool {
+    fn is_beyond_chance(&self, needed: u64, part: f64, asked: f64) -> bool {
         let late = self.late * part;
         let share = late / (late + self.watch.watched).max(f64::MIN_POSITIVE);
-        self.is_far_more(needed, part) && strength(needed.saturating_sub(1), self.watch.changes, share) >= STRENGTH
+        self.is_far_more(needed, part) && strength(needed.saturating_sub(1), self.watch.changes, share) >= asked
     }
 
     /// Whether what never changed while it was watched would have to change more often than anything does.
-    fn is_beyond_belief(&self) -> bool {
-        self.watch.changes == 0 && at_least(self.needed, CHANGES_PER_SECOND * self.late_ever) * STRENGTH <= 1.0
+    fn is_beyond_belief(&self, asked: f64) -> bool {
+        self.watch.changes == 0 && at_least(self.needed, CHANGES_PER_SECOND * self.late_ever) * asked <= 1.0
     }
 }
 
@@ -212,26 +215,29 @@ mod tests {
 
     #[test]
     fn a_target_shows_no_more_changes_than_it_is_late_for() {
-        assert!(!drift(17, 35.0, 85.0, 42, 17.0).is_excluded(), "what changes by itself");
-        assert!(drift(17, 35.0, 85.0, 0, 0.0).is_excluded(), "what does not");
-        assert!(drift(22, 17.0, 5_800.0, 200, 0.6).is_excluded(), "what does, and is wrong besides");
+        assert!(!drift(17, 35.0, 85.0, 42, 17.0).is_excluded(STRENGTH_MAX), "what changes by itself");
+        assert!(drift(17, 35.0, 85.0, 0, 0.0).is_excluded(STRENGTH_MAX), "what does not");
+        assert!(drift(22, 17.0, 5_800.0, 200, 0.6).is_excluded(STRENGTH_MAX), "what does, and is wrong besides");
         assert!(
-            !drift(10, 1.0, 100.0, 10, 10.0).is_excluded(),
+            !drift(10, 1.0, 100.0, 10, 10.0).is_excluded(STRENGTH_MAX),
             "what is asked for often changes, and the rest does not"
         );
-        assert!(!drift(1, 1.0, 1e4, 0, 0.0).is_excluded(), "one change may always be");
+        assert!(!drift(1, 1.0, 1e4, 0, 0.0).is_excluded(STRENGTH_MAX), "one change may always be");
         let apart = |needed_apart, changes, shown| {
             let drift = drift(7, 4_347.0, 1_380.0, changes, shown);
-            Drift { needed_apart, watch: Watch { late: 1_131.0, ..drift.watch }, ..drift }.is_excluded()
+            Drift { needed_apart, watch: Watch { late: 1_131.0, ..drift.watch }, ..drift }.is_excluded(STRENGTH_MAX)
         };
         assert!(apart([11, 21], 0, 0.0) && !apart([3, 21], 0, 0.0) && !apart([51, 200], 64, 56.0), "a very late one");
     }
 
     #[test]
     fn what_was_not_watched_changes_seldom() {
-        assert!(drift(1, 0.01, 0.01, 0, 0.0).is_excluded(), "ten requests within milliseconds");
-        assert!(!drift(1, 1.0, 0.0, 0, 0.0).is_excluded(), "a late target");
-        assert!(drift(22, 10.0, 0.0, 0, 0.0).is_excluded() && !drift(22, 100.0, 0.0, 0, 0.0).is_excluded());
+        assert!(drift(1, 0.01, 0.01, 0, 0.0).is_excluded(STRENGTH_MAX), "ten requests within milliseconds");
+        assert!(!drift(1, 1.0, 0.0, 0, 0.0).is_excluded(STRENGTH_MAX), "a late target");
+        assert!(
+            drift(22, 10.0, 0.0, 0, 0.0).is_excluded(STRENGTH_MAX)
+                && !drift(22, 100.0, 0.0, 0, 0.0).is_excluded(STRENGTH_MAX)
+        );
     }
 
     #[test]

@@ -7,7 +7,8 @@
 //!
 //! Answers that are equal are only counted. Of these a sample, and all that differ, are remembered, and held against what was
 //! remembered before: the origin's earlier answers to the same request or, without any, to other requests of the endpoint. `field` is
-//! what is counted of one field, `alike` knows values that say the same in other words.
+//! what is counted of one field, `alike` knows values that say the same in other words, and `drift` what a target shows only because
+//! it was asked later.
 
 mod alike;
 mod drift;

@@ -159,8 +159,8 @@ impl Case {
     }
 
     /// Whether no change of what both servers share explains the differences. That an answer is not whole is no such change.
-    fn is_no_drift(&self) -> bool {
-        self.lost >= DIFFERING_MIN || self.drifts.iter().any(Drift::is_excluded)
+    fn is_no_drift(&self, asked: f64) -> bool {
+        self.lost >= DIFFERING_MIN || self.drifts.iter().any(|drift| drift.is_excluded(asked))
     }
 
     /// Whether it may be that only a late target shows it.
@@ -170,7 +170,7 @@ impl Case {
 
     /// The rates, if it is a finding by what is known of this endpoint.
     fn judge(&self, kind: Kind, asked: f64) -> Option<Rates> {
-        if self.differing < DIFFERING_MIN || !self.is_no_drift() {
+        if self.differing < DIFFERING_MIN || !self.is_no_drift(asked) {
             return None;
         }
         let (repeats, neighbours, all) = (&self.repeats, &self.neighbours, &self.all());
