@@ -174,8 +174,9 @@ impl Checked {
                 }
             }
         }
+        let done = (&self.records[known..], !self.frames.is_empty());
         // What a rehearsal's target says, and when, no input tells.
-        let fault = self.moments.fault(now, &self.limits, (before, self.waiting()), &self.records[known..]);
+        let fault = self.moments.fault(now, &self.limits, (before, self.waiting()), done);
         if let Some(fault) = fault.filter(|_| ticks && !self.rehearses) {
             truth.violate("a wait ends when its time is up", fault);
         }

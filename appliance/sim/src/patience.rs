@@ -44,13 +44,14 @@ impl Moments {
         }
     }
 
-    /// The fault, where a tick has ended a wait whose time was not up. `records`: what came of the tick.
+    /// The fault, where a tick has ended a wait whose time was not up. `records`, and whether it
+    /// `sends`: what came of the tick.
     pub fn fault(
         &self,
         now: Time,
         limits: &Limits,
         (before, after): (Waiting, Waiting),
-        records: &[Record],
+        (records, sends): (&[Record], bool),
     ) -> Option<String> {
         let is_up = |limit: &Duration| self.has_begun(now, *limit);
         let Limits { gap_grace, hole_timeout, closing_timeout, idle_timeout, .. } = *limits;
@@ -67,7 +68,8 @@ impl Moments {
         let early = |(ends, limit, _): &(bool, Duration, &str)| {
             *ends && ![*limit].iter().chain(&of_target).chain(&of_session[..2]).any(is_up)
         };
-        if let Some((.., what)) = ends.iter().find(|end| early(end)) {
+        // A session whose time was up may have been over only when its target had answered, and is left then.
+        if let Some((.., what)) = ends.iter().find(|end| !sends && early(end)) {
             return Some(format!("a {what} session is ended at {now:?}"));
         }
         // An origin that says no more is waited for no longer, nor then is the target; and the outcome of a request that is not
