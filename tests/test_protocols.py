@@ -88,7 +88,7 @@ def judge(lab: ServerLab, box: Box, contents: Contents, minimum: int) -> Ledger:
 
 def findings(box: Box) -> set[tuple[str, str, str]]:
     """The findings, of which each names a record that shows it."""
-    deadline = time.monotonic() + 8.0
+    deadline = time.monotonic() + 15.0
     while True:
         found = json.loads(box.get("/api/v1/findings"))["findings"]
         if (found and all(one["example_record"] for one in found)) or time.monotonic() > deadline:

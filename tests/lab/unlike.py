@@ -29,6 +29,8 @@ REDIS_PORT = 6379
 CONNECTIONS = 32
 RATE = 2_000.0
 LOOK_SECONDS = 10.0
+TOLD_SECONDS = 6.5
+"""By when all that was found is told."""
 CLAIMED_SECONDS = 1.5
 """By when the box has its first addresses."""
 
@@ -184,7 +186,7 @@ def run(
                 print("".join(f"  {one}\n" for one in found), end="", flush=True)
         asked = int(clients.output(10.0))
         box.settle(asked)
-        time.sleep(1.1)
+        time.sleep(TOLD_SECONDS)
         details = findings(box)
         ledger = box.stop()
         lab.target_server.process.stop()

@@ -1,9 +1,9 @@
 //! What an engine has learned about endpoints, as it is shown: findings, and times side by side.
 
 use serde_json::{Value, json};
-use tapcopy_engine::Engine;
 use tapcopy_engine::findings::{Finding, Place, Timing};
 use tapcopy_engine::ledger::Latencies;
+use tapcopy_engine::{Engine, Time};
 use tapcopy_records::Masks;
 
 /// What is published each second.
@@ -26,9 +26,9 @@ pub struct Times {
 const QUANTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p999", 0.999)];
 
 impl Learned {
-    /// What this engine has learned so far.
-    pub fn of(engine: &Engine) -> Self {
-        let mut learned = Self { findings: engine.findings() };
+    /// What this engine has learned so far, as it is told at a time ([`Engine::findings`]).
+    pub fn of(engine: &Engine, now: Time) -> Self {
+        let mut learned = Self { findings: engine.findings(now) };
         learned.sort();
         learned
     }

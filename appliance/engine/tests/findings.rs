@@ -106,7 +106,7 @@ impl World {
         let line = |finding: &tapcopy_engine::findings::Finding| {
             format!("{} {} {}", finding.endpoint, finding.field, finding.fault)
         };
-        self.findings.findings().iter().map(line).collect()
+        self.findings.findings(Time::MAX).iter().map(line).collect()
     }
 }
 
@@ -188,7 +188,7 @@ fn rates_are_told_with_an_example() {
             }
         });
     }
-    let findings = world.findings.findings();
+    let findings = world.findings.findings(Time::MAX);
     let [finding] = &findings[..] else { panic!("{findings:?}") };
     assert_eq!(
         (finding.target_rate, finding.origin_rate, finding.exchanges, finding.differing),
@@ -222,7 +222,7 @@ fn a_finding_is_known_to_be_ignored_by_younger_rules() {
         let (path, item) = repeated(&mut world);
         world.exchange(&path, item, |target| target.head = target.head.replacen("X-Version: 7\r\n", "", 1));
     }
-    let findings = world.findings.findings();
+    let findings = world.findings.findings(Time::MAX);
     let [finding] = &findings[..] else { panic!("{findings:?}") };
     let is_ignored = |path: &str, field: &str| {
         let (path, ignore) = (Glob::new(path), vec![Field::parse(field).expect("a field")]);
@@ -243,7 +243,7 @@ fn endpoints_that_turn_out_to_be_one_are_counted_as_one() {
         let path = name(number);
         world.exchange(&path, number, |target| target.head = target.head.replacen("X-Version: 7", "X-Version: 8", 1));
     }
-    let findings = world.findings.findings();
+    let findings = world.findings.findings(Time::MAX);
     let of_all: Vec<_> = findings.iter().map(|finding| (finding.endpoint.as_str(), finding.exchanges)).collect();
     assert_eq!(of_all, [("GET /users/{value}", 600)]);
 }

@@ -1,6 +1,6 @@
 //! What a shard tells of itself: each second a [`Snapshot`], and in the log what a person has to know at once.
 
-use super::turn::Shard;
+use super::turn::{Phase, Shard};
 use super::{Snapshot, conflict};
 use crate::archive::Archiver;
 use crate::clock;
@@ -86,7 +86,10 @@ impl Shard {
     pub(super) fn publish(&mut self, now: Time) {
         self.published.next_at = now + PUBLISH_EVERY;
         self.archiver.iter_mut().for_each(Archiver::flush);
-        let learned = Arc::new(Learned::of(&self.engine));
+        // By the clock that frames are stamped with.
+        let wall = Time::from_micros((clock::wall() * 1e6) as u64);
+        let is_last = matches!(self.phase, Phase::Ended);
+        let learned = Arc::new(Learned::of(&self.engine, if is_last { Time::MAX } else { wall }));
         let mut ledger = self.counted();
         ledger.findings = learned.findings.len() as u64;
         let snapshot = Snapshot {

@@ -499,11 +499,12 @@ impl Engine {
         &self.books.ledger
     }
 
-    /// Where the targets differ from the origins beyond noise.
-    pub fn findings(&self) -> Vec<Finding> {
+    /// Where the targets differ from the origins beyond noise, as it is told at a time of the clock that frames are stamped
+    /// with; [`Time::MAX`] if nothing more comes.
+    pub fn findings(&self, now: Time) -> Vec<Finding> {
         let is_of = |service: &Service, one: &Finding| service.name == one.service && one.is_ignored_by(&service.rules);
         let is_ignored = |one: &Finding| self.services.iter().any(|service| is_of(service, one));
-        self.books.findings.findings().into_iter().filter(|one| !is_ignored(one)).collect()
+        self.books.findings.findings(now).into_iter().filter(|one| !is_ignored(one)).collect()
     }
 
     /// The times of both sides, of each service and each endpoint.

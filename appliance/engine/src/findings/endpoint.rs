@@ -163,7 +163,12 @@ impl Endpoint {
         let Some(index) = self.note(&name, found.kind, observation.place, [&found.origin, &found.target]) else {
             return;
         };
-        self.fields[index].explained_by.take(observation.place.captured_at, observation.apart);
+        let field = &mut self.fields[index];
+        if field.may_drift() {
+            field.explained_by.take(observation.place.captured_at, observation.apart);
+        } else {
+            field.lost += 1;
+        }
         noted.push(index);
     }
 

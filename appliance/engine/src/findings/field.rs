@@ -13,7 +13,7 @@ pub(super) struct Field {
     pub(super) kind: Kind,
     /// Answers in which the target differs.
     pub(super) differing: u64,
-    /// Those that are not whole, which no change explains.
+    /// Those that no change of what both servers share explains: answers that are not whole, or without a header.
     pub(super) lost: u64,
     /// Changes of what both servers share that would explain the others.
     pub(super) explained_by: drift::Changes,
@@ -55,6 +55,11 @@ impl Field {
     /// Its name without what only tells it from others of the same name.
     pub(super) fn shown(&self) -> &str {
         if is_status(&self.name) { "status" } else { &self.name }
+    }
+
+    /// Whether what both servers share may change it. Values do; whether a header is there is the server's own.
+    pub(super) fn may_drift(&self) -> bool {
+        !(self.name.starts_with("header:") && matches!(self.kind, Kind::Missing | Kind::Added))
     }
 
     /// What it stands in: the object, the head, the text.

@@ -175,6 +175,10 @@ impl Recent {
     }
 }
 
+/// How long after a field's first difference nothing is said of it. What each server makes anew by itself (its uptime, a cached list)
+/// is for a while as it was, however often it is asked for, and looks as if only the target had it otherwise.
+const TOLD_AFTER: Duration = Duration::from_secs(5);
+
 /// All endpoints of all services.
 #[derive(Debug, Default)]
 pub struct Findings {
@@ -369,12 +373,13 @@ impl Findings {
         endpoint.note_drift(&deviations, &found);
     }
 
-    /// All findings, by service and endpoint.
-    pub fn findings(&self) -> Vec<Finding> {
-        (0..self.services.len()).flat_map(|account| self.findings_of(account)).collect()
+    /// All findings, by service and endpoint, as they are told at a time of the clock that frames are stamped with; [`Time::MAX`]
+    /// if nothing more comes.
+    pub fn findings(&self, now: Time) -> Vec<Finding> {
+        (0..self.services.len()).flat_map(|account| self.findings_of(account, now)).collect()
     }
 
-    fn findings_of(&self, account: usize) -> Vec<Finding> {
+    fn findings_of(&self, account: usize, now: Time) -> Vec<Finding> {
         let name = &self.services[account].name;
         let of_service = |endpoint: &&Endpoint| endpoint.account == account && endpoint.merged_into.is_none();
         let endpoints: Vec<&Endpoint> = self.endpoints.iter().filter(of_service).collect();
@@ -385,7 +390,8 @@ impl Findings {
         let path_us = self.path_us(account);
         let mut findings = Vec::new();
         for (number, endpoint) in endpoints.iter().enumerate() {
-            let judged = endpoint.cases().filter_map(|(field, case)| {
+            let is_told = |field: &field::Field| now.since(field.first.captured_at) >= TOLD_AFTER;
+            let judged = endpoint.cases().filter(|(field, _)| is_told(field)).filter_map(|(field, case)| {
                 let rates = service.judge(number, (&field.name, field.kind), &case)?;
                 Some(endpoint.finding(name, field, rates))
             });

@@ -109,7 +109,7 @@ pub struct Case {
     pub exchanges: u64,
     /// Those in which the target differs.
     pub differing: u64,
-    /// Of these, those that are not whole.
+    /// Of these, those that are not whole, or without a header.
     pub lost: u64,
     /// What may have changed before a late target was asked, by the same requests and by all.
     pub drifts: [Drift; 2],
@@ -158,7 +158,8 @@ impl Case {
         earlier.held() >= DIFFERING_MIN && is_beyond_chance(earlier.steady, earlier.unsteady, least, asked)
     }
 
-    /// Whether no change of what both servers share explains the differences. That an answer is not whole is no such change.
+    /// Whether no change of what both servers share explains the differences. That an answer is not whole, or a
+    /// header not there, is no such change.
     fn is_no_drift(&self, asked: f64) -> bool {
         self.lost >= DIFFERING_MIN || self.drifts.iter().any(|drift| drift.is_excluded(asked))
     }

@@ -96,17 +96,21 @@ impl World {
         });
     }
 
+    fn now(&self) -> Time {
+        Time::from_micros(self.number * 1_000_000 / self.per_second)
+    }
+
     fn found(&self) -> Vec<String> {
         let line = |finding: &tapcopy_engine::findings::Finding| {
             format!("{} {} {}", finding.endpoint, finding.field, finding.fault)
         };
-        let mut found: Vec<String> = self.findings.findings().iter().map(line).collect();
+        let mut found: Vec<String> = self.findings.findings(self.now()).iter().map(line).collect();
         found.sort();
         found
     }
 
     fn detail(&self) -> String {
-        self.findings.findings().iter().map(|finding| format!("{finding:?}\n")).collect()
+        self.findings.findings(self.now()).iter().map(|finding| format!("{finding:?}\n")).collect()
     }
 }
 
