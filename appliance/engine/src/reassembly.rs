@@ -336,9 +336,10 @@ impl Streams {
         stream.begun = true;
     }
 
-    /// Whether neither side has said anything.
-    pub fn is_untouched(&self) -> bool {
-        [&self.client, &self.origin].iter().all(|stream| stream.next == 0 && stream.held.is_empty())
+    /// Whether a side has said nothing.
+    pub fn is_untouched(&self, side: Side) -> bool {
+        let stream = self.look_at(side);
+        stream.next == 0 && stream.held.is_empty()
     }
 
     /// Whether anything of the origin was ever seen.

@@ -120,7 +120,10 @@ impl Session {
             Some(isn) => client_isn.wrapping_sub(isn) <= slack,
             None => self.is_opened_by(client_isn),
         };
-        let is_within_handshake = self.state == State::Opening || self.streams.is_untouched();
+        let is_untouched = |side| self.streams.is_untouched(side);
+        // What the client has said meanwhile may have been lost on its way to the origin, as its acknowledgement was.
+        let is_untold = is_untouched(Side::Origin) && (sender == Side::Origin || is_untouched(Side::Client));
+        let is_within_handshake = self.state == State::Opening || is_untold;
         let is_own = is_same && (is_within_handshake || silence < SYN_ECHO);
         !is_own
     }

@@ -76,6 +76,8 @@ pub struct SessionTruth {
     pub shown: bool,
     /// Whether the SYNs of the client and of the origin were.
     pub openings: [bool; 2],
+    /// Whether a SYN of a later session from the same port was: what comes behind it is nobody's.
+    pub is_followed: bool,
     /// The highest request that a target has begun to read.
     pub begun: Option<usize>,
     /// The client's bytes as the mirror showed them: stamps, and places in its stream.
@@ -173,6 +175,12 @@ pub enum Left {
     Reset,
 }
 
+/// Whether two sessions are of the same client, port and origin.
+fn are_of_one_port(plan: &Plan, one: usize, other: usize) -> bool {
+    let ends = |session: usize| (plan.sessions[session].client, plan.sessions[session].origin);
+    ends(one) == ends(other)
+}
+
 impl Truth {
     /// Of a plan of which nothing has happened.
     pub fn new(plan: &Plan, rules: Rules) -> Self {
@@ -243,8 +251,7 @@ impl Truth {
 
     /// Whether nothing tells a session from an earlier one of the same client, port and origin: the mirror has shown no SYN of it.
     fn looks_like(&self, plan: &Plan, session: usize, earlier: usize) -> bool {
-        let ends = |session: usize| (plan.sessions[session].client, plan.sessions[session].origin);
-        ends(session) == ends(earlier) && self.sessions[session].openings == [false; 2]
+        are_of_one_port(plan, session, earlier) && self.sessions[session].openings == [false; 2]
     }
 
     fn check_order(&mut self, plan: &Plan, request: usize, session: usize) {

@@ -1,6 +1,6 @@
 //! What the mirror has shown of sessions and requests.
 
-use super::{RequestTruth, SessionTruth, Truth};
+use super::{RequestTruth, SessionTruth, Truth, are_of_one_port};
 use crate::plan::Plan;
 use crate::span::Tag;
 use core::ops::Range;
@@ -26,6 +26,10 @@ impl Truth {
         let over = self.sessions[tag.session].ends[2].is_some();
         if tag.opens && !self.sessions[tag.session].shown {
             self.opened.push((tag.session, captured_at));
+        }
+        if tag.opens && tag.from_client {
+            let earlier = (0..tag.session).filter(|earlier| are_of_one_port(plan, *earlier, tag.session));
+            earlier.for_each(|earlier| self.sessions[earlier].is_followed = true);
         }
         self.twice += u64::from(tag.again && tag.len > 0 && self.sessions[tag.session].shows_twice(tag));
         let pause = self.sessions[tag.session].pause_of_client(captured_at);
@@ -151,6 +155,7 @@ impl SessionTruth {
         }
         match tag.from_client {
             _ if tag.len == 0 => {}
+            false if self.is_followed => {}
             true => self.client_frames.push((captured_at, range.clone())),
             false => self.origin_frames.push(range.clone()),
         }
