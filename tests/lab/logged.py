@@ -1,8 +1,9 @@
 """nginx with a log of how long each answer took, in front of a backend that takes its time: `ADDRESS PORT FOLDER`.
 
-`/page/` takes the backend some milliseconds, `/wait/` longer, and `/paced` is 1 MiB at 8 MiB/s. The backend takes any
+`/page/` takes the backend some milliseconds, `/wait/` longer; `/file` is small, `/large` 1 MiB and `/paced` the same
+at 8 MiB/s. The backend takes any
 time between two bounds, because the log has whole milliseconds: of times at the same place between two, it tells
-only to which side they were rounded. Of files nginx logs no time: its clock stands still while it works.
+only to which side they were rounded. Of files nginx logs whole milliseconds: its clock stands still while it works.
 """
 
 import asyncio
@@ -56,6 +57,7 @@ async def answer_slowly(reader: asyncio.StreamReader, writer: asyncio.StreamWrit
 
 
 async def serve(address: str, port: str, folder: Path) -> None:
+    (folder / "file").write_bytes(b"a small page\n" * 16)
     (folder / "large").write_bytes(b"thirty-two bytes of a large page" * (1 << 15))
     configuration = folder / "nginx.conf"
     configuration.write_text(CONFIGURATION.format(address=address, port=port, folder=folder, backend=BACKEND))

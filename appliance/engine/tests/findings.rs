@@ -190,6 +190,8 @@ fn rates_are_told_with_an_example() {
     }
     let findings = world.findings.findings(Time::MAX);
     let [finding] = &findings[..] else { panic!("{findings:?}") };
+    let told_at = |after| world.findings.findings(finding.first.captured_at + Duration::from_millis(after)).len();
+    assert_eq!((told_at(4_999), told_at(5_000)), (0, 1), "not before what each server makes anew is known as such");
     assert_eq!(
         (finding.target_rate, finding.origin_rate, finding.exchanges, finding.differing),
         (0.02, 0.0, 1_000, 20)
