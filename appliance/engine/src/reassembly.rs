@@ -12,10 +12,12 @@
 //! ([`Piece::Gap`]) after a grace for directions out of order; a hole without one may yet be filled by a retransmission, and
 //! is given up after a longer time, or when the bytes held above it reach their bound.
 
+mod stream;
+
 use crate::flow::Side;
 use crate::limits::{Budget, Limits};
 use crate::time::Time;
-use std::collections::BTreeMap;
+use stream::{Stream, Tail};
 
 /// Farthest a sequence number may lie ahead: the largest window (RFC 7323, section 2.3).
 const WINDOW_MAX: i64 = 1 << 30;
@@ -27,9 +29,6 @@ const RESET_SLACK: i64 = 1 << 18;
 /// farther than `NEAR` from the other: an outage of a mirror that loses as much of one session both ways leaves nothing of it to go on with.
 const FAR: i64 = 1 << 24;
 const NEAR: i64 = 1 << 18;
-
-/// Holes after which a direction that never showed a byte is taken for one that the mirror does not have.
-const ONE_WAY_HOLES: u32 = 2;
 
 /// What is handed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,220 +82,6 @@ pub enum Arrival {
     Early,
     /// Nothing new.
     Duplicate,
-}
-
-/// A piece held back.
-#[derive(Debug)]
-struct Held {
-    bytes: Vec<u8>,
-    tail: Tail,
-    /// How far the other stream must have been handed on before this may be.
-    after: u64,
-    captured_at: Time,
-}
-
-impl Held {
-    /// What it takes of the bounds: its bytes, and its place in the map.
-    fn cost(&self) -> usize {
-        self.bytes.len() + size_of::<(u64, Self)>()
-    }
-
-    fn span(&self) -> u64 {
-        self.bytes.len() as u64 + self.tail.span()
-    }
-}
-
-/// What follows the bytes of a segment.
-#[derive(Clone, Copy, Debug, Default)]
-struct Tail {
-    /// Bytes that the capture cut off: lost, and known to be.
-    missing: u64,
-    fin: bool,
-}
-
-impl Tail {
-    /// The tail without its first `known` places.
-    fn behind(self, known: u64) -> Self {
-        Self { missing: self.missing.saturating_sub(known), fin: self.fin && known < self.span() }
-    }
-
-    fn span(self) -> u64 {
-        self.missing + u64::from(self.fin)
-    }
-}
-
-#[derive(Debug, Default)]
-struct Stream {
-    /// Sequence number of offset 0, once known.
-    base: Option<u32>,
-    /// Handed on up to here.
-    next: u64,
-    /// Acknowledged by the other side up to here.
-    acked: u64,
-    held: BTreeMap<u64, Held>,
-    held_bytes: usize,
-    /// When that was captured.
-    acked_at: Time,
-    /// When the present hole was first known to be one.
-    proven_at: Time,
-    /// Since when something held or acknowledged waits for bytes that are missing, and where.
-    stalled_since: Option<Time>,
-    stalled_at: u64,
-    /// Whether its beginning was seen.
-    begun: bool,
-    /// Whether anything was ever seen.
-    seen: bool,
-    /// Its FIN was handed on: nothing follows it.
-    closed: bool,
-    holes: u32,
-}
-
-impl Stream {
-    fn offset_of(&self, seq: u32) -> Option<i64> {
-        let near = self.base?.wrapping_add(self.next as u32);
-        Some(self.next as i64 + i64::from(seq.wrapping_sub(near) as i32))
-    }
-
-    /// Up to where anything is known to have been sent.
-    fn end(&self) -> u64 {
-        self.held.last_key_value().map_or(self.next, |(offset, held)| offset + held.span()).max(self.acked)
-    }
-
-    /// Whether `seq` lies so near to what comes next that it is not off, however small the slack may be.
-    fn is_near_next(&self, seq: u32) -> bool {
-        self.offset_of(seq).is_none_or(|offset| offset.abs_diff(self.next as i64) <= NEAR as u64)
-    }
-
-    /// Whether `seq` lies farther than `slack` from everything seen of the stream; not before anything is known of it.
-    fn is_off(&self, seq: u32, slack: i64) -> bool {
-        let lies_off = |offset| offset < self.next as i64 - slack || offset > self.end() as i64 + slack;
-        self.offset_of(seq).is_some_and(lies_off)
-    }
-
-    /// Whether the stream itself lies far from where an acknowledgement has put it, of which nothing was seen: that one was forged,
-    /// or of another session.
-    fn is_misplaced(&self, seq: u32) -> bool {
-        let is_told_of = !self.seen && self.next == 0 && self.acked == 0 && self.held.is_empty();
-        is_told_of && self.is_off(seq, FAR)
-    }
-
-    /// Learns that it was sent up to `offset`.
-    fn note_sent(&mut self, now: Time, offset: u64, captured_at: Time) {
-        if offset <= self.acked {
-            return;
-        }
-        if self.acked <= self.next {
-            self.proven_at = now;
-        }
-        (self.acked, self.acked_at) = (offset, captured_at);
-    }
-
-    fn is_one_way(&self) -> bool {
-        !self.seen && self.holes >= ONE_WAY_HOLES
-    }
-
-    /// The end of the hole at `next`: the first byte held, or what is acknowledged, whichever comes first.
-    fn hole_end(&self) -> Option<u64> {
-        let held = self.held.first_key_value().map(|(offset, _)| *offset);
-        let acked = (self.acked > self.next).then_some(self.acked);
-        match (held, acked) {
-            (Some(held), Some(acked)) => Some(held.min(acked)),
-            (one, other) => one.or(other),
-        }
-        .filter(|end| *end > self.next)
-    }
-
-    /// Holds what is not yet held of `bytes` at `offset`. Where segments overlap, the bytes that came first are kept, as
-    /// most receivers do.
-    fn hold(&mut self, mut offset: u64, mut bytes: &[u8], tail: Tail, after: u64, captured_at: Time) {
-        let end = offset + bytes.len() as u64;
-        if let Some((start, below)) = self.held.range(..offset).next_back() {
-            let covered = (start + below.span()).clamp(offset, end);
-            bytes = &bytes[(covered - offset) as usize..];
-            offset = covered;
-        }
-        while offset < end {
-            let above = self.held.range(offset..end).next().map(|(start, held)| (*start, *start + held.span()));
-            let (start, resume) = above.unwrap_or((end, end));
-            let run = (start - offset) as usize;
-            if run > 0 {
-                self.insert(offset, Held { bytes: bytes[..run].to_vec(), tail: Tail::default(), after, captured_at });
-            }
-            let resume = resume.min(end);
-            bytes = &bytes[(resume - offset) as usize..];
-            offset = resume;
-        }
-        if tail.span() > 0 && !self.held.contains_key(&end) {
-            self.insert(end, Held { bytes: Vec::new(), tail, after, captured_at });
-        }
-    }
-
-    fn insert(&mut self, offset: u64, held: Held) {
-        self.held_bytes += held.cost();
-        self.held.insert(offset, held);
-    }
-
-    /// Lets the first held piece go without what it acknowledges. Whether there was one.
-    fn release_first(&mut self) -> bool {
-        let Some(mut first) = self.held.first_entry() else { return false };
-        first.get_mut().after = 0;
-        true
-    }
-
-    /// The FIN is handed on: what is held or acknowledged beyond it was never of this stream.
-    fn close(&mut self) {
-        self.closed = true;
-        self.held.clear();
-        self.held_bytes = 0;
-        self.acked = self.acked.min(self.next);
-    }
-
-    /// Whether it waits for nothing, and did not.
-    fn is_calm(&self) -> bool {
-        self.stalled_since.is_none() && self.acked <= self.next && self.held.is_empty()
-    }
-
-    /// Notes since when the stream, handed on up to `next`, has been waiting.
-    fn note_stall(&mut self, now: Time) {
-        let waits = self.acked > self.next || !self.held.is_empty();
-        let goes_on = self.stalled_since.is_some() && self.stalled_at == self.next;
-        if !(waits && goes_on) {
-            self.stalled_since = waits.then_some(now);
-        }
-        self.stalled_at = self.next;
-    }
-
-    /// Until when it may wait.
-    fn patience(&self, limits: &Limits) -> Option<Time> {
-        let since = self.stalled_since?;
-        Some(match self.acked > self.next && self.hole_end().is_some() {
-            true => since.max(self.proven_at) + limits.gap_grace,
-            false => since + limits.hole_timeout,
-        })
-    }
-
-    /// Up to where the other stream must be handed on, beyond `other_next`, before the first held piece may be; `None` where it
-    /// waits for nothing else.
-    fn explained_by(&self, other_next: u64) -> Option<u64> {
-        let (_, first) = self.held.first_key_value()?;
-        (first.after > other_next).then_some(first.after)
-    }
-
-    /// Whether the first held piece waits for bytes of its own stream alone.
-    fn waits_for_own(&self, other_next: u64) -> bool {
-        self.held.first_key_value().is_some_and(|(offset, first)| *offset > self.next && first.after <= other_next)
-    }
-
-    /// Takes the first held piece if it is in order and explained.
-    fn take_ready(&mut self, other_next: u64) -> Option<(u64, Held)> {
-        let first = self.held.first_entry()?;
-        if *first.key() > self.next || first.get().after > other_next {
-            return None;
-        }
-        let (offset, held) = first.remove_entry();
-        self.held_bytes -= held.cost();
-        Some((offset, held))
-    }
 }
 
 /// The two streams of one session.
@@ -449,7 +234,7 @@ impl Streams {
         let tail = tail.behind(known.saturating_sub(content.payload.len() as u64));
         let offset = (offset + known as i64) as u64;
         if offset <= stream.next && stream.held.is_empty() && after <= other.next {
-            hand_on(stream, content.side, bytes, tail, content.captured_at, sink);
+            stream.hand_on(content.side, bytes, tail, content.captured_at, sink);
             return Arrival::InOrder;
         }
         let arrival = if offset <= stream.next && after <= other.next { Arrival::InOrder } else { Arrival::Early };
@@ -471,7 +256,7 @@ impl Streams {
             let known = (stream.next - offset).min(held.span());
             let bytes = held.bytes.get(known as usize..).unwrap_or_default();
             let tail = held.tail.behind(known.saturating_sub(held.bytes.len() as u64));
-            hand_on(stream, side, bytes, tail, held.captured_at, sink);
+            stream.hand_on(side, bytes, tail, held.captured_at, sink);
             moved = true;
         }
         moved
@@ -566,29 +351,5 @@ impl Streams {
     /// Bytes held back, with what it takes to hold them.
     pub fn held_bytes(&self) -> usize {
         self.client.held_bytes + self.origin.held_bytes
-    }
-}
-
-/// Hands on what follows `stream.next`.
-fn hand_on(
-    stream: &mut Stream,
-    side: Side,
-    bytes: &[u8],
-    tail: Tail,
-    captured_at: Time,
-    sink: &mut impl FnMut(Delivery<'_>),
-) {
-    if !bytes.is_empty() {
-        stream.next += bytes.len() as u64;
-        sink(Delivery { side, piece: Piece::Bytes(bytes), captured_at, one_way: false });
-    }
-    if tail.missing > 0 {
-        stream.next += tail.missing;
-        sink(Delivery { side, piece: Piece::Gap(tail.missing), captured_at, one_way: false });
-    }
-    if tail.fin {
-        stream.next += 1;
-        stream.close();
-        sink(Delivery { side, piece: Piece::Fin, captured_at, one_way: false });
     }
 }
