@@ -10,7 +10,8 @@
 //!
 //! What the other side acknowledges was sent. So a hole below an acknowledgement is a loss of the mirror, and is given up
 //! ([`Piece::Gap`]) after a grace for directions out of order; a hole without one may yet be filled by a retransmission, and
-//! is given up after a longer time, or when the bytes held above it reach their bound.
+//! is given up after a longer time, or when the bytes held above it reach their bound. Who has reset the connection sends
+//! nothing again, so that its holes have the grace alone.
 
 mod stream;
 
@@ -174,6 +175,11 @@ impl Streams {
         let stream = self.look_at(side);
         let lies_behind = |offset| offset >= stream.next as i64 && seq.wrapping_sub(first) as i32 >= 0;
         stream.offset_of(seq).is_some_and(lies_behind)
+    }
+
+    /// Learns that `side` has reset the connection.
+    pub fn abort(&mut self, now: Time, side: Side) {
+        self.of(side).abort(now);
     }
 
     /// Takes a segment, and hands on what has become ready. `budget` is of the bytes held in all sessions.

@@ -192,8 +192,9 @@ impl Session {
         let mut noting = noting(&mut self.closed, sink);
         let arrival = self.streams.handle(now, &content, shared.limits, shared.ahead, &mut noting);
         drop(noting);
-        if segment.flags.rst() && self.streams.may_reset(sender, segment.seq) {
-            self.reset.get_or_insert(Reset { side: sender, seq: segment.seq, captured_at });
+        if self.reset.is_none() && segment.flags.rst() && self.streams.may_reset(sender, segment.seq) {
+            self.reset = Some(Reset { side: sender, seq: segment.seq, captured_at });
+            self.streams.abort(now, sender);
         }
         self.conclude(sink);
         arrival

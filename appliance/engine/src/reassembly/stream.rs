@@ -73,6 +73,8 @@ pub(super) struct Stream {
     pub(super) seen: bool,
     /// Its FIN was handed on: nothing follows it.
     pub(super) closed: bool,
+    /// Its side has reset the connection: nothing of it is sent again.
+    aborted: bool,
     pub(super) holes: u32,
 }
 
@@ -114,6 +116,14 @@ impl Stream {
             self.proven_at = now;
         }
         (self.acked, self.acked_at) = (offset, captured_at);
+    }
+
+    /// Learns that its side sends nothing again.
+    pub(super) fn abort(&mut self, now: Time) {
+        if self.acked <= self.next {
+            self.proven_at = now;
+        }
+        self.aborted = true;
     }
 
     pub(super) fn is_one_way(&self) -> bool {
@@ -194,7 +204,7 @@ impl Stream {
     /// Until when it may wait.
     pub(super) fn patience(&self, limits: &Limits) -> Option<Time> {
         let since = self.stalled_since?;
-        Some(match self.acked > self.next && self.hole_end().is_some() {
+        Some(match (self.acked > self.next || self.aborted) && self.hole_end().is_some() {
             true => since.max(self.proven_at) + limits.gap_grace,
             false => since + limits.hole_timeout,
         })
