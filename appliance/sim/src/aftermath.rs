@@ -14,7 +14,7 @@ pub fn check(plan: &Plan, truth: &mut Truth, extent: Extent) {
         if truth.sessions[number].broken || session.overlapping {
             continue;
         }
-        if extent.answered && !may_leave_early(plan, number) {
+        if extent.answered && !may_leave_early(plan, truth, number) {
             check_leaving(plan, truth, number);
         }
         if extent.only_closes && !matches!(session.steps.last(), Some(Step::Reset)) {
@@ -25,9 +25,9 @@ pub fn check(plan: &Plan, truth: &mut Truth, extent: Extent) {
 
 /// Where an answer without framing has another length, what comes late of it may be taken for the next one, and the box leaves
 /// while the target still speaks.
-fn may_leave_early(plan: &Plan, number: usize) -> bool {
-    let mut requests = plan.requests[plan.sessions[number].requests.clone()].iter();
-    requests.any(|request| request.alteration.as_ref().is_some_and(|alteration| alteration.may_be_unaligned))
+fn may_leave_early(plan: &Plan, truth: &Truth, number: usize) -> bool {
+    let mut requests = plan.sessions[number].requests.clone();
+    requests.any(|request| !truth.is_framed(plan, request) && !plan.requests[request].is_answered_in_step())
 }
 
 /// The box leaves a target as the client left the origin.

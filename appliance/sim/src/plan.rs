@@ -237,6 +237,11 @@ impl RequestPlan {
         self.alteration.is_none() && self.answer.cut.is_none()
     }
 
+    /// Whether both servers' answers have the same length: an interim answer may be left out by one of them.
+    pub fn is_answered_in_step(&self) -> bool {
+        self.told().len() == self.answer.bytes.len() && self.interim_after.is_none()
+    }
+
     /// What a server reads of it.
     pub fn words(&self, under_test: bool) -> &[u8] {
         self.rewritten.as_ref().filter(|_| under_test).unwrap_or(&self.bytes)

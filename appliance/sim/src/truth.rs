@@ -276,8 +276,7 @@ impl Truth {
     fn is_turn_certain(&self, plan: &Plan, request: usize) -> bool {
         let session = &plan.sessions[plan.requests[request].session];
         let mut earlier = plan.requests[session.requests.start..request].iter();
-        let is_as_long = |request: &RequestPlan| request.told().len() == request.answer.bytes.len();
-        let aligned = earlier.all(|request| is_as_long(request) && request.interim_after.is_none());
+        let aligned = earlier.all(RequestPlan::is_answered_in_step);
         self.is_framed(plan, request) || self.rules.healthy && self.rules.clean_path && aligned
     }
 

@@ -68,7 +68,7 @@ impl Truth {
         let taken_for_another = self.has_swallowed_before(plan, before, request);
         let unanswered = closed_by_target && (answer_bytes == 0 || reset_by_target) || taken_for_another;
         let safe = plan.requests[request].safe;
-        let reused = self.bore_an_answer(plan, before, request);
+        let reused = self.bore_an_answer(plan, before, request) || taken_for_another && answer_bytes > 0;
         if !(safe && reused && unanswered && read.connection != connection) {
             let details = format!(
                 "request {request} arrived on connection {} and again on {connection}; safe: {safe}, answers before on that \
