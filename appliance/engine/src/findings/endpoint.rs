@@ -4,9 +4,10 @@ use super::alike::are_alike;
 use super::drift::Drift;
 use super::field::{self, Field};
 use super::latency::Timing;
-use super::memory::{Answer, Deviation, Past};
+use super::memory::{Answer, Deviation, Past, Remembered};
 use super::noise::{self, Case, Earlier};
 use super::template::Hash;
+use super::turns::{Side, has_left};
 use super::{Evidence, Fault, Finding, Observation, Place};
 use crate::compare::{Difference, Kind};
 use crate::limits::comparison::DIFFERENCES_MAX;
@@ -15,6 +16,9 @@ use crate::time::Time;
 use core::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+/// Where an answer of the target differs: the endpoint's fields, and how.
+pub(super) type Deviating<'a> = [(usize, &'a Difference)];
 
 /// An endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -177,6 +181,7 @@ impl Endpoint {
         let Some(index) = self.note(name, kind, place, ["", ""]) else { return };
         // What the origin has whole it has always whole.
         self.fields[index].repeats.steady += 1;
+        self.fields[index].turns.take(Side::Target, [place.captured_at; 2]);
         self.fields[index].lost += 1;
     }
 
@@ -229,6 +234,31 @@ impl Endpoint {
         self.fields.get(field).and_then(|field| changes.agree(field))
     }
 
+    /// The fields that differ `now` because one of both servers alone has changed since the last answer to the same request; `found`
+    /// is how the origin's has.
+    pub(super) fn turned(
+        &self,
+        before: &Remembered,
+        (found, changes): (&[Difference], &Changes),
+        now: &Deviating<'_>,
+        trial: &Trial,
+    ) -> Vec<(usize, Side)> {
+        let has_target_stayed = |index: usize| {
+            let mut of_field = now.iter().filter(|(field, _)| *field == index).map(|(_, difference)| *difference);
+            if before.deviates_in(index) {
+                return of_field.all(|difference| before.deviations.contains(&Deviation::of(index, difference)));
+            }
+            let is_of_field = |change: &&Difference| field::name(change) == self.fields[index].name;
+            of_field.any(|difference| found.iter().filter(is_of_field).any(|change| has_left(change, difference)))
+        };
+        let agrees = |index: &usize| self.agrees(*index, changes);
+        let by_target = trial.steady.iter().filter(|index| agrees(index) == Some(true) && !has_target_stayed(**index));
+        let by_origin =
+            trial.unsteady.iter().filter(|index| agrees(index) == Some(false) && has_target_stayed(**index));
+        let by_target = by_target.map(|index| (*index, Side::Target));
+        by_target.chain(by_origin.map(|index| (*index, Side::Origin))).collect()
+    }
+
     /// Takes how the origin's answer differs from an earlier one of its own, and what came out of that for the fields in which the
     /// target's differs from it.
     pub(super) fn hold(&mut self, evidence: Evidence, changes: &Changes, trial: &Trial, weight: f64) {
@@ -247,15 +277,10 @@ impl Endpoint {
 
     /// Takes how long the target was late with an answer that stands for `weight` ones, and, where there is an earlier one of the
     /// origin, when that was and what has changed since.
-    pub(super) fn watch(
-        &mut self,
-        observation: &Observation<'_>,
-        earlier: Option<(Evidence, Time, &Changes)>,
-        weight: f64,
-    ) {
+    pub(super) fn watch(&mut self, observation: &Observation<'_>, earlier: Option<Pair<'_>>, weight: f64) {
         let (at, late) = (observation.place.captured_at, observation.apart);
         let all = late.as_secs_f64() * weight;
-        let Some((evidence, earlier_at, changes)) = earlier else {
+        let Some(Pair { evidence, earlier_at, changes, turned }) = earlier else {
             return self.late.iter_mut().for_each(|sum| *sum += all);
         };
         let since = at.since(earlier_at).max(earlier_at.since(at));
@@ -263,6 +288,7 @@ impl Endpoint {
         let is_repeat = evidence == Evidence::Repeats;
         self.late[0] += if is_repeat { alone } else { all };
         self.late[1] += alone;
+        turned.iter().for_each(|(field, side)| self.fields[*field].turns.take(*side, [earlier_at, at]));
         for field in &mut self.fields {
             // Of another answer altogether nothing is known.
             let Some(agrees) = changes.agree(field) else { continue };
@@ -301,7 +327,7 @@ impl Endpoint {
     /// The origin says now what the target said to the same request before: the target was only later than a change.
     pub(super) fn note_drift(&mut self, deviations: &[Deviation], found: &[Difference]) {
         for now in found {
-            let (name, value) = (field::name(now), Hash::new(1).with(now.target.as_bytes()).value());
+            let (name, value) = (field::name(now), Deviation::value_of(now));
             let drifted = |deviation: &&Deviation| {
                 deviation.value == value && self.fields.get(deviation.field).is_some_and(|field| field.name == name)
             };
@@ -328,10 +354,13 @@ impl Endpoint {
                 neighbours: with_pairs(field.neighbours, self.pairs[Evidence::Neighbours as usize]),
             };
             let is_other = |other: &&Field| !core::ptr::eq(*other, field) && field.is_of_one_noise(other);
+            let mut turns = field.turns;
             for other in self.fields.iter().filter(is_other) {
+                turns.add(&other.turns);
                 case.repeats.add_steadiness(&other.repeats);
                 case.neighbours.add_steadiness(&other.neighbours);
             }
+            case.repeats.steady = turns.telling(case.repeats.steady);
             (field, case)
         })
     }
@@ -371,6 +400,19 @@ impl Endpoint {
             example: slow.middle_us.map(millis),
         })
     }
+}
+
+/// The origin's answer and an earlier one of its own.
+#[derive(Debug)]
+pub(super) struct Pair<'a> {
+    /// To which requests.
+    pub(super) evidence: Evidence,
+    /// When the earlier one was.
+    pub(super) earlier_at: Time,
+    /// What has changed since.
+    pub(super) changes: &'a Changes,
+    /// The fields that differ since one side alone has changed.
+    pub(super) turned: Vec<(usize, Side)>,
 }
 
 /// The fields in which the target's answer differs from the origin's, by what the origin's earlier answers say of them.

@@ -3,6 +3,7 @@
 use super::drift::{self, Apart, Watch};
 use super::noise::Earlier;
 use super::template;
+use super::turns::Turns;
 use super::{Evidence, Place};
 use crate::compare::{Difference, Kind};
 
@@ -25,6 +26,8 @@ pub(super) struct Field {
     pub(super) late_unwatched: f64,
     pub(super) repeats: Earlier,
     pub(super) neighbours: Earlier,
+    /// Which of both servers changed when it came to differ.
+    pub(super) turns: Turns,
     pub(super) first: Place,
     pub(super) last: Place,
     /// What origin and target had in the last of them.
@@ -46,6 +49,7 @@ impl Field {
             late_unwatched: 0.0,
             repeats,
             neighbours,
+            turns: Turns::default(),
             first,
             last: first,
             example,
@@ -109,6 +113,7 @@ impl Field {
         self.late_unwatched += other.late_unwatched;
         self.repeats = self.repeats.plus(&other.repeats);
         self.neighbours = self.neighbours.plus(&other.neighbours);
+        self.turns.add(&other.turns);
         if other.first.captured_at < self.first.captured_at {
             self.first = other.first;
         }

@@ -4,7 +4,8 @@
 //! another, and still no two servers have it alike.
 
 use super::drift;
-use crate::compare::Message;
+use super::template::Hash;
+use crate::compare::{Difference, Message};
 use crate::limits::findings::{ANSWERS_BYTES_MAX, ANSWERS_MAX};
 use crate::time::Time;
 use core::time::Duration;
@@ -25,6 +26,18 @@ pub struct Deviation {
     pub field: usize,
     /// Hash of the target's value.
     pub value: u64,
+}
+
+impl Deviation {
+    /// Of a field that has this index.
+    pub fn of(field: usize, found: &Difference) -> Self {
+        Self { field, value: Self::value_of(found) }
+    }
+
+    /// What tells the target's value from others.
+    pub fn value_of(found: &Difference) -> u64 {
+        Hash::new(1).with(found.target.as_bytes()).value()
+    }
 }
 
 /// One answer of the origin.

@@ -7,8 +7,8 @@
 //!
 //! Answers that are equal are only counted. Of these a sample, and all that differ, are remembered, and held against what was
 //! remembered before: the origin's earlier answers to the same request or, without any, to other requests of the endpoint. `field` is
-//! what is counted of one field, `alike` knows values that say the same in other words, and `drift` what a target shows only because
-//! it was asked later.
+//! what is counted of one field, `alike` knows values that say the same in other words, `drift` what a target shows only because
+//! it was asked later, and `turns` which of both has changed when they came to differ.
 
 mod alike;
 mod drift;
@@ -18,6 +18,7 @@ mod latency;
 mod memory;
 mod noise;
 mod template;
+mod turns;
 
 pub use endpoint::EndpointId;
 pub use latency::Timing;
@@ -29,7 +30,7 @@ use crate::protocol::Subject;
 use crate::time::Time;
 use core::fmt;
 use core::time::Duration;
-use endpoint::{Changes, Endpoint, Trial};
+use endpoint::{Changes, Deviating, Endpoint, Pair, Trial};
 use memory::{Answer, Deviation, Memory};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -327,7 +328,9 @@ impl Findings {
         for found in observation.differences {
             endpoint.note_found(found, observation, &mut noted);
         }
-        self.hold_against_earlier(index, observation, &noted, weight);
+        let found = observation.differences.iter();
+        let now: Vec<_> = found.filter_map(|found| Some((endpoint.index_of(found)?, found))).collect();
+        self.hold_against_earlier(index, observation, &noted, &now, weight);
         let (message, at) = (&observation.origin, observation.place.captured_at);
         let repeat = self.memory.get(observation.request);
         let mut spans = repeat.map(|repeat| repeat.spans).unwrap_or_default();
@@ -335,9 +338,7 @@ impl Findings {
         let differed = |field: &usize| repeat.is_some_and(|repeat| repeat.deviates_in(*field));
         let endpoint = &mut self.endpoints[index];
         endpoint.wait(noted.into_iter().filter(|field| is_apart || !differed(field)), observation);
-        let values = observation.differences.iter().map(|found| Hash::new(1).with(found.target.as_bytes()).value());
-        let found = observation.differences.iter().map(|found| endpoint.index_of(found)).zip(values);
-        let deviations = found.filter_map(|(field, value)| Some(Deviation { field: field?, value })).collect();
+        let deviations = now.iter().map(|(field, found)| Deviation::of(*field, found)).collect();
         endpoint.remember(Answer::of(message, at, NEIGHBOUR_BYTES_MAX));
         self.memory.put(observation.request, Answer::of(message, at, ANSWER_BYTES_MAX), deviations, spans);
     }
@@ -346,7 +347,14 @@ impl Findings {
     /// old one tells whether it agrees only because little time has passed; and without an old answer to the same request,
     /// those to other requests, if there the last one agrees, too. One that was another answer altogether, as an error is, tells
     /// nothing of the others' fields.
-    fn hold_against_earlier(&mut self, index: usize, observation: &Observation<'_>, noted: &[usize], weight: f64) {
+    fn hold_against_earlier(
+        &mut self,
+        index: usize,
+        observation: &Observation<'_>,
+        noted: &[usize],
+        now: &Deviating<'_>,
+        weight: f64,
+    ) {
         let endpoint = &self.endpoints[index];
         let repeat = self.memory.get(observation.request);
         let Some(past) = repeat.map(|repeat| &repeat.past).or(endpoint.past.as_ref()) else {
@@ -366,11 +374,14 @@ impl Findings {
             let old = neighbours.old().map(|old| self::changes(old, observation).1);
             trial.hear_of_others(endpoint, &last, old.as_ref());
         }
-        let deviations = repeat.map(|repeat| repeat.deviations.clone()).unwrap_or_default();
+        let turned = repeat.map(|repeat| self.endpoints[index].turned(repeat, (&found, &changes), now, &trial));
+        let turned = turned.unwrap_or_default();
         let endpoint = &mut self.endpoints[index];
         endpoint.hold(evidence, &changes, &trial, weight);
-        endpoint.watch(observation, Some((evidence, earlier_at, &changes)), weight);
-        endpoint.note_drift(&deviations, &found);
+        endpoint.watch(observation, Some(Pair { evidence, earlier_at, changes: &changes, turned }), weight);
+        if let Some(repeat) = repeat {
+            endpoint.note_drift(&repeat.deviations, &found);
+        }
     }
 
     /// All findings, by service and endpoint, as they are told at a time of the clock that frames are stamped with; [`Time::MAX`]

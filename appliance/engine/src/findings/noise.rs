@@ -39,7 +39,7 @@ const RELATIVE_MIN: f64 = 0.2;
 const ABSOLUTE_MIN: f64 = 0.0003;
 /// How many times more probable the target's fault must be than chance: at least, for a failure that the origin has never shown,
 /// and for each field with rare noise.
-const STRENGTH_MIN: f64 = 128.0;
+pub(super) const STRENGTH_MIN: f64 = 128.0;
 const FAILURE_STRENGTH_MIN: f64 = 16.0;
 const STRENGTH_FOR_EACH: f64 = 8.0;
 /// How many times more often the origin must be steady than not; and where the target differs in most of the answers.

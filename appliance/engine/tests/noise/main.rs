@@ -137,6 +137,46 @@ fn servers_that_are_alike() {
     assert_eq!(alike(World::new(1, 250), 10_000, 2), BTreeMap::new());
 }
 
+/// A server's answer from a cache of its own, whose entries live for 3 s.
+fn cached(server: u64, entry: u64, millis: u64) -> Answer {
+    let key = Random(server << 32 | entry).next();
+    let has_missed = Random(key ^ ((millis + key % 3_000) / 3_000)).next().is_multiple_of(4);
+    let head = if has_missed { "X-Cache: MISS\r\nX-Version: 7\r\n" } else { "X-Cache: HIT\r\nX-Version: 7\r\n" };
+    Answer { head: format!("HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n{head}\r\n"), body: b"content".to_vec() }
+}
+
+/// What is found, by the second, of servers with such caches, of which the target has a fault.
+fn cached_world(seed: u64, entries: u64, fault: Option<Fault>) -> BTreeMap<String, Vec<u64>> {
+    let mut world = World::new(seed, 500);
+    let mut seen: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+    for number in 1..=10_000 {
+        let (millis, late) = (number * 2, 1 + world.random.below(15));
+        let item = world.random.below(50);
+        let answer = |server: u64, millis| cached(2 * seed + server, item % entries, millis);
+        let (origin, mut target) = (answer(0, millis), answer(1, millis + late));
+        if let Some(fault) = fault.filter(|fault| world.random.of_10_000(fault.share)) {
+            (fault.spoil)(&mut target, &mut world.random);
+        }
+        world.number = number;
+        world.observe(&Request::get(format!("/items/{item}")), &origin, &target, [millis * 1_000, late * 1_000]);
+        if number.is_multiple_of(500) {
+            world.found().into_iter().for_each(|found| seen.entry(found).or_default().push(millis / 1_000));
+        }
+    }
+    seen
+}
+
+#[test]
+fn servers_with_caches_of_their_own() {
+    for seed in 1..6 {
+        assert_eq!(cached_world(seed, 50, None), BTreeMap::new(), "an entry for each item, seed {seed}");
+        // A single one is told until the origin's changes, too.
+        let is_told_at_last = cached_world(seed, 1, None).values().any(|seconds| seconds.contains(&20));
+        assert!(!is_told_at_last, "one entry for all, seed {seed}");
+    }
+    assert_eq!(cached_world(7, 50, Some(NO_VERSION)).keys().collect::<Vec<_>>(), [NO_VERSION.found]);
+}
+
 /// A world in which what both servers share changes now and then before the target is asked.
 fn lagging(seed: u64, late: [u64; 2]) -> World {
     World { late, ..World::new(seed, 500) }
@@ -182,6 +222,13 @@ const SERVER_ERROR: Fault = Fault {
         answer.body = b"out of order".to_vec();
     },
     found: "GET /api/items/{number} status value",
+};
+
+const NO_VERSION: Fault = Fault {
+    path: "/items",
+    share: 100,
+    spoil: |answer, _| answer.head = answer.head.replacen("X-Version: 7\r\n", "", 1),
+    found: "GET /items/{number} header:x-version missing",
 };
 
 const CUT_PAGE: Fault = Fault { path: "/pages", share: 200, spoil: cut, found: "GET /pages/{value} body length" };

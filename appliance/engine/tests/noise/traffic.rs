@@ -64,6 +64,13 @@ pub struct Request {
     number: u64,
 }
 
+impl Request {
+    /// One without anything but a path.
+    pub fn get(path: String) -> Self {
+        Self { verb: "GET", path, query: String::new(), cookie: 0, body: String::new(), kind: 0, number: 0 }
+    }
+}
+
 /// What is answered.
 #[derive(Clone, Debug)]
 pub struct Answer {
