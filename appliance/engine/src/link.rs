@@ -66,6 +66,19 @@ impl Link {
         link
     }
 
+    /// Takes new settings. What is known of the next hops stays known, unless the box is another station from now on.
+    pub fn configure(&mut self, config: &Config, locals: &Locals, now: Time) {
+        let before = core::mem::replace(self, Self::new(config, locals, now));
+        let is_same_station = (before.station, &before.addressing) == (self.station, &self.addressing);
+        self.packets_unresolved = before.packets_unresolved;
+        for (address, mut known) in before.neighbors {
+            match self.neighbors.get_mut(&address).filter(|_| is_same_station) {
+                Some(neighbor) => *neighbor = known,
+                None => self.packets_unresolved += known.take_waiting().len() as u64,
+            }
+        }
+    }
+
     /// Takes a frame from the target NIC; what it calls for goes to `out`.
     pub fn handle_frame<'a>(
         &mut self,

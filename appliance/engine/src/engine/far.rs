@@ -45,7 +45,7 @@ impl Far {
     /// Takes new settings; the kind of far end stays.
     pub fn configure(&mut self, now: Time, config: &Config, locals: &Locals) {
         if let Self::Wire { link, .. } = self {
-            **link = Link::new(config, locals, now);
+            link.configure(config, locals, now);
         }
     }
 

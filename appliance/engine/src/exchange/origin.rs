@@ -250,7 +250,6 @@ impl Exchanges {
 
     /// Bytes of the origin were lost by the mirror; `one_way`: it shows none of them ever.
     pub fn origin_gap(&mut self, len: u64, one_way: bool, moment: Moment, books: &mut Books) {
-        self.one_way |= one_way;
         let cause = if one_way { Incomparable::OneWay } else { Incomparable::MirrorGap };
         self.origin_last_at = self.origin_last_at.max(Some(moment.captured_at));
         self.rouse(books);

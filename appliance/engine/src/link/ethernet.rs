@@ -17,7 +17,7 @@ const VLAN: u16 = 0x8100;
 const VLAN_MASK: u16 = 0x0fff;
 
 /// The box's side of the frames: what they are sent with.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Station {
     pub(super) mac: Mac,
     pub(super) vlan: Option<u16>,
