@@ -36,6 +36,7 @@ fn mirror(faults: &Faults) -> Found {
         (mirror.one_way == Some(false), "answers only"),
         (mirror.starts_at.is_some(), "midstream"),
         (mirror.bad_checksums, "bad checksums"),
+        (mirror.fast_open, "fast open"),
         (mirror.vlan.0 != mirror.vlan.1, "vlan one-sided"),
     ]
 }

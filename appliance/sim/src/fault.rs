@@ -59,6 +59,8 @@ pub struct MirrorFaults {
     pub shape: Shape,
     /// Behind the SYN of a session it shows a segment of the one before on the same addresses again.
     pub late_copies: bool,
+    /// It shows sessions as if clients said their first words with their SYN.
+    pub fast_open: bool,
 }
 
 /// Faults of the servers under test; chances are of a hundred connections, unless said otherwise.
@@ -320,9 +322,10 @@ impl BoxFaults {
         }
         if rng.percent(50) {
             let order = rng.pick(&[Order::Stop, Order::ConfigureSame, Order::ConfigureSame, Order::ConfigureOther]);
-            self.orders.push((Time::from_millis(rng.between(1, 2_500)) + BEGIN, order));
+            let at = Time::from_millis(rng.between(1, 2_500)) + BEGIN;
+            self.orders.push((at, order));
             if order == Order::Stop && rng.percent(70) {
-                self.orders.push((Time::from_millis(rng.between(2_500, 4_000)) + BEGIN, Order::Start));
+                self.orders.push((at + Duration::from_millis(rng.between(50, 1_500)), Order::Start));
             }
         }
     }

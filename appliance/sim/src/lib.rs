@@ -18,6 +18,7 @@ pub mod checker;
 pub mod client;
 pub mod clock;
 mod connection;
+mod fast_open;
 pub mod fault;
 pub mod host;
 mod latency;

@@ -133,8 +133,6 @@ pub struct SessionPlan {
     pub reads: Option<(usize, Duration)>,
     /// Whether requests overlap with answers so that turns without a framer are not certain.
     pub overlapping: bool,
-    /// Whether the client closes the connection without waiting for the last answer.
-    pub aborted: bool,
 }
 
 /// When a session begins.

@@ -35,6 +35,12 @@ pub enum Rare {
     CutOrigins,
     /// The mirror shows a segment of a session once more behind the SYN of the next one on the same addresses.
     LateCopies,
+    /// Clients say their first words with their SYN.
+    FastOpen,
+    /// Long series of requests that the mirror shows from somewhere within, with answers that differ.
+    PickedUp,
+    /// Clients upload and reset the connection as soon as they have.
+    HastyClients,
     /// Clients keep their addresses, and come again from the same port while the target may still hold the 4-tuple.
     ReturningClients,
 }
@@ -50,6 +56,9 @@ impl Rare {
             16..20 => Self::LossyOneWay,
             20..25 => Self::LongBodies,
             25..29 => Self::SwallowedPipelines,
+            33 | 38 | 49 => Self::FastOpen,
+            40..42 | 52..54 => Self::PickedUp,
+            59 | 64 | 66 => Self::HastyClients,
             72..77 => Self::LossySeries,
             77..79 => Self::PausedPipelines,
             79..82 => Self::Laggards,
@@ -62,7 +71,7 @@ impl Rare {
 
     /// Adds the faults that belong to it.
     pub fn hurt(self, faults: &mut Faults, rng: &mut Rng) {
-        if matches!(self, Self::LossySeries | Self::PausedPipelines | Self::Laggards | Self::ReturningClients) {
+        if self.is_judged_alone() {
             *faults = Faults { finish: faults.finish, ..Faults::default() };
         }
         if !faults.rehearsal {
@@ -78,16 +87,29 @@ impl Rare {
             Self::LongBodies => faults.in_box.limits.body_bytes = rng.size(0, 500),
             Self::LongIdle => faults.in_box.limits.idle_timeout = Limits::default().idle_timeout,
             Self::LateCopies => faults.mirror.late_copies = true,
-            Self::Tunnels | Self::DeadTargets | Self::SwallowedPipelines => {}
-            Self::PausedPipelines | Self::Laggards | Self::CutOrigins | Self::ReturningClients => {}
+            Self::FastOpen => faults.mirror.fast_open = true,
+            Self::PickedUp => faults.mirror.starts_at = Some(Time::from_millis(rng.between(10, 2_500)) + BEGIN),
+            // The replay is behind from the beginning, and the origin's answer does not come between two requests.
+            Self::PausedPipelines => {
+                faults.origin_path.delay = rng.micros(5_000, 40_000);
+                faults.target_path.delay = rng.micros(2_000, 40_000);
+            }
+            Self::Tunnels | Self::DeadTargets | Self::SwallowedPipelines | Self::HastyClients => {}
+            Self::Laggards | Self::CutOrigins | Self::ReturningClients => {}
         }
+    }
+
+    /// Whether no other fault exists.
+    fn is_judged_alone(self) -> bool {
+        let is_plain = matches!(self, Self::FastOpen | Self::PickedUp | Self::HastyClients);
+        is_plain || matches!(self, Self::LossySeries | Self::PausedPipelines | Self::Laggards | Self::ReturningClients)
     }
 
     fn hurt_target(self, faults: &mut Faults, rng: &mut Rng) {
         let target = &mut faults.target;
         match self {
             Self::HiddenRequests => target.alters = rng.maybe(60, |rng| rng.between(10, 40)).unwrap_or(target.alters),
-            Self::LongBodies | Self::LossySeries => target.alters = rng.between(20, 60),
+            Self::LongBodies | Self::LossySeries | Self::PickedUp => target.alters = rng.between(20, 60),
             Self::DeadTargets => target.black_hole = Some((Time::from_millis(rng.below(2_000)) + BEGIN, Time::MAX)),
             Self::SwallowedPipelines => target.swallows = rng.between(60, 95),
             _ => {}

@@ -1,5 +1,6 @@
 //! The mirror port: it sees what passes the switch, and shows it with the faults that mirrors have.
 
+use crate::fast_open::FastOpen;
 use crate::fault::MirrorFaults;
 use crate::packet::{self, Mac, Segment, flag};
 use crate::seed::Rng;
@@ -101,6 +102,7 @@ pub struct Span {
     rng: Rng,
     shaper: Shaper,
     flows: BTreeMap<(SocketAddr, SocketAddr), Flow>,
+    fast_open: Option<FastOpen>,
     burst: u64,
 }
 
@@ -108,7 +110,8 @@ impl Span {
     /// A mirror port with these faults.
     pub fn new(faults: MirrorFaults, rng: Rng) -> Self {
         let shaper = Shaper::new(faults.shape.clone(), rng.clone().fork());
-        Self { faults, rng, shaper, flows: BTreeMap::new(), burst: 0 }
+        let fast_open = faults.fast_open.then(FastOpen::default);
+        Self { faults, rng, shaper, flows: BTreeMap::new(), fast_open, burst: 0 }
     }
 
     /// From now on it shows everything of the directions that it has. One that is late stays so: what comes must not overtake
@@ -126,6 +129,12 @@ impl Span {
 
     /// A packet passes the switch: the frames that the mirror shows of it, at their times.
     pub fn copy(&mut self, now: Time, packet: &[u8], from_client: bool) -> Vec<Shown> {
+        let Some(fast_open) = &mut self.fast_open else { return self.copy_one(now, packet, from_client) };
+        let packets = fast_open.shown(packet, from_client);
+        packets.iter().flat_map(|(packet, from_client)| self.copy_one(now, packet, *from_client)).collect()
+    }
+
+    fn copy_one(&mut self, now: Time, packet: &[u8], from_client: bool) -> Vec<Shown> {
         let tag = self.tag(packet, from_client);
         if self.faults.starts_at.is_some_and(|at| now < at) || self.faults.one_way.is_some_and(|way| way != from_client)
         {
@@ -229,7 +238,7 @@ impl Span {
             opens,
             closes: segment.flags & flag::FIN != 0,
             resets: segment.flags & flag::RST != 0,
-            offset: offset_of(segment.seq, first),
+            offset: offset_of(segment.seq.wrapping_add(u32::from(opens)), first),
             len: segment.len() as u64,
             again: false,
             acked: other.filter(|_| segment.flags & flag::ACK != 0).map(|other| offset_of(segment.ack, other)),

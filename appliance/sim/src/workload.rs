@@ -43,11 +43,12 @@ pub fn draw_rare(plan: &mut Plan, rare: Rare, target: &TargetFaults, rng: &mut R
         match rare {
             Rare::Tunnels => script.draw_tunnel(),
             Rare::LongIdle => script.draw_long_idle(),
-            Rare::LossySeries => script.draw_series(),
+            Rare::LossySeries | Rare::PickedUp => script.draw_series(),
+            Rare::HastyClients => script.draw_hasty(),
             Rare::Laggards => script.draw_late(),
             Rare::CutOrigins => script.draw_cut(),
-            Rare::LateCopies | Rare::ReturningClients => script.draw_short(),
-            Rare::PausedPipelines => script.draw_pipelines((5_000, 300_000)),
+            Rare::LateCopies | Rare::ReturningClients | Rare::FastOpen => script.draw_short(),
+            Rare::PausedPipelines => script.draw_pipelines((2_000, 60_000)),
             _ => script.draw_pipelines((100, 3_000)),
         }
     }
@@ -77,7 +78,6 @@ fn session(plan: &Plan, machine: usize, origin: usize, rng: &mut Rng) -> Session
         receive_buffer: 16 << 10,
         reads: None,
         overlapping: false,
-        aborted: false,
     }
 }
 
@@ -208,6 +208,19 @@ impl<'a> Script<'a> {
         self.finish(Ending::ServerCloses);
     }
 
+    /// The last request is long, and the client does not wait for what becomes of it.
+    fn draw_hasty(mut self) {
+        for _ in 0..self.rng.size(0, 3) {
+            self.add_exchange(Kind::Http, true, None);
+        }
+        (self.methods, self.earlies) = (&["POST"], 0);
+        let linger = self.rng.micros(5_000, 30_000);
+        self.add_exchange(Kind::Http, true, None);
+        self.plan.requests.last_mut().expect("one was added").settled = false;
+        self.session.steps.extend([Step::Pause(linger), Step::Reset]);
+        self.plan.sessions.push(self.session);
+    }
+
     fn draw_long_idle(mut self) {
         let count = self.rng.size(2, 4);
         let idle_at = self.rng.size(1, count - 1);
@@ -336,7 +349,6 @@ impl<'a> Script<'a> {
             Ending::HalfClose => self.session.steps.extend([Step::Close, Step::Await(said), Step::AwaitClose]),
             Ending::ResetAfter => self.session.steps.extend([Step::Await(said), Step::Pause(linger), Step::Reset]),
             Ending::ResetWithin => {
-                self.session.aborted = true;
                 // What was written since the client last waited for an answer may go unanswered.
                 let own = &mut self.plan.requests[self.session.requests.clone()];
                 let waited = own.iter().rposition(|request| request.waits).unwrap_or_default();
