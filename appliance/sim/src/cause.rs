@@ -12,6 +12,8 @@ const BROUGHT_ABOUT_BY: &[(&str, &str, &[&str])] = &[
     ("ignored", "not_tcp", &["noise"]),
     ("ignored", "session_limit", &["few sessions", "other settings"]),
     ("ignored", "truncated", &["truncation"]),
+    ("incomparable", "mirror_gap", GAPS),
+    ("incomparable", "one_way", GAPS),
     ("not_answered", "stopped", STOPS),
     ("not_answered", "target_refused", &["refusal"]),
     ("not_answered", "target_unreachable", UNREACHABLE),

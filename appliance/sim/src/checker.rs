@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tapcopy_engine::config::{Addressing, Config, FarEnd, Mode};
 use tapcopy_engine::engine::Holdings;
 use tapcopy_engine::ledger::{Ended, NotAnswered, NotReplayed};
-use tapcopy_engine::{Engine, Input, Ledger, Limits, Output, Record, Time};
+use tapcopy_engine::{Command, Engine, Input, Ledger, Limits, Output, Record, Time};
 
 /// Outputs of one input, beyond which the engine is taken to run in a circle.
 const OUTPUTS: usize = 20_000;
@@ -79,6 +79,8 @@ pub struct Checked {
     wire: Wire,
     /// The far end is a rehearsal.
     rehearses: bool,
+    /// The kill switch is on.
+    is_stopped: bool,
     /// An order has taken a service away: its sessions stay as they are.
     has_fewer_services: bool,
     /// An order has taken addresses away, and what was to be sent from them.
@@ -108,6 +110,7 @@ impl Checked {
             moments: Moments::default(),
             wire: Wire::default(),
             rehearses: config.far_end == FarEnd::Rehearsal,
+            is_stopped: false,
             has_fewer_services: false,
             has_other_addresses: false,
             largest_packet,
@@ -157,6 +160,11 @@ impl Checked {
         }
         self.check_holes(now, truth);
         self.wire.give(&input);
+        match &input {
+            Input::Command(Command::StopReplay) => self.is_stopped = true,
+            Input::Command(Command::StartReplay) => self.is_stopped = false,
+            _ => {}
+        }
         let (known, before) = (self.records.len(), self.waiting());
         self.engine.handle_input(now, input);
         for number in 0.. {
@@ -248,6 +256,12 @@ impl Checked {
             self.hash.add(&now.as_nanos().to_be_bytes());
             self.hash.add(frame);
             self.wire.take(frame);
+            // What waited for its next hop may still leave.
+            let is_said = Segment::parse(&frame[14..]).is_some_and(|segment| !segment.is_empty());
+            if self.is_stopped && is_said && truth.rules.healthy && truth.rules.clean_path {
+                let details = packet::describe(&frame[14..]);
+                truth.violate("behind the kill switch, nothing is said to a target", details);
+            }
             if let Some(fault) = self.fault_of(frame) {
                 truth.violate("the box sends to its targets only, and from its own addresses", fault);
             }

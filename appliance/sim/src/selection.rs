@@ -116,6 +116,7 @@ pub fn check(plan: &Plan, truth: &mut Truth, records: &[Record], matched: &[Vec<
     if let Some(record) = records.iter().find(is_split) {
         truth.violate("a cap leaves out whole sessions", format!("{record:?}"));
     }
+    check_sample(plan, truth, records);
     let admitted = admitted(plan, truth);
     for (record, candidates) in records.iter().zip(matched).filter(|_| is_certain) {
         let admissions: BTreeSet<bool> =
@@ -124,6 +125,18 @@ pub fn check(plan: &Plan, truth: &mut Truth, records: &[Record], matched: &[Vec<
         if admissions.len() == 1 && admissions.contains(&is_capped) {
             truth.violate("a cap lets its rate through, and no more", format!("{record:?}"));
         }
+    }
+}
+
+/// A client is sampled with all its sessions of a service, where one share holds for the whole run.
+fn check_sample(plan: &Plan, truth: &mut Truth, records: &[Record]) {
+    let client = |record: &Record| (record.service, record.client.ip());
+    let is_left_out = |record: &&Record| matches!(record.outcome, Outcome::NotReplayed(NotReplayed::NotSampled));
+    let left_out: BTreeSet<_> = records.iter().filter(is_left_out).map(client).collect();
+    let is_replayed = |record: &Record| !matches!(record.outcome, Outcome::NotReplayed(_));
+    let is_other = |record: &&Record| is_replayed(record) && left_out.contains(&client(record));
+    if let Some(record) = records.iter().find(is_other).filter(|_| plan.topology.sample < 10_000) {
+        truth.violate("a client is sampled with all its sessions", format!("{record:?}"));
     }
 }
 

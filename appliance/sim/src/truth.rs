@@ -74,6 +74,8 @@ pub struct SessionTruth {
     pub done: bool,
     /// Whether a SYN of it was shown to the engine.
     pub shown: bool,
+    /// When the first segment of it was, on the engine's clock.
+    pub first_shown_at: Option<Time>,
     /// Whether the SYNs of the client and of the origin were.
     pub openings: [bool; 2],
     /// Whether a SYN of a later session from the same port was: what comes behind it is nobody's.

@@ -4,11 +4,11 @@ use crate::latency;
 use crate::plan::{Plan, SessionPlan};
 use crate::proof;
 use crate::selection;
-use crate::truth::{RequestTruth, Truth};
+use crate::truth::{RequestTruth, SessionTruth, Truth};
 use crate::turn::{Turn, alteration, is_answered_by_another};
 use core::net::SocketAddr;
 use std::collections::BTreeMap;
-use tapcopy_engine::ledger::{Incomparable, NotReplayed};
+use tapcopy_engine::ledger::{Ended, Incomparable, NotReplayed};
 use tapcopy_engine::message::{Difference, Outcome, Verdict};
 use tapcopy_engine::{Ledger, Record, Time};
 
@@ -31,6 +31,8 @@ pub struct Extent {
     pub kept: u64,
     /// There are none: the origins' own answers are played back.
     pub rehearsed: bool,
+    /// When replay began again for good, which an order had stopped.
+    pub started_at: Option<Time>,
     /// The mirror showed one direction only (true: the clients').
     pub one_way: Option<bool>,
     /// And of that every byte, to a box without bounds or orders.
@@ -56,6 +58,9 @@ pub fn check(plan: &Plan, truth: &mut Truth, (records, times): (&[Record], &[Tim
         &matched,
         extent.all_begun && truth.sessions.iter().all(|session| session.late == 0),
     );
+    if let Some(started_at) = extent.started_at {
+        check_started(plan, truth, records, started_at);
+    }
     if let Some(clients) = extent.one_way {
         check_one_way(plan, truth, records, clients, extent);
     }
@@ -195,6 +200,21 @@ fn check_found(
     }
 }
 
+/// Only sessions that had begun before are left out because replay was stopped.
+fn check_started(plan: &Plan, truth: &mut Truth, records: &[Record], started_at: Time) {
+    let is_stopped = |record: &&Record| matches!(record.outcome, Outcome::NotReplayed(NotReplayed::Stopped));
+    let is_later = |record: &&Record| {
+        let is_its = |session: &SessionPlan| {
+            (session.client, plan.topology.origins[session.origin].address) == (record.client, record.origin)
+        };
+        let known = plan.sessions.iter().zip(&truth.sessions).filter(|(session, _)| is_its(session));
+        known.map(|(_, known)| known.first_shown_at).all(|at| at.is_some_and(|at| at > started_at))
+    };
+    if let Some(record) = records.iter().filter(is_stopped).find(is_later) {
+        truth.violate("what begins when replay has begun again is replayed", format!("{record:?}"));
+    }
+}
+
 /// With the requests alone there is nothing to hold an answer against, and they are replayed all the same; with the answers
 /// alone there is nothing.
 fn check_one_way(plan: &Plan, truth: &mut Truth, records: &[Record], clients: bool, extent: Extent) {
@@ -203,15 +223,18 @@ fn check_one_way(plan: &Plan, truth: &mut Truth, records: &[Record], clients: bo
     if let Some(record) = records.iter().find(compared) {
         truth.violate("with one direction nothing is held against anything", format!("{record:?}"));
     }
-    if !(clients && extent.all_of_one_way && extent.answered) {
-        return;
-    }
+    let is_certain = extent.all_of_one_way && extent.answered;
     let is_other = |record: &&Record| match &record.outcome {
-        Outcome::Answered(Verdict::Incomparable(cause)) => *cause != Incomparable::OneWay,
+        // Whatever else came in between, no origin was seen to end before its answer was whole.
+        Outcome::Answered(Verdict::Incomparable(Incomparable::OriginIncomplete)) => truth.rules.legible,
+        Outcome::Answered(Verdict::Incomparable(cause)) => is_certain && *cause != Incomparable::OneWay,
         _ => false,
     };
     if let Some(record) = records.iter().find(is_other) {
         truth.violate("with one direction, that is why nothing is held against anything", format!("{record:?}"));
+    }
+    if !(clients && is_certain) {
+        return;
     }
     for (request, known) in truth.requests.clone().iter().enumerate() {
         let planned = &plan.requests[request];
@@ -322,6 +345,24 @@ fn check_answer(plan: &Plan, truth: &mut Truth, request: usize, record: &Record,
     }
 }
 
+/// A session is counted as it ended, where nothing comes late or out of order.
+fn check_ends(truth: &mut Truth, ledger: &Ledger) {
+    let is_certain = truth.rules.unbroken && truth.sessions.iter().all(|session| session.late == 0);
+    let count = |test: &dyn Fn(&SessionTruth) -> bool| truth.sessions.iter().filter(|one| test(one)).count() as u64;
+    let ended = |cause| ledger.sessions.ended.of(cause);
+    let ends = [
+        ("closed", ended(Ended::Closed), count(&|one| one.shows_both_ends() && !one.is_reset())),
+        (
+            "reset",
+            ended(Ended::ClientReset) + ended(Ended::OriginReset),
+            count(&|one| one.is_reset() && !one.shows_both_ends()),
+        ),
+    ];
+    if let Some((how, told, shown)) = ends.into_iter().find(|(_, told, shown)| told < shown).filter(|_| is_certain) {
+        truth.violate("a session is counted as it ended", format!("{how}: {told} counted, {shown} shown"));
+    }
+}
+
 /// Whether another session has the same addresses before this one.
 fn follows_another(plan: &Plan, session: usize) -> bool {
     let SessionPlan { client, origin, .. } = plan.sessions[session];
@@ -354,6 +395,7 @@ fn check_counts(plan: &Plan, truth: &mut Truth, ledger: &Ledger, extent: Extent)
         let details = format!("{} counted, {again} shown", ledger.sessions.segments_duplicate);
         truth.violate("what is shown again is counted", details);
     }
+    check_ends(truth, ledger);
     let opened = truth.sessions.iter().filter(|session| session.shown).count() as u64;
     let late: u64 = truth.sessions.iter().map(|session| session.late).sum();
     if !(opened..=opened + late).contains(&ledger.sessions.opened) {

@@ -7,6 +7,8 @@ use crate::exchange::Exchanges;
 /// Memory and addresses in use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Holdings {
+    /// Sessions that are known, those that have ended lately included.
+    pub sessions: usize,
     /// Bytes held beyond holes in streams, with what it takes to hold them.
     pub ahead_bytes: usize,
     /// Request bytes waiting for targets.
@@ -29,6 +31,7 @@ impl Engine {
         let most =
             |of: fn(&Exchanges) -> usize| self.slots.values().flat_map(Slot::exchanges).map(of).max().unwrap_or(0);
         Holdings {
+            sessions: self.slots.len(),
             ahead_bytes: self.ahead.used(),
             outbox_bytes: self.books.outboxes.used(),
             body_bytes: self.books.bodies.used(),

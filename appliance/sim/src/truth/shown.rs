@@ -118,12 +118,23 @@ impl SessionTruth {
 
     /// Whether the mirror showed a reset.
     pub fn is_reset(&self) -> bool {
-        self.ends[2].is_some()
+        self.reset_at().is_some()
+    }
+
+    /// When the mirror showed the first reset.
+    pub fn reset_at(&self) -> Option<Time> {
+        self.ends[2]
+    }
+
+    /// When the mirror showed the client's FIN.
+    pub fn client_closed_at(&self) -> Option<Time> {
+        self.ends[0]
     }
 
     /// Up to where the sender's bytes were shown without a hole, with this frame.
     fn show(&mut self, tag: Tag, captured_at: Time, now: Time) -> u64 {
         self.shown |= tag.opens && tag.from_client;
+        self.first_shown_at.get_or_insert(now);
         self.openings[usize::from(!tag.from_client)] |= tag.opens;
         self.last_tag = Some(tag);
         let [client, origin, reset] = self.ends;

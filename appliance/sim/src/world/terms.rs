@@ -8,8 +8,8 @@ use crate::truth::Rules;
 use crate::verdict::Extent;
 use core::net::IpAddr;
 use core::time::Duration;
-use tapcopy_engine::Limits;
 use tapcopy_engine::config::{Addressing, Config, FarEnd, Mode, Origin, PoolRange, Sample, Service, Speed};
+use tapcopy_engine::{Limits, Time};
 
 /// The most bytes of a frame before its payload, with all that a mirror puts around it.
 const HEADERS_MAX: usize = 400;
@@ -28,6 +28,7 @@ pub(super) fn extent(plan: &Plan, faults: &Faults, patient: bool) -> Extent {
         kept: if is_seen(plan, faults) { faults.in_box.limits.body_bytes as u64 } else { 0 },
         clean_path: is_clean(faults),
         rehearsed: faults.rehearsal,
+        started_at: started_at(&faults.in_box.orders),
         one_way: faults.mirror.one_way,
         plain: is_known(plan, faults)
             && faults.mirror.shows_whole_frames()
@@ -35,6 +36,15 @@ pub(super) fn extent(plan: &Plan, faults: &Faults, patient: bool) -> Extent {
             && !is_disordered(faults)
             && !faults.rehearsal,
         all_of_one_way: !faults.rehearsal && is_known(plan, faults) && faults.mirror.shows_all_of_one_way(),
+    }
+}
+
+/// When an order began replay again that one had stopped, where no other has stopped any.
+fn started_at(orders: &[(Time, Order)]) -> Option<Time> {
+    let stops = |order: &Order| matches!(order, Order::Stop | Order::Start | Order::ConfigurePool);
+    match orders.iter().filter(|(_, order)| stops(order)).collect::<Vec<_>>()[..] {
+        [(_, Order::Stop), (at, Order::Start)] => Some(*at),
+        _ => None,
     }
 }
 
