@@ -6,10 +6,12 @@
 //! A connection is *held* by its owner until [`Stack::release`]; after that the stack sees it to its end by itself (FIN,
 //! lingering) and forgets it. What happens to a held connection is told by [`Stack::poll_event`].
 
+mod connection;
 mod device;
 mod sleep;
 #[cfg(test)]
 mod tests;
+mod window;
 
 pub use device::Outline;
 
@@ -18,14 +20,16 @@ use crate::frame::Endpoint;
 use crate::limits::Limits;
 use crate::time::Time;
 use crate::timers::{Alarm, Timers};
+use connection::Connection;
 use core::time::Duration;
-use device::{ACKNOWLEDGEMENT, NUMBER, OnePacket, add};
+use device::{ACKNOWLEDGEMENT, OnePacket, add};
 use sleep::{Awake, Live, Peer};
 use slotmap::{SlotMap, new_key_type};
 use smoltcp::iface::{Config, Interface, SocketSet};
 use smoltcp::socket::tcp::{self, State};
 use smoltcp::wire::{HardwareAddress, IpAddress};
 use std::collections::VecDeque;
+use window::Window;
 
 new_key_type! {
     /// A connection.
@@ -72,66 +76,6 @@ pub struct Counts {
     pub with_content: u64,
     /// Segments sent again.
     pub retransmits: u64,
-}
-
-struct Connection<O> {
-    /// None while it is asleep.
-    live: Option<Box<Live>>,
-    /// What its sequence numbers are ahead of smoltcp's.
-    shift: u32,
-    local: Endpoint,
-    remote: Endpoint,
-    /// How long sent bytes may stay unacknowledged.
-    silence: Duration,
-    owner: Option<O>,
-    was_open: bool,
-    was_reset: bool,
-    /// Highest sequence number sent, one past the last byte, as smoltcp counts.
-    sent_up_to: Option<u32>,
-    /// Segments sent again.
-    retransmits: u64,
-    /// Whether it stands in the queue of those that may have something to send.
-    is_due: bool,
-    /// Whether its owner has given it something to do since it was last let try.
-    has_work: bool,
-    has_event: bool,
-    /// Its state when the owner was last told that something happened.
-    told: State,
-    linger_until: Option<Time>,
-    alarm: Alarm,
-    peer: Peer,
-}
-
-impl<O> Connection<O> {
-    fn ends(&self) -> (Endpoint, Endpoint) {
-        (self.local, self.remote)
-    }
-
-    fn socket(&mut self) -> &mut tcp::Socket<'static> {
-        self.live.as_mut().expect("a connection is woken before something is done with it").socket()
-    }
-
-    /// The number for a segment that takes none, where smoltcp gave it another: it is the next one that was never sent
-    /// (SND.NXT; RFC 9293, section 3.10.7.4). After a retransmission time-out smoltcp begins further back, and a peer that has
-    /// more already drops the segment with its acknowledgement; two such peers would never hear each other again.
-    fn right_number(&self, segment: &Outline) -> Option<u32> {
-        let next = self.sent_up_to.filter(|_| segment.span == 0 && !segment.rst)?;
-        (next.wrapping_sub(segment.end) as i32 > 0).then_some(next)
-    }
-
-    /// Gives a segment that smoltcp has written the number by which the peer knows it.
-    fn number(&self, packet: &mut [u8], segment: &Outline) {
-        let given = segment.end.wrapping_sub(segment.span as u32);
-        let right = self.right_number(segment).unwrap_or(given).wrapping_add(self.shift);
-        add(packet, NUMBER, right.wrapping_sub(given));
-    }
-
-    /// Whether nobody reads what the peer says, though it has not acknowledged all. Behind a window that is shut, a peer that
-    /// probes it is never heard again, and what was sent to it would be given up.
-    fn is_unread(&mut self) -> bool {
-        let is_heard = matches!(self.socket().state(), State::FinWait2 | State::TimeWait | State::Closed);
-        self.owner.is_none() && !is_heard
-    }
 }
 
 /// Connections with owners of type `O`.
@@ -210,7 +154,8 @@ impl<O: Copy> Stack<O> {
     }
 
     fn insert(&mut self, local: Endpoint, remote: Endpoint, silence: Duration, owner: O) -> ConnectionId {
-        let live = self.fresh_socket(silence);
+        let mut live = self.fresh_socket(silence);
+        let window = Window::open(live.socket());
         let id = self.connections.insert(Connection {
             live: Some(live),
             shift: 0,
@@ -229,6 +174,7 @@ impl<O: Copy> Stack<O> {
             linger_until: None,
             alarm: Alarm::default(),
             peer: Peer::default(),
+            window,
         });
         self.by_tuple.insert(id, |id| self.connections[id].ends());
         self.note_awake(id);
@@ -270,7 +216,9 @@ impl<O: Copy> Stack<O> {
         let live = connection.live.as_mut().expect("it was woken");
         // A reset in TIME-WAIT answers a late segment: both sides have closed before.
         let was_over = live.socket().state() == State::TimeWait;
+        let under_way = live.socket().send_queue();
         self.interface.poll_ingress_single(instant(now), &mut device, &mut live.sockets);
+        connection.window.acknowledged(under_way, live.socket().send_queue());
         if let Some(outline) = Outline::of(&answer) {
             connection.number(&mut answer, &outline);
             self.answer_owner = connection.owner;
@@ -336,9 +284,10 @@ impl<O: Copy> Stack<O> {
         if let Some(segment) = Outline::of(&self.packet) {
             connection.number(&mut self.packet, &segment);
             let again = connection.sent_up_to.is_some_and(|up_to| up_to.wrapping_sub(segment.end) as i32 >= 0);
-            let is_retransmit = u64::from(segment.span > 0 && again);
-            self.counts.retransmits += is_retransmit;
-            connection.retransmits += is_retransmit;
+            if segment.span > 0 && again {
+                self.counts.retransmits += 1;
+                connection.note_loss();
+            }
             self.counts.with_content += u64::from(segment.content > 0);
             if !again && segment.span > 0 {
                 connection.sent_up_to = Some(segment.end);
@@ -485,13 +434,13 @@ impl<O: Copy> Stack<O> {
         phase
     }
 
-    /// Queues bytes; returns how many it had room for.
+    /// Queues bytes; returns how many it had room for. A connection that has taken less has an event when it has room again.
     pub fn send(&mut self, id: ConnectionId, bytes: &[u8]) -> usize {
         self.wake(id);
         let connection = &mut self.connections[id];
         connection.peer.is_recent = true;
         let silence = connection.silence;
-        let taken = connection.socket().send_slice(bytes).unwrap_or(0);
+        let taken = connection.queue(bytes);
         if taken > 0 {
             connection.socket().set_timeout(Some(silence.into()));
             connection.has_work = true;

@@ -10,13 +10,14 @@
 //! to send has been read: what came ahead of a lost segment lies in the buffer, though smoltcp does not count it yet.
 
 use super::device::{Offer, OnePacket, Outline};
+use super::window::Window;
 use super::{ACK_DELAY, Connection, ConnectionId, SPARE_MAX, Stack, instant};
 use crate::frame::Endpoint;
 use crate::time::Time;
 use core::time::Duration;
 use smoltcp::iface::{Context, SocketHandle, SocketSet, SocketStorage};
 use smoltcp::phy::ChecksumCapabilities;
-use smoltcp::socket::tcp::{self, CongestionControl, State};
+use smoltcp::socket::tcp::{self, State};
 use smoltcp::wire::{IpAddress, IpProtocol, IpRepr, TcpControl, TcpPacket, TcpRepr, TcpSeqNumber};
 use std::collections::VecDeque;
 
@@ -145,8 +146,6 @@ impl<O: Copy> Stack<O> {
         socket.set_ack_delay(Some(ACK_DELAY.into()));
         socket.set_timeout(Some(silence.into()));
         socket.set_keep_alive(None);
-        // A used socket keeps its congestion control's state, which is another connection's.
-        socket.set_congestion_control(CongestionControl::Cubic);
         live
     }
 
@@ -181,6 +180,7 @@ impl<O: Copy> Stack<O> {
         connection.shift = next.wrapping_sub(begun);
         connection.sent_up_to = Some(begun);
         connection.was_open = true;
+        connection.window = Window::open(live.socket());
         connection.live = Some(live);
         self.note_awake(id);
     }

@@ -97,3 +97,31 @@ fn what_a_released_connection_sent_arrives_though_nobody_reads_its_answers() {
     assert_eq!(heard, 16);
     assert_eq!(wire.ends[0].unacknowledged(asking), 0, "it is known to have arrived");
 }
+
+/// Round trips in which a long request arrives; `loses` says of which round the first segment is lost.
+fn round_trips(loses: Option<usize>) -> usize {
+    let (mut wire, [asking, answering]) = Wire::open(endpoint("10.0.0.1:1000"), endpoint("10.0.0.2:80"));
+    let content = vec![b'x'; 60_000];
+    let (mut given, mut heard) = (0, 0);
+    for round in 0..200 {
+        if heard == content.len() {
+            return round;
+        }
+        given += wire.ends[0].send(asking, &content[given..]);
+        let packets = wire.sent_by(0);
+        let lost = usize::from(loses == Some(round));
+        assert!(packets.iter().skip(lost).all(|packet| wire.ends[1].handle_packet(wire.now, packet)));
+        wire.ends[1].receive(answering, |bytes| heard += bytes.len());
+        wire.pass(1);
+        wire.now = wire.now + Duration::from_millis(50);
+    }
+    panic!("{heard} of {} bytes arrive", content.len());
+}
+
+#[test]
+fn a_long_request_takes_few_round_trips_and_arrives_after_a_loss() {
+    assert_eq!(round_trips(None), 3, "14,600 bytes, twice as many, and the rest");
+    for round in 0..3 {
+        assert!(round_trips(Some(round)) > 3);
+    }
+}
