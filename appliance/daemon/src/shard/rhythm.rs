@@ -33,6 +33,8 @@ pub(super) struct Moved {
     pub(super) sent: u64,
     /// Bytes of its frames that were received.
     pub(super) received_bytes: u64,
+    /// Requests without an outcome.
+    pub(super) in_progress: u64,
 }
 
 /// What the next turn may be late for.
@@ -58,8 +60,10 @@ impl Rhythm {
             (self.target_at, self.timers_at) = (None, now);
             return;
         }
-        // What was sent is not answered yet, and what has been answered may have more behind it.
-        let is_busy = moved.sent > 0 || moved.received_bytes > 0;
+        // What was sent is not answered yet, and what has been answered may have more behind it; but behind the last answer, and
+        // its acknowledgement, nothing comes.
+        let is_busy = moved.sent > 0 && moved.mirrored > 0
+            || moved.in_progress > 0 && (moved.sent > 0 || moved.received_bytes > 0);
         self.target_at = if is_busy { Some(now + GATHER) } else { self.target_at.filter(|at| *at > now) };
         self.timers_at = now + GATHER;
     }
@@ -85,8 +89,8 @@ impl Rhythm {
 mod tests {
     use super::*;
 
-    const SENT: Moved = Moved { mirrored: 4, sent: 1, received_bytes: 0 };
-    const NOTHING: Moved = Moved { mirrored: 0, sent: 0, received_bytes: 0 };
+    const SENT: Moved = Moved { mirrored: 4, sent: 1, received_bytes: 0, in_progress: 1 };
+    const NOTHING: Moved = Moved { mirrored: 0, sent: 0, received_bytes: 0, in_progress: 1 };
 
     fn at(millis: u64) -> Time {
         Time::from_millis(millis)
@@ -125,6 +129,19 @@ mod tests {
         rhythm.note(at(12), NOTHING, Backlog::default(), None);
         assert!(rhythm.awaits_mirror() && rhythm.awaits_target());
         assert_eq!(rhythm.next_at(None), None);
+    }
+
+    #[test]
+    fn behind_the_last_answer_nothing_is_looked_for() {
+        let answered = Moved { received_bytes: 300, in_progress: 0, ..NOTHING };
+        let acknowledged = Moved { sent: 1, in_progress: 0, ..NOTHING };
+        for moved in [answered, acknowledged] {
+            let rhythm = after(moved, Backlog::default(), None);
+            assert!(rhythm.awaits_target());
+            assert_eq!(rhythm.next_at(None), None);
+        }
+        let left = Moved { in_progress: 0, ..SENT };
+        assert!(!after(left, Backlog::default(), None).awaits_target(), "a client's close is answered");
     }
 
     #[test]

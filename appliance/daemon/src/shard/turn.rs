@@ -124,9 +124,15 @@ impl Shard {
         let now = self.clock.now();
         self.target.flush(now);
         if self.source.is_live() {
-            let sent = self.engine.ledger().target.frames_sent - sent_before;
+            let ledger = self.engine.ledger();
+            let (sent, in_progress) = (ledger.target.frames_sent - sent_before, ledger.requests.in_progress);
             let patience = if self.engine.is_replaying() { None } else { Some(self.source.patience()) };
-            self.rhythm.note(now, Moved { mirrored, sent, received_bytes }, self.engine.backlog(), patience);
+            self.rhythm.note(
+                now,
+                Moved { mirrored, sent, received_bytes, in_progress },
+                self.engine.backlog(),
+                patience,
+            );
         }
         if self.published.is_due(now) {
             self.publish(now);
