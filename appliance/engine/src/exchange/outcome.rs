@@ -208,7 +208,7 @@ fn measure(record: &Record, account: usize, endpoint: EndpointId, books: &mut Bo
     total.stalled += u64::from(record.stalled);
     origin.iter().for_each(|latency| total.origin.record(latency.last_byte));
     target.iter().for_each(|latency| total.target.record(latency.last_byte));
-    books.findings.measure(account, endpoint, |timing| {
+    books.findings.measure(account, endpoint, record.captured_at, |timing| {
         timing.stalled += u64::from(record.stalled);
         if let Some(latency) = origin {
             timing.origin_first.record(latency.first_byte);

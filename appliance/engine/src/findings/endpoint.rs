@@ -66,6 +66,8 @@ pub(super) struct Endpoint {
     /// Its last answers of the origin, whatever the request.
     pub(super) past: Option<Past>,
     pub(super) timing: Timing,
+    /// When the first of these times was.
+    pub(super) measured_since: Option<Time>,
     equal: u64,
     pairs: [f64; 2],
     /// How long the target was late with answers, in seconds, without what overlaps of those to the same request, and of all.
@@ -85,6 +87,7 @@ impl Endpoint {
             exchanges: 0,
             past: None,
             timing: Timing::default(),
+            measured_since: None,
             equal: 0,
             pairs: [0.0; 2],
             late: [0.0; 2],
@@ -119,6 +122,7 @@ impl Endpoint {
         self.exchanges += other.exchanges;
         self.equal += other.equal;
         self.timing.add(&other.timing);
+        self.measured_since = [self.measured_since, other.measured_since].into_iter().flatten().min();
         let sums = self.pairs.iter_mut().chain(&mut self.late);
         for (mine, theirs) in sums.zip(other.pairs.into_iter().chain(other.late)) {
             *mine += theirs;

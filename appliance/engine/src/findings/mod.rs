@@ -176,8 +176,9 @@ impl Recent {
     }
 }
 
-/// How long after a field's first difference nothing is said of it. What each server makes anew by itself (its uptime, a cached list)
-/// is for a while as it was, however often it is asked for, and looks as if only the target had it otherwise.
+/// How long after a field's first difference, or an endpoint's first time, nothing is said of it. What each server makes anew by
+/// itself (its uptime, a cached list) is for a while as it was, however often it is asked for, and looks as if only the target had
+/// it otherwise; and until several endpoints were measured nothing tells what the way to the target adds.
 const TOLD_AFTER: Duration = Duration::from_secs(5);
 
 /// All endpoints of all services.
@@ -287,13 +288,15 @@ impl Findings {
         self.resolve(id).map(|index| self.endpoints[index].label.clone())
     }
 
-    /// Takes the times of one answered request.
-    pub fn measure(&mut self, account: usize, id: EndpointId, take: impl Fn(&mut Timing)) {
+    /// Takes the times of one answered request, captured at a time.
+    pub fn measure(&mut self, account: usize, id: EndpointId, at: Time, take: impl Fn(&mut Timing)) {
         if let Some(service) = self.services.get_mut(account) {
             take(&mut service.timing);
         }
         if let Some(index) = self.resolve(id) {
-            take(&mut self.endpoints[index].timing);
+            let endpoint = &mut self.endpoints[index];
+            endpoint.measured_since.get_or_insert(at);
+            take(&mut endpoint.timing);
         }
     }
 
@@ -401,13 +404,16 @@ impl Findings {
         let path_us = self.path_us(account);
         let mut findings = Vec::new();
         for (number, endpoint) in endpoints.iter().enumerate() {
-            let is_told = |field: &field::Field| now.since(field.first.captured_at) >= TOLD_AFTER;
-            let judged = endpoint.cases().filter(|(field, _)| is_told(field)).filter_map(|(field, case)| {
+            let is_told = |since: Time| now.since(since) >= TOLD_AFTER;
+            let judged = endpoint.cases().filter(|(field, _)| is_told(field.first.captured_at));
+            let judged = judged.filter_map(|(field, case)| {
                 let rates = service.judge(number, (&field.name, field.kind), &case)?;
                 Some(endpoint.finding(name, field, rates))
             });
             judged.for_each(|finding| add(&mut findings, finding));
-            findings.extend(endpoint.slowness(name, path_us));
+            if endpoint.measured_since.is_some_and(is_told) {
+                findings.extend(endpoint.slowness(name, path_us));
+            }
         }
         findings
     }
