@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_protocols import findings, judge, settle
+from test_protocols import evidence, findings, judge, settle
 
 from lab.ledger import broken_laws, losses
 from lab.servers import Server, ServerLab
@@ -218,7 +218,7 @@ def test_pgbench(postgresql: Databases) -> None:
         assert ledger["verdicts"]["match"] >= 3 * 3 * 40 * 7
 
 
-def test_copy_and_pipelines_of_postgresql(postgresql: Databases) -> None:
+def test_copy_and_pipelines_of_postgresql(postgresql: Databases, tmp_path: Path) -> None:
     with postgresql_lab(postgresql) as lab:
         box = lab.start_box()
         server = lab.origin_server
@@ -227,6 +227,8 @@ def test_copy_and_pipelines_of_postgresql(postgresql: Databases) -> None:
         box.claim()
         lab.client(sys.executable, "-c", PRICES, server.address, str(server.port))
         assert findings(box) == {("SELECT p", "row *.price", "value")}
+        again = lab.target_server.run("sh", str(evidence(box, tmp_path) / "psql.sh"))
+        assert again.split() == ["a", "|", "price", "---+-------", "1", "|", "2.51", "(1", "row)"]
         ask_postgresql(lab.target_server, "UPDATE p SET price = 2.50")
         lab.client(sys.executable, "-c", COPY_AND_PIPELINES, server.address, str(server.port))
         ledger = judge(lab, box, postgresql_rows, 30)
@@ -276,7 +278,7 @@ def test_sysbench_on_mariadb(mariadb: Databases) -> None:
         assert ledger["verdicts"]["match"] >= 40 * 20 + 200
 
 
-def test_a_file_that_mariadb_asks_for(mariadb: Databases) -> None:
+def test_a_file_that_mariadb_asks_for(mariadb: Databases, tmp_path: Path) -> None:
     with mariadb_lab(mariadb) as lab:
         box = lab.start_box()
         server = lab.origin_server
@@ -295,6 +297,8 @@ def test_a_file_that_mariadb_asks_for(mariadb: Databases) -> None:
         box.claim()
         lab.client("mariadb", *login, "bench", "-e", "SELECT a, price FROM p;" * 10)
         assert findings(box) == {("SELECT p", "row *.price", "value")}
+        script = str(evidence(box, tmp_path) / "mysql.sh")
+        assert lab.target_server.run("env", "MYSQL_DATABASE=bench", "sh", script).split() == ["a", "price", "1", "2.51"]
         lab.target_server.run(*ask, "UPDATE p SET price = 2.50")
         lab.client("mariadb", *login, "bench", "-e", "; ".join(statements))
         ledger = judge(lab, box, mariadb_rows, 6)
