@@ -69,6 +69,7 @@ fn add(known: &mut Finding, other: &Finding) {
     known.origin_rate = mean(known.origin_rate, other.origin_rate);
     known.exchanges += other.exchanges;
     known.differing += other.differing;
+    known.after_loss |= other.after_loss;
     if other.first.captured_at < known.first.captured_at {
         known.first = other.first;
     }
@@ -94,6 +95,7 @@ fn finding(finding: &Finding, masks: &Masks, example: Option<u64>) -> Value {
         "example_origin": masked(origin),
         "example_target": masked(target),
         "example_record": example,
+        "after_loss": finding.after_loss,
     });
     if finding.last.session > 0 {
         shown["first_seen"] = json!(seconds(finding.first));
@@ -186,6 +188,7 @@ mod tests {
             first: place(seconds),
             last: place(seconds + 10),
             example: [String::new(), seconds.to_string()],
+            after_loss: seconds > 4,
         }
     }
 
@@ -197,5 +200,6 @@ mod tests {
         assert_eq!((body.field.as_str(), body.differing), ("body", 9));
         assert_eq!((status.exchanges, status.differing, status.target_rate), (400, 20, 0.05));
         assert_eq!((status.first.session, status.last.session, status.example[1].as_str()), (2, 15, "5"));
+        assert!(status.after_loss && !body.after_loss, "one of them was");
     }
 }

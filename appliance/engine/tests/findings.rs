@@ -163,6 +163,20 @@ fn what_only_the_target_does_is_found_and_nothing_else() {
 }
 
 #[test]
+fn a_finding_behind_a_loss_says_so() {
+    for (lost_at, after_loss) in [(None, false), (Some(5), true), (Some(10_000), false)] {
+        let mut world = World::new();
+        (0..500).for_each(|_| world.exchange("/items/1", 1, |_| {}));
+        lost_at.into_iter().for_each(|at| world.findings.note_loss(0, Time::from_micros(at)));
+        for _ in 0..500 {
+            world.exchange("/items/1", 1, |target| target.head = target.head.replacen("X-Version: 7\r\n", "", 1));
+        }
+        let found: Vec<bool> = world.findings.findings(Time::MAX).iter().map(|finding| finding.after_loss).collect();
+        assert_eq!(found, [after_loss], "lost at {lost_at:?}");
+    }
+}
+
+#[test]
 fn a_change_that_the_target_sees_later_is_no_fault() {
     let mut world = World::new();
     for number in 0..8_000_u64 {

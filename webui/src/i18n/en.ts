@@ -262,6 +262,7 @@ export const en = {
   "differences.origin_rate": "Production's noise",
   "differences.of": "{part} of {whole}",
   "differences.last_seen": "Last seen",
+  "differences.after_loss": "The target had missed requests before: it may lack a write",
   "differences.example": "Example",
   "differences.ignore": "Ignore field",
   "differences.rule_made": "The rule is in force; confirm it to keep it.",

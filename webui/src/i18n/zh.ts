@@ -260,6 +260,7 @@ export const zh: Catalogue = {
   "differences.origin_rate": "生产噪声",
   "differences.of": "{part} / {whole}",
   "differences.last_seen": "最近出现",
+  "differences.after_loss": "此前目标错过了一些请求，可能缺少某次写入",
   "differences.example": "示例",
   "differences.ignore": "忽略字段",
   "differences.rule_made": "规则已生效，请确认以保留。",

@@ -165,6 +165,7 @@ fn finding(field: &str, fault: tapcopy_engine::findings::Fault) -> Finding {
         first: Default::default(),
         last: Default::default(),
         example: Default::default(),
+        after_loss: false,
     }
 }
 

@@ -177,8 +177,10 @@ fn record(id: u64, identity: Identity, exchange: &mut Exchange, outcome: Outcome
 fn settle(id: u64, identity: Identity, exchange: &mut Exchange, outcome: Outcome, books: &mut Books) {
     let record = record(id, identity, exchange, outcome, books);
     count(&record, identity.account, books);
-    if matches!(record.outcome, Outcome::Answered(_)) {
-        measure(&record, identity.account, exchange.topic.endpoint, books);
+    match record.outcome {
+        Outcome::Answered(_) => measure(&record, identity.account, exchange.topic.endpoint, books),
+        _ if exchange.expect.may_change() => books.findings.note_loss(identity.account, exchange.captured_at),
+        _ => {}
     }
     books.records.push_back(record);
 }

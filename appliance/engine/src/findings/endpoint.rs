@@ -383,6 +383,7 @@ impl Endpoint {
             first: field.first,
             last: field.last,
             example: field.example.clone(),
+            after_loss: false,
         }
     }
 
@@ -402,6 +403,7 @@ impl Endpoint {
             first: Place::default(),
             last: Place::default(),
             example: slow.middle_us.map(millis),
+            after_loss: false,
         })
     }
 }

@@ -110,6 +110,8 @@ pub struct Finding {
     pub last: Place,
     /// What the origin has there, and what the target, in the last of them.
     pub example: [String; 2],
+    /// Whether the target had missed a request of the service before the first of them that may have changed what it answers.
+    pub after_loss: bool,
 }
 
 impl Finding {
@@ -152,6 +154,8 @@ const SPREAD: i64 = 3;
 struct Service {
     name: String,
     timing: Timing,
+    /// When the first request was captured that the target missed, and that may change what it answers.
+    lost_since: Option<Time>,
     templates: Templates,
     by_template: BTreeMap<u64, EndpointId>,
     recent: Recent,
@@ -196,6 +200,7 @@ impl Findings {
             self.services.push(Service {
                 name: name.to_owned(),
                 timing: Timing::default(),
+                lost_since: None,
                 templates: Templates::default(),
                 by_template: BTreeMap::new(),
                 recent: Recent::default(),
@@ -300,6 +305,13 @@ impl Findings {
         }
     }
 
+    /// The target has missed a request, captured at a time, that may change what it answers.
+    pub fn note_loss(&mut self, account: usize, at: Time) {
+        if let Some(service) = self.services.get_mut(account) {
+            service.lost_since = Some(service.lost_since.map_or(at, |since| since.min(at)));
+        }
+    }
+
     /// The target's answer was not whole: the origin's was.
     pub fn observe_unanswered(&mut self, id: EndpointId, field: &str, kind: Kind, place: Place) {
         if let Some(index) = self.resolve(id) {
@@ -394,7 +406,7 @@ impl Findings {
     }
 
     fn findings_of(&self, account: usize, now: Time) -> Vec<Finding> {
-        let name = &self.services[account].name;
+        let Service { name, lost_since, .. } = &self.services[account];
         let of_service = |endpoint: &&Endpoint| endpoint.account == account && endpoint.merged_into.is_none();
         let endpoints: Vec<&Endpoint> = self.endpoints.iter().filter(of_service).collect();
         let mut service = noise::Service::default();
@@ -408,7 +420,8 @@ impl Findings {
             let judged = endpoint.cases().filter(|(field, _)| is_told(field.first.captured_at));
             let judged = judged.filter_map(|(field, case)| {
                 let rates = service.judge(number, (&field.name, field.kind), &case)?;
-                Some(endpoint.finding(name, field, rates))
+                let after_loss = lost_since.is_some_and(|at| at <= field.first.captured_at);
+                Some(Finding { after_loss, ..endpoint.finding(name, field, rates) })
             });
             judged.for_each(|finding| add(&mut findings, finding));
             if endpoint.measured_since.is_some_and(is_told) {
@@ -468,6 +481,7 @@ fn add(findings: &mut Vec<Finding>, finding: Finding) {
     known.target_rate += finding.target_rate;
     known.origin_rate = known.origin_rate.max(finding.origin_rate);
     known.differing += finding.differing;
+    known.after_loss |= finding.after_loss;
     if finding.first.captured_at < known.first.captured_at {
         known.first = finding.first;
     }

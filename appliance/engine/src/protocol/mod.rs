@@ -45,6 +45,13 @@ pub struct Expect {
     pub binds: bool,
 }
 
+impl Expect {
+    /// Whether the request may change what the server answers later.
+    pub fn may_change(&self) -> bool {
+        !self.retryable && !self.handshake && !self.asked
+    }
+}
+
 /// What a run of consumed bytes is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part<'a> {

@@ -79,11 +79,11 @@ export function Findings(): JSX.Element {
   );
 }
 
-/** The field, and what both sides had there last. */
+/** The field, what both sides had there last, and whether the target had missed requests before. */
 function FieldCell({ finding }: { finding: Finding }): JSX.Element {
   const { field, example_origin: origin, example_target: target } = finding;
   return (
-    <span>
+    <div>
       <code>{visible(field)}</code>
       {origin || target ? (
         <span class="line tight example">
@@ -91,6 +91,7 @@ function FieldCell({ finding }: { finding: Finding }): JSX.Element {
           <code class="change-to">{visible(target || "–")}</code>
         </span>
       ) : null}
-    </span>
+      {finding.after_loss ? <p class="quiet example">{t("differences.after_loss")}</p> : null}
+    </div>
   );
 }
