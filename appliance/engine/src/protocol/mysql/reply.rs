@@ -118,7 +118,8 @@ impl<'a> Results<'a> {
     }
 
     fn rows(&mut self) -> Option<bool> {
-        let count = self.length()?;
+        // Rows without columns would take no bytes, and there would be no end of them.
+        let count = self.length().filter(|count| *count > 0)?;
         // That the columns are told: the first byte of a column is the length of its catalog's name, `def`.
         if self.taker.rest.starts_with(&[1, 3]) {
             self.taker.byte()?;
