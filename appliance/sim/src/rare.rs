@@ -92,7 +92,7 @@ impl Rare {
             // The replay is behind from the beginning, and the origin's answer does not come between two requests.
             Self::PausedPipelines => {
                 faults.origin_path.delay = rng.micros(5_000, 40_000);
-                faults.target_path.delay = rng.micros(2_000, 40_000);
+                faults.target_path.delay = rng.micros(1_500, 4_000);
             }
             Self::Tunnels | Self::DeadTargets | Self::SwallowedPipelines | Self::HastyClients => {}
             Self::Laggards | Self::CutOrigins | Self::ReturningClients => {}

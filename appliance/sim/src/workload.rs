@@ -48,7 +48,7 @@ pub fn draw_rare(plan: &mut Plan, rare: Rare, target: &TargetFaults, rng: &mut R
             Rare::Laggards => script.draw_late(),
             Rare::CutOrigins => script.draw_cut(),
             Rare::LateCopies | Rare::ReturningClients | Rare::FastOpen => script.draw_short(),
-            Rare::PausedPipelines => script.draw_pipelines((2_000, 60_000)),
+            Rare::PausedPipelines => script.draw_pipelines((2_000, 20_000)),
             _ => script.draw_pipelines((100, 3_000)),
         }
     }
