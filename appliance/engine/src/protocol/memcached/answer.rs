@@ -105,11 +105,11 @@ impl TextAnswers {
     /// Consumes lines that answer nothing: of quiet writes that failed, of a watch.
     pub(super) fn unasked<'a>(&'a mut self, bytes: &'a [u8]) -> Result<Step<'a>, Garbled> {
         let consumed = if self.block.is_none() { self.take_line(bytes)? } else { return Err(Garbled) };
-        if self.line.last() == Some(&b'\n') {
-            self.is_given = true;
-            if !self.watches && !is_failure(&self.line) {
-                return Err(Garbled);
-            }
+        // What can become no such line is refused before its end: what has been consumed counts as said.
+        let is_aside = self.watches || may_be_failure(&self.line);
+        self.is_given = !is_aside || self.line.last() == Some(&b'\n');
+        if !is_aside {
+            return Err(Garbled);
         }
         Ok(Step { consumed, part: Part::Aside, boundary: Boundary::Inside })
     }
@@ -171,10 +171,12 @@ fn read(kind: u64, line: &[u8]) -> Result<Meaning, Garbled> {
     }
 }
 
-/// What a quiet write says when it fails.
-fn is_failure(line: &[u8]) -> bool {
+/// Whether a line, or the beginning of one, can be what a quiet write says when it fails.
+fn may_be_failure(line: &[u8]) -> bool {
+    const FAILURES: [&[u8]; 6] = [b"NS", b"EX", b"NF", b"ERROR", b"CLIENT_ERROR", b"SERVER_ERROR"];
     let word = line.trim_ascii_end().split(|byte| *byte == b' ').next().unwrap_or_default();
-    matches!(word, b"NS" | b"EX" | b"NF" | b"ERROR" | b"CLIENT_ERROR" | b"SERVER_ERROR")
+    let is_whole = word.len() < line.len();
+    FAILURES.iter().any(|known| if is_whole { *known == word } else { known.starts_with(word) })
 }
 
 fn number(word: Option<&[u8]>) -> Result<u64, Garbled> {
