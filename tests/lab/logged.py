@@ -2,8 +2,8 @@
 
 nginx stands before a backend that takes its time: `/page/` some milliseconds, `/wait/` longer. That is any time between
 two bounds, because the log has whole milliseconds: of times at the same place between two, it tells only to which side
-they were rounded. `/paced` is 1 MiB at 8 MiB/s. Of files that go at once nginx logs nothing below a millisecond: its
-clock stands still while it works. Apache logs microseconds: `/file` is small.
+they were rounded. `/large` is 1 MiB, `/paced` the same at 8 MiB/s. Of files that go at once nginx logs nothing below a
+millisecond: its clock stands still while it works. Apache logs microseconds: `/file` is small.
 """
 
 import asyncio
@@ -41,6 +41,7 @@ http {{
             proxy_set_header Connection "";
             proxy_pass http://backend;
         }}
+        location /large {{ alias {folder}/large; }}
         location /paced {{ alias {folder}/large; limit_rate 8m; }}
     }}
 }}
