@@ -3,11 +3,7 @@
 use crate::plan::{Plan, Step};
 use crate::truth::{Left, Truth};
 use crate::verdict::Extent;
-use core::time::Duration;
 use tapcopy_engine::config::Pacing;
-
-/// How much later than possible a FIN may reach a healthy target.
-const PROMPT: Duration = Duration::from_millis(200);
 
 /// Checks it; breaks of rules go to `truth`.
 pub fn check(plan: &Plan, truth: &mut Truth, extent: Extent) {
@@ -54,8 +50,6 @@ fn check_leaving(plan: &Plan, truth: &mut Truth, number: usize) {
         truth.violate("a replay ends as its session ended", details);
     } else if let [.., Step::Await(_), Step::Pause(_), Step::Close, Step::AwaitClose] = session.steps[..] {
         check_waiting(plan, truth, number, last);
-    } else if let [.., Step::Close, Step::Await(_), Step::AwaitClose] = session.steps[..] {
-        check_half_closing(plan, truth, number, last);
     }
 }
 
@@ -90,23 +84,6 @@ fn check_waiting(plan: &Plan, truth: &mut Truth, number: usize, connection: usiz
     if let Some(read) = early.next() {
         let details = format!("connection {connection} of session {number} left at {left_at:?}: {read:?}");
         truth.violate("a replay ends when the target has answered", details);
-    }
-}
-
-/// A client that closed its side behind its last request does so at the target, and waits for no answer.
-fn check_half_closing(plan: &Plan, truth: &mut Truth, number: usize, connection: usize) {
-    let last = plan.sessions[number].requests.end - 1;
-    let certain = truth.is_framed(plan, last) && plan.pacing(last) == Pacing::Turns && plan.requests[last].waits;
-    let read = truth.requests[last].reads.iter().find(|read| read.connection == connection);
-    let whole_at = read.and_then(|read| read.whole_at);
-    let (Some(whole_at), Some(closed_at), true) = (whole_at, truth.sessions[number].client_closed_at(), certain) else {
-        return;
-    };
-    let left_at = truth.connections[connection].left_at;
-    let latest = whole_at.max(closed_at) + PROMPT;
-    if let Some(left_at) = left_at.filter(|at| *at > latest && truth.rules.exact && truth.rules.healthy) {
-        let details = format!("connection {connection} of session {number} left at {left_at:?}, later than {latest:?}");
-        truth.violate("a side that is closed in production is closed at the target", details);
     }
 }
 
