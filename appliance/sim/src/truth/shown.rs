@@ -155,8 +155,10 @@ impl SessionTruth {
             self.spoke_at[side] = self.spoke_at[side].max(Some(captured_at));
         }
         self.shown_again += u64::from(tag.len > 0 && !is_late && range.end <= self.coverage[side].end);
+        // Of a session whose beginning is not shown, the engine knows nothing before its first bytes.
+        let is_known = self.openings != [false; 2] || self.spoke_at != [None; 2];
         // A SYN is acknowledged with the first byte that follows it.
-        if let Some(acked) = tag.acked.filter(|acked| *acked <= u64::from(u32::MAX) / 2) {
+        if let Some(acked) = tag.acked.filter(|acked| is_known && *acked <= u64::from(u32::MAX) / 2) {
             self.acked[1 - side] = self.acked[1 - side].max(acked);
         }
         match tag.from_client {
