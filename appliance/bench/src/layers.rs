@@ -65,6 +65,7 @@ pub fn reassembly(tape: &Tape) {
             seq: segment.seq.wrapping_add(u32::from(syn)),
             ack: segment.flags.ack().then_some(segment.ack),
             payload: segment.payload,
+            may_probe: false,
             missing: segment.missing,
             fin: segment.flags.fin(),
             captured_at: at,

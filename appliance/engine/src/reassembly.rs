@@ -18,7 +18,7 @@ mod stream;
 use crate::flow::Side;
 use crate::limits::{Budget, Limits};
 use crate::time::Time;
-use stream::{Stream, Tail};
+use stream::{Stream, Tail, Terms};
 
 /// Farthest a sequence number may lie ahead: the largest window (RFC 7323, section 2.3).
 const WINDOW_MAX: i64 = 1 << 30;
@@ -66,6 +66,9 @@ pub struct Content<'a> {
     pub ack: Option<u32>,
     /// The bytes.
     pub payload: &'a [u8],
+    /// Whether that is a lone byte behind a long silence, as probes carry one in the place of a FIN (RFC 9293, section 3.8.4): it
+    /// counts as lost where the mirror has lost what it acknowledges, and a FIN perhaps with that.
+    pub may_probe: bool,
     /// Bytes behind them that the capture cut off.
     pub missing: u32,
     /// Whether a FIN follows them.
@@ -164,12 +167,6 @@ impl Streams {
         stream.offset_of(seq).is_none_or(|offset| offset >= -1 && offset <= stream.end() as i64 + RESET_SLACK)
     }
 
-    /// Whether `side` has sent something below `ack` that was not handed on.
-    pub fn has_lost(&self, side: Side, ack: u32) -> bool {
-        let stream = self.look_at(side);
-        stream.offset_of(ack).is_some_and(|offset| offset > stream.next as i64)
-    }
-
     /// Whether `seq` is of a byte of `side` that lies behind everything handed on, and not before `first`.
     pub fn goes_on(&self, side: Side, seq: u32, first: u32) -> bool {
         let stream = self.look_at(side);
@@ -244,7 +241,8 @@ impl Streams {
             return Arrival::InOrder;
         }
         let arrival = if offset <= stream.next && after <= other.next { Arrival::InOrder } else { Arrival::Early };
-        stream.hold(offset, bytes, tail, after, content.captured_at);
+        let unless_lost = content.may_probe.then_some(other.lost).filter(|_| after > other.next);
+        stream.hold(offset, bytes, tail, Terms { after, unless_lost, captured_at: content.captured_at });
         arrival
     }
 
@@ -259,10 +257,11 @@ impl Streams {
         let (stream, other) = self.pair(side);
         let mut moved = false;
         while let Some((offset, held)) = stream.take_ready(other.next) {
+            let held = if held.terms.is_void(other.lost) { held.unread() } else { held };
             let known = (stream.next - offset).min(held.span());
             let bytes = held.bytes.get(known as usize..).unwrap_or_default();
             let tail = held.tail.behind(known.saturating_sub(held.bytes.len() as u64));
-            stream.hand_on(side, bytes, tail, held.captured_at, sink);
+            stream.hand_on(side, bytes, tail, held.terms.captured_at, sink);
             moved = true;
         }
         moved
@@ -329,12 +328,13 @@ impl Streams {
             }
             // What the other side said when it had got a part of the lost bytes lies between that part and the rest.
             let end = other.explained_by(stream.next).map_or(hole_end, |part| part.min(hole_end));
-            let captured_at = stream.held.first_key_value().map_or(stream.acked_at, |(_, held)| held.captured_at);
+            let captured_at = stream.held.first_key_value().map_or(stream.acked_at, |(_, held)| held.terms.captured_at);
             let lost = end - stream.next;
             let one_way = !stream.seen;
             stream.next = end;
             stream.stalled_at = end;
             stream.holes += u32::from(end == hole_end);
+            stream.lost += lost;
             sink(Delivery { side, piece: Piece::Gap(lost), captured_at, one_way });
             self.settle(now, sink);
             return true;

@@ -78,6 +78,8 @@ pub struct Shared<'a> {
     pub limits: &'a Limits,
     /// Bytes held back in all sessions.
     pub ahead: &'a mut Budget,
+    /// How long the session had been silent before.
+    pub silence: Duration,
 }
 
 impl Session {
@@ -150,13 +152,6 @@ impl Session {
         self.streams.first(Side::Client).is_some_and(|seen| seen.wrapping_sub(first) <= SYN_DATA_MAX)
     }
 
-    /// Whether a lone byte, captured after so much silence, may be a probe instead of content: it acknowledges what the mirror has
-    /// lost, so that the place of the byte may be that of a lost one, or of a FIN (RFC 9293, section 3.8.4).
-    pub fn may_probe(&self, sender: Side, segment: &Segment<'_>, silence: Duration) -> bool {
-        let is_lone = segment.payload.len() == 1 && silence >= STRAY_SILENCE;
-        is_lone && segment.flags.ack() && self.streams.has_lost(sender.other(), segment.ack)
-    }
-
     /// Takes a segment of another session ([`Session::is_stray`]), or one behind the end of this.
     pub fn pass_over(&self, segment: &Segment<'_>) -> Arrival {
         let says_nothing = self.ended().is_some() && segment.payload.is_empty();
@@ -188,7 +183,8 @@ impl Session {
             true => (&[][..], 0, false),
             false => (segment.payload, segment.missing, segment.flags.fin()),
         };
-        let content = Content { side: sender, seq, ack, payload, missing, fin, captured_at };
+        let may_probe = payload.len() == 1 && shared.silence >= STRAY_SILENCE;
+        let content = Content { side: sender, seq, ack, payload, may_probe, missing, fin, captured_at };
         let mut noting = noting(&mut self.closed, sink);
         let arrival = self.streams.handle(now, &content, shared.limits, shared.ahead, &mut noting);
         drop(noting);

@@ -122,6 +122,7 @@ impl Dialogue {
             seq: self.isn[mine].wrapping_add(sent.from as u32),
             ack: Some(self.isn[1 - mine].wrapping_add(sent.acks as u32)),
             payload: &self.bytes[mine][sent.from..sent.shown_to],
+            may_probe: false,
             missing: (sent.to - sent.shown_to) as u32,
             fin: sent.fin,
             captured_at: Time::ZERO,

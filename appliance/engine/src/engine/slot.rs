@@ -92,7 +92,7 @@ impl Slot {
         books.ledger.frames.duplicates += u64::from(self.recent.note(segment, frame.captured_at));
         let limits = books.limits;
         let (works, captured_at) = (&mut self.works, frame.captured_at);
-        let mut shared = Shared { limits: &limits, ahead };
+        let mut shared = Shared { limits: &limits, ahead, silence };
         let mut has_told = false;
         let mut tell = |happening: Happening<'_>| {
             has_told = true;
@@ -100,10 +100,6 @@ impl Slot {
         };
         let arrival = match is_stray {
             true => self.session.pass_over(segment),
-            false if self.session.may_probe(sender, segment, silence) => {
-                let unread = Segment { payload: &[], missing: 1, ..*segment };
-                self.session.handle(now, captured_at, sender, &unread, &mut shared, &mut tell)
-            }
             false => self.session.handle(now, captured_at, sender, segment, &mut shared, &mut tell),
         };
         match arrival {
@@ -119,7 +115,7 @@ impl Slot {
     pub fn handle_timeout(&mut self, now: Time, books: &mut Books, ahead: &mut Budget) {
         let limits = books.limits;
         let (works, captured_at) = (&mut self.works, self.last_captured_at);
-        let mut shared = Shared { limits: &limits, ahead };
+        let mut shared = Shared { limits: &limits, ahead, silence: Duration::ZERO };
         self.session.handle_timeout(now, &mut shared, &mut |happening| {
             note(works, happening, now, captured_at, books);
         });
@@ -130,7 +126,7 @@ impl Slot {
     pub fn end(&mut self, now: Time, cause: Ended, books: &mut Books, ahead: &mut Budget) {
         let limits = books.limits;
         let (works, captured_at) = (&mut self.works, self.last_captured_at);
-        let mut shared = Shared { limits: &limits, ahead };
+        let mut shared = Shared { limits: &limits, ahead, silence: Duration::ZERO };
         self.session.end(now, cause, &mut shared, &mut |happening| {
             note(works, happening, now, captured_at, books);
         });

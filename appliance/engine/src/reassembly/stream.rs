@@ -14,9 +14,23 @@ const ONE_WAY_HOLES: u32 = 2;
 pub(super) struct Held {
     pub(super) bytes: Vec<u8>,
     pub(super) tail: Tail,
+    pub(super) terms: Terms,
+}
+
+/// On what terms a piece is handed on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Terms {
     /// How far the other stream must have been handed on before this may be.
     pub(super) after: u64,
+    /// What the other stream had lost before, where the piece means nothing if that has lost more by then.
+    pub(super) unless_lost: Option<u64>,
     pub(super) captured_at: Time,
+}
+
+impl Terms {
+    pub(super) fn is_void(&self, lost: u64) -> bool {
+        self.unless_lost.is_some_and(|before| before != lost)
+    }
 }
 
 impl Held {
@@ -27,6 +41,12 @@ impl Held {
 
     pub(super) fn span(&self) -> u64 {
         self.bytes.len() as u64 + self.tail.span()
+    }
+
+    /// The same, with lost bytes in the place of those it has.
+    pub(super) fn unread(self) -> Self {
+        let tail = Tail { missing: self.tail.missing + self.bytes.len() as u64, ..self.tail };
+        Self { bytes: Vec::new(), tail, ..self }
     }
 }
 
@@ -76,6 +96,8 @@ pub(super) struct Stream {
     /// Its side has reset the connection: nothing of it is sent again.
     aborted: bool,
     pub(super) holes: u32,
+    /// Bytes, and the place of a FIN, that were given up.
+    pub(super) lost: u64,
 }
 
 impl Stream {
@@ -143,7 +165,7 @@ impl Stream {
 
     /// Holds what is not yet held of `bytes` at `offset`. Where segments overlap, the bytes that came first are kept, as
     /// most receivers do.
-    pub(super) fn hold(&mut self, mut offset: u64, mut bytes: &[u8], tail: Tail, after: u64, captured_at: Time) {
+    pub(super) fn hold(&mut self, mut offset: u64, mut bytes: &[u8], tail: Tail, terms: Terms) {
         let end = offset + bytes.len() as u64;
         if let Some((start, below)) = self.held.range(..offset).next_back() {
             let covered = (start + below.span()).clamp(offset, end);
@@ -155,14 +177,14 @@ impl Stream {
             let (start, resume) = above.unwrap_or((end, end));
             let run = (start - offset) as usize;
             if run > 0 {
-                self.insert(offset, Held { bytes: bytes[..run].to_vec(), tail: Tail::default(), after, captured_at });
+                self.insert(offset, Held { bytes: bytes[..run].to_vec(), tail: Tail::default(), terms });
             }
             let resume = resume.min(end);
             bytes = &bytes[(resume - offset) as usize..];
             offset = resume;
         }
         if tail.span() > 0 && !self.held.contains_key(&end) {
-            self.insert(end, Held { bytes: Vec::new(), tail, after, captured_at });
+            self.insert(end, Held { bytes: Vec::new(), tail, terms });
         }
     }
 
@@ -171,10 +193,12 @@ impl Stream {
         self.held.insert(offset, held);
     }
 
-    /// Lets the first held piece go without what it acknowledges. Whether there was one.
+    /// Lets the first held piece go without what it acknowledges, which counts as lost. Whether there was one.
     pub(super) fn release_first(&mut self) -> bool {
         let Some(mut first) = self.held.first_entry() else { return false };
-        first.get_mut().after = 0;
+        let terms = &mut first.get_mut().terms;
+        terms.after = 0;
+        terms.unless_lost = terms.unless_lost.map(|_| u64::MAX);
         true
     }
 
@@ -214,18 +238,20 @@ impl Stream {
     /// waits for nothing else.
     pub(super) fn explained_by(&self, other_next: u64) -> Option<u64> {
         let (_, first) = self.held.first_key_value()?;
-        (first.after > other_next).then_some(first.after)
+        (first.terms.after > other_next).then_some(first.terms.after)
     }
 
     /// Whether the first held piece waits for bytes of its own stream alone.
     pub(super) fn waits_for_own(&self, other_next: u64) -> bool {
-        self.held.first_key_value().is_some_and(|(offset, first)| *offset > self.next && first.after <= other_next)
+        self.held
+            .first_key_value()
+            .is_some_and(|(offset, first)| *offset > self.next && first.terms.after <= other_next)
     }
 
     /// Takes the first held piece if it is in order and explained.
     pub(super) fn take_ready(&mut self, other_next: u64) -> Option<(u64, Held)> {
         let first = self.held.first_entry()?;
-        if *first.key() > self.next || first.get().after > other_next {
+        if *first.key() > self.next || first.get().terms.after > other_next {
             return None;
         }
         let (offset, held) = first.remove_entry();

@@ -13,6 +13,8 @@ const AFTERLIFE: Duration = Duration::from_secs(15);
 
 /// By so many bytes the engine knows a request of HTTP.
 const OPENING_MAX: u64 = 16;
+/// Places that no stream reaches, and that lie not shortly before one: numbers of another connection.
+const ASTRAY: Range<u64> = 1 << 28..(1 << 32) - (1 << 16);
 
 impl Truth {
     /// Whether every hole of every stream is proven to be the mirror's loss.
@@ -135,7 +137,9 @@ impl SessionTruth {
         let [client, origin, reset] = self.ends;
         let ended_at = reset.or(client.zip(origin).map(|(one, other)| one.max(other)));
         let is_late = ended_at.is_some_and(|at| at + AFTERLIFE <= now);
-        self.late += u64::from((tag.len > 0 || tag.opens) && is_late);
+        // A client whose port was another connection's a moment ago may answer with the numbers of that one.
+        let is_astray = tag.from_client && !tag.resets && tag.len == 0 && ASTRAY.contains(&tag.offset);
+        self.late += u64::from((tag.len > 0 || tag.opens) && is_late || is_astray);
         if tag.closes {
             self.ends[usize::from(!tag.from_client)].get_or_insert(now);
         }
