@@ -216,7 +216,7 @@ impl Session {
     /// which nothing has been seen. With content they may also be of a session after this one, whose beginning the mirror lost,
     /// unless they come at once.
     fn is_left_over(&self, sender: Side, segment: &Segment<'_>, silence: Duration) -> bool {
-        let is_plain = !segment.flags.syn() && !segment.flags.rst();
+        let is_plain = !segment.flags.syn();
         let is_earlier = segment.payload.is_empty() || silence < STRAY_SILENCE;
         let is_awaited = self.state == State::Opening && self.streams.first(Side::Origin).is_none();
         sender == Side::Client && is_plain && is_earlier && is_awaited && self.streams.is_far(sender, segment.seq)
