@@ -66,8 +66,9 @@ pub struct Content<'a> {
     pub ack: Option<u32>,
     /// The bytes.
     pub payload: &'a [u8],
-    /// Whether that is a lone byte behind a long silence, as probes carry one in the place of a FIN (RFC 9293, section 3.8.4): it
-    /// counts as lost where the mirror has lost what it acknowledges, and a FIN perhaps with that.
+    /// Whether that is a lone byte behind a long silence, as probes carry one, of no meaning, in the place of the last byte or of a
+    /// FIN (RFC 9293, section 3.8.4): it counts as lost in a place that its side was seen to be beyond, and where the mirror has
+    /// lost what it acknowledges, and a FIN perhaps with that.
     pub may_probe: bool,
     /// Bytes behind them that the capture cut off.
     pub missing: u32,
@@ -232,9 +233,15 @@ impl Streams {
             return if end == offset { Arrival::InOrder } else { Arrival::Duplicate };
         }
         stream.seen = true;
+        let is_probe = content.may_probe && end as u64 <= stream.used;
+        stream.used = stream.used.max(end as u64);
+        let (payload, tail) = match is_probe {
+            true => (&[][..], Tail { missing: tail.missing + content.payload.len() as u64, ..tail }),
+            false => (content.payload, tail),
+        };
         let known = (stream.next as i64 - offset).max(0) as u64;
-        let bytes = content.payload.get(known as usize..).unwrap_or_default();
-        let tail = tail.behind(known.saturating_sub(content.payload.len() as u64));
+        let bytes = payload.get(known as usize..).unwrap_or_default();
+        let tail = tail.behind(known.saturating_sub(payload.len() as u64));
         let offset = (offset + known as i64) as u64;
         if offset <= stream.next && stream.held.is_empty() && after <= other.next {
             stream.hand_on(content.side, bytes, tail, content.captured_at, sink);

@@ -96,6 +96,8 @@ pub(super) struct Stream {
     /// Its side has reset the connection: nothing of it is sent again.
     aborted: bool,
     pub(super) holes: u32,
+    /// Up to where its side was seen to have sent, by its own numbers.
+    pub(super) used: u64,
     /// Bytes, and the place of a FIN, that were given up.
     pub(super) lost: u64,
 }
