@@ -36,6 +36,8 @@ pub struct Rules {
     pub haste: Duration,
     /// How much later than possible a request may reach a healthy target.
     pub prompt: Duration,
+    /// The same on a connection that is open.
+    pub prompt_connected: Duration,
 }
 
 /// The log of all applications.

@@ -6,9 +6,6 @@ use core::time::Duration;
 use tapcopy_engine::Time;
 use tapcopy_engine::config::{Pacing, Speed};
 
-/// How much later than possible a request may come on a connection that is there.
-const PROMPT_CONNECTED: Duration = Duration::from_millis(200);
-
 impl Truth {
     /// The client had read the whole answer before it wrote: so must the replay, and think as long.
     pub(super) fn check_turn(&mut self, plan: &Plan, connection: usize, request: usize, now: Time) {
@@ -83,7 +80,7 @@ impl Truth {
             let is_certain =
                 self.is_framed(plan, request - 1) && plan.requests[request].waits && !self.rules.disordered;
             if is_certain && before.reads.iter().any(|read| read.connection == connection) {
-                prompt = PROMPT_CONNECTED;
+                prompt = self.rules.prompt_connected;
             }
         }
         let Some(known_at) = self.known_at(plan, request) else { return };

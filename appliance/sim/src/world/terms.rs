@@ -14,6 +14,9 @@ use tapcopy_engine::{Limits, Time};
 /// The most bytes of a frame before its payload, with all that a mirror puts around it.
 const HEADERS_MAX: usize = 400;
 
+/// A buffer of the box's in which an answer of some dozen KiB takes more than a few round trips.
+const SMALL_SOCKET: usize = 4_096;
+
 /// How far behind a pool's range the next one begins.
 const NEXT_RANGE: u8 = 30;
 
@@ -96,16 +99,21 @@ pub(super) fn tolerate_losses(mut faults: Faults) -> Faults {
 
 /// How sharp the checks are that are made at every step.
 pub(super) fn rules(plan: &Plan, faults: &Faults) -> Rules {
+    let prompt = match plan.topology.addressing.mode {
+        Mode::Pool => Duration::from_secs(1),
+        // A client on the link is asked for before its address is used.
+        Mode::Preserve => Duration::from_secs(2),
+    };
     Rules {
         exact: is_seen(plan, faults) && faults.mirror.keeps_order(),
         healthy: faults.target.is_healthy(),
         clean_path: is_clean(faults),
         lag: faults.in_box.limits.lag,
         haste: faults.in_box.limits.haste,
-        prompt: match plan.topology.addressing.mode {
-            Mode::Pool => Duration::from_secs(1),
-            // A client on the link is asked for before its address is used.
-            Mode::Preserve => Duration::from_secs(2),
+        prompt,
+        prompt_connected: match faults.in_box.limits.socket_bytes < SMALL_SOCKET {
+            true => prompt,
+            false => Duration::from_millis(200),
         },
         legible: is_legible(faults),
         unbroken: is_unbroken(faults),
