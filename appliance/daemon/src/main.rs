@@ -96,3 +96,11 @@ fn generate(args: &GenerateArgs) -> Result<(), Fault> {
     let _ = std::io::stdout().write_all(&text);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn buffers_of_connections_are_of_the_size_that_the_allocator_knows() {
+        assert_eq!(tapcopy_engine::Limits::default().socket_bytes, tapcopy_machine::memory::BUFFER_BYTES);
+    }
+}

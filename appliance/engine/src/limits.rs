@@ -42,10 +42,11 @@ pub struct Limits {
     pub request_kept_bytes: usize,
     /// Response bytes kept in all sessions together, and those of requests that are kept for their records.
     pub bodies_bytes: usize,
-    /// Receive and send buffer of a replay's socket, each: the largest window that needs no scale.
+    /// Receive and send buffer of a replay's socket, each: of the one size for which the program's
+    /// allocator has pages that come back.
     pub socket_bytes: usize,
     /// Connections that keep their sockets though nothing is under way, those that were used last: with 9 KiB of memory each
-    /// for short messages, and 129 KiB at most. To give one a socket again costs some two microseconds.
+    /// for short messages, and 33 KiB at most. To give one a socket again costs some two microseconds.
     pub awake_connections: usize,
     /// How long a connection to a target may take to open: four SYNs, of which three may be lost.
     pub connect_timeout: Duration,
@@ -98,7 +99,7 @@ impl Default for Limits {
             body_bytes: 256 << 10,
             request_kept_bytes: 64 << 10,
             bodies_bytes: 512 << 20,
-            socket_bytes: 65_535,
+            socket_bytes: 16 << 10,
             awake_connections: 1_024,
             connect_timeout: Duration::from_secs(8),
             answer_timeout: Duration::from_secs(30),
