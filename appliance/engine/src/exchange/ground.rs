@@ -8,7 +8,7 @@ use super::Exchanges;
 use crate::books::Books;
 use crate::ledger::NotReplayed;
 use crate::message::Outcome;
-use crate::protocol::Expect;
+use crate::protocol::{Expect, Wish};
 use std::collections::BTreeMap;
 
 /// Where it is broken: behind these exchanges, for these causes. None lies below the exchange that was looked at last, or,
@@ -69,13 +69,23 @@ impl Exchanges {
                 self.cut = Some(cause);
                 false
             }
-            _ if !self.is_wanted(expect) => self.drop_unit(NotReplayed::NotAsked, books),
-            _ => true,
+            _ => self.meet(self.wish(expect), books),
         }
     }
 
-    fn is_wanted(&self, expect: Expect) -> bool {
-        self.target_framer.as_ref().is_none_or(|framer| framer.wants(expect))
+    fn wish(&self, expect: Expect) -> Wish {
+        self.target_framer.as_ref().map_or(Wish::AsItCame, |framer| framer.wants(expect))
+    }
+
+    fn meet(&mut self, wish: Wish, books: &mut Books) -> bool {
+        match wish {
+            Wish::Nothing => self.drop_unit(NotReplayed::NotAsked, books),
+            Wish::AsItCame => true,
+            Wish::Renamed { at, name } => {
+                self.outbox.rename_next(at, name);
+                true
+            }
+        }
     }
 
     /// Drops the next unit; that none is left to send.

@@ -293,6 +293,15 @@ impl Outbox {
         self.units.get(self.sent_units)
     }
 
+    /// The next unit, of which nothing was sent on this connection, has `name` in the place of its bytes from `at` on.
+    pub fn rename_next(&mut self, at: usize, name: [u8; 4]) {
+        let Some(start) = self.next_unit().and_then(|unit| unit.start.checked_sub(self.base)) else { return };
+        let end = (start as usize + at + name.len()).min(self.bytes.len());
+        for (byte, named) in self.bytes.range_mut((start as usize + at).min(end)..end).zip(name) {
+            *byte = named;
+        }
+    }
+
     /// How the stream ends, once every unit was sent.
     pub fn farewell(&self) -> Option<(Farewell, Gate)> {
         self.farewell.as_deref().copied().filter(|_| self.next_unit().is_none())

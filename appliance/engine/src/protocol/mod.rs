@@ -52,6 +52,29 @@ impl Expect {
     }
 }
 
+/// How a target wants a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Not at all.
+    Nothing,
+    /// As the client said it.
+    AsItCame,
+    /// With these bytes `at` this place of it, by which the target knows what the origin calls otherwise. They lie in what is
+    /// consumed by the request's head.
+    Renamed {
+        /// Bytes from the request's first one.
+        at: usize,
+        /// What stands there.
+        name: [u8; 4],
+    },
+}
+
+impl From<bool> for Wish {
+    fn from(is_wanted: bool) -> Self {
+        if is_wanted { Self::AsItCame } else { Self::Nothing }
+    }
+}
+
 /// What a run of consumed bytes is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part<'a> {
@@ -197,11 +220,11 @@ pub trait Framer: Send {
         false
     }
 
-    /// Of a target's framer, when all before the request has been answered: whether the target wants it. A password that
-    /// only production asked for must not be sent.
-    fn wants(&self, expect: Expect) -> bool {
+    /// Of a target's framer, when all before the request has been answered: whether the target wants it, and under which
+    /// name. A password that only production asked for must not be sent.
+    fn wants(&self, expect: Expect) -> Wish {
         let _ = expect;
-        true
+        Wish::AsItCame
     }
 
     /// The next answer byte begins the answer to the next request: what was due before it is lost.

@@ -16,9 +16,10 @@ mod request;
 mod statement;
 
 use super::direction::Direction;
-use super::{AtClose, Definition, Expect, Framer, Garbled, Opening, Part, Recognition, Step, Subject, sql};
+use super::{AtClose, Definition, Expect, Framer, Garbled, Opening, Part, Recognition, Step, Subject, Wish, sql};
 use answer::Answers;
-use request::{FILE, FIRST, FOREIGN, NUMBER_SHIFT, NUMBERS, PLACE_SHIFT, Phase, REPLY, Requests, STATEMENT};
+use packet::HEADER_BYTES;
+use request::{FILE, FIRST, FOREIGN, PLACE_SHIFT, Phase, REPLY, Requests, STATEMENT};
 
 /// MySQL, MariaDB, and what speaks like them.
 pub const PROTOCOL: Definition = Definition {
@@ -43,6 +44,9 @@ fn subject(bytes: &[u8]) -> Option<Subject<'_>> {
         _ => None,
     }
 }
+
+/// Where a command names a prepared statement: behind its packet's header and its own first byte.
+const NUMBER_AT: usize = HEADER_BYTES + 1;
 
 /// Cuts the two byte streams of one connection.
 struct Mysql {
@@ -80,18 +84,20 @@ impl Framer for Mysql {
         self.answers.phase == Phase::Greeting
     }
 
-    fn wants(&self, expect: Expect) -> bool {
+    fn wants(&self, expect: Expect) -> Wish {
         let (kind, phase) = (expect.kind, self.answers.phase);
         let needs = match () {
-            () if kind & FOREIGN != 0 => return false,
+            () if kind & FOREIGN != 0 => return Wish::Nothing,
             () if kind & FIRST != 0 => Phase::Login,
             () if kind & REPLY != 0 => Phase::Reply,
             () if kind & FILE != 0 => Phase::File,
             () => Phase::Ready,
         };
-        let number = (kind >> NUMBER_SHIFT) as u32 & (NUMBERS - 1);
-        let place = self.answers.statements.find(number).map(|(place, _)| u64::from(place));
-        phase == needs && (kind & STATEMENT == 0 || place == Some(kind >> PLACE_SHIFT))
+        if phase != needs || kind & STATEMENT == 0 {
+            return Wish::from(phase == needs);
+        }
+        let number = self.answers.statements.number((kind >> PLACE_SHIFT) as u32);
+        number.map_or(Wish::Nothing, |number| Wish::Renamed { at: NUMBER_AT, name: number.to_le_bytes() })
     }
 
     fn restart_answers(&mut self) {

@@ -12,7 +12,7 @@ mod reply;
 mod request;
 
 use super::direction::Direction;
-use super::{AtClose, Definition, Expect, Framer, Garbled, Opening, Part, Recognition, Step, Subject, sql};
+use super::{AtClose, Definition, Expect, Framer, Garbled, Opening, Part, Recognition, Step, Subject, Wish, sql};
 use answer::{Answers, Stage};
 use request::{BY_BYTE, BY_LOGIN, COPY, ENDS, EXTENDED, FOREIGN, PASSWORD, Requests};
 
@@ -70,16 +70,16 @@ impl Framer for Postgresql {
         self.answers.unasked(bytes)
     }
 
-    fn wants(&self, expect: Expect) -> bool {
+    fn wants(&self, expect: Expect) -> Wish {
         let (kind, stage) = (expect.kind, self.answers.stage);
-        match kind & ENDS {
+        Wish::from(match kind & ENDS {
             _ if kind & FOREIGN != 0 => false,
             _ if expect.silent => true,
             _ if kind & PASSWORD != 0 => stage == Stage::Login,
             BY_BYTE | BY_LOGIN => stage == Stage::Start,
             _ if kind & (COPY | EXTENDED) == COPY => matches!(stage, Stage::Copying(_)),
             _ => stage == Stage::Ready,
-        }
+        })
     }
 
     fn restart_answers(&mut self) {

@@ -2,7 +2,7 @@
 
 use super::dialogue::Said::{Client, Server};
 use super::dialogue::{Said, check, check_recorded};
-use tapcopy_engine::protocol::{Boundary, Opening, Recognition, find};
+use tapcopy_engine::protocol::{Boundary, Opening, Recognition, Wish, find};
 
 const OK: &[u8] = b"\x07\0\0\x01\0\0\0\x02\0\0\0";
 
@@ -95,28 +95,56 @@ fn encryption_and_compression_end_all() {
 fn silent_commands() {
     let close = packet(0, b"\x19\x01\0\0\0");
     let data = packet(0, b"\x18\x01\0\0\0\0\0content");
-    logged_in(&[Client(&[close, data, packet(0, b"\x01")].concat())], "?sn ?snb ?sn");
+    logged_in(&[Client(&[close, data, packet(0, b"\x01")].concat())], "?san ?sanb ?sn");
+}
+
+/// How the target wants a statement to be run to which the origin gave the number 9, and the target what `answer` makes of that.
+fn wish_for_prepared(text: &str, answer: impl Fn(&[u8]) -> Vec<u8>) -> Wish {
+    let statement = packet(0, format!("\x16{text}").as_bytes());
+    let prepared = packet(1, b"\0\x09\0\0\0\0\0\0\0\0\0\0");
+    let execute = packet(0, b"\x17\x09\0\0\0\0\x01\0\0\0");
+    let (mut origin, mut target) = (framer(), framer());
+    take(origin.as_mut(), &[Client(&statement), Server(&prepared), Client(&execute)]);
+    take(target.as_mut(), &[Client(&statement), Server(&answer(&prepared))]);
+    target.wants(origin.expect())
+}
+
+#[test]
+fn a_statement_bears_the_targets_number() {
+    let numbered = |number: u8| {
+        move |prepared: &[u8]| {
+            let mut answer = prepared.to_vec();
+            answer[5] = number;
+            answer
+        }
+    };
+    let named = |number: u8| Wish::Renamed { at: 5, name: [number, 0, 0, 0] };
+    assert_eq!(wish_for_prepared("select 1", numbered(9)), named(9));
+    assert_eq!(wish_for_prepared("select 1", numbered(8)), named(8));
+    let refusal = packet(1, b"\xFF\x15\x04#42000no");
+    assert_eq!(wish_for_prepared("select 1", |_| refusal.clone()), Wish::Nothing, "the target has no such statement");
+}
+
+#[test]
+fn a_statement_that_nobody_prepared_is_not_sent() {
+    let mut origin = framer();
+    take(origin.as_mut(), &[Client(&packet(0, b"\x17\x09\0\0\0\0\x01\0\0\0"))]);
+    assert_eq!(framer().wants(origin.expect()), Wish::Nothing);
 }
 
 #[test]
 fn what_names_the_origins_own_is_of_no_use_to_another() {
-    let statement = packet(0, b"\x16select 1");
-    let prepared = packet(1, b"\0\x09\0\0\0\0\0\0\0\0\0\0");
-    let execute = packet(0, b"\x17\x09\0\0\0\0\x01\0\0\0");
-    let wants = |number: u8| {
-        let (mut origin, mut target) = (framer(), framer());
-        take(origin.as_mut(), &[Client(&statement), Server(&prepared)]);
-        let mut answer = prepared.clone();
-        answer[5] = number;
-        take(target.as_mut(), &[Client(&statement), Server(&answer)]);
-        take(origin.as_mut(), &[Client(&execute)]);
-        target.wants(origin.expect())
-    };
-    assert!(wants(9), "both servers have given the same number");
-    assert!(!wants(8), "the target has given another");
     let mut origin = framer();
     take(origin.as_mut(), &[Client(&packet(0, b"\x03kill 7"))]);
-    assert!(!framer().wants(origin.expect()), "a connection's number is the origin's");
+    assert_eq!(framer().wants(origin.expect()), Wish::Nothing, "a connection's number is the origin's");
+    assert_eq!(wish_for_prepared("kill ?", <[u8]>::to_vec), Wish::Nothing, "nor may it be given to a statement");
+}
+
+#[test]
+fn a_statement_that_names_the_origins_own_is_prepared_nevertheless() {
+    let mut origin = framer();
+    take(origin.as_mut(), &[Client(&packet(0, b"\x16kill ?"))]);
+    assert_eq!(framer().wants(origin.expect()), Wish::AsItCame, "the target counts as the origin does");
 }
 
 /// A framer of a connection whose login is over.
@@ -164,7 +192,7 @@ fn a_cursor_has_no_rows_behind_its_columns() {
     let (execute, fetch) = (packet(0, b"\x17\x01\0\0\0\x01\x01\0\0\0"), packet(0, b"\x1C\x01\0\0\0\x02\0\0\0"));
     let columns = [packet(1, b"\x01"), packet(2, b"column"), packet(3, b"\xFE\0\0\x42\0")].concat();
     let rows = [packet(1, b"\0\0\x01"), packet(2, b"\xFE\0\0\x82\0")].concat();
-    let expected = "?nb =\\x01column\\xfeB\\x00\\x00\\x00 ?nb =\\x00\\x00\\x01\\xfe\\x82\\x00\\x00\\x00";
+    let expected = "?anb =\\x01column\\xfeB\\x00\\x00\\x00 ?anb =\\x00\\x00\\x01\\xfe\\x82\\x00\\x00\\x00";
     logged_in(&[Client(&execute), Server(&columns), Client(&fetch), Server(&rows)], expected);
 }
 

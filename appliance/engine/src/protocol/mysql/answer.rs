@@ -5,10 +5,10 @@
 
 use super::packet::{LENGTH_MAX, Packets, Piece};
 use super::request::{
-    CACHE_METADATA, CLIENT_MYSQL, DEPRECATE_EOF, FILE, FLAGS, LOGIN, ONE, OPTIONAL_METADATA, PREPARED, PROGRESS, Phase,
+    CACHE_METADATA, CLIENT_MYSQL, DEPRECATE_EOF, FILE, FLAGS, KILLS, LOGIN, ONE, OPTIONAL_METADATA, PREPARED, PROGRESS, Phase,
     RESULTS, ROWS, SHAPE, VOLATILE,
 };
-use super::statement::Statements;
+use super::statement::{Nature, Statements};
 use crate::protocol::{Boundary, Garbled, Part, Step};
 
 /// Bytes of a message that are held until it is whole: of a greeting up to what the server can do, of others less.
@@ -261,7 +261,7 @@ impl Answers {
             (Due::Head, LOGIN) => Ok(self.end_login()),
             (Due::Head | Due::Rows, _) if self.first == ERROR => {
                 if kind & SHAPE == PREPARED {
-                    self.statements.add(None, false);
+                    self.statements.add(None, None);
                 }
                 Ok(Boundary::End)
             }
@@ -298,7 +298,11 @@ impl Answers {
         let &[low, high, parameters_low, parameters_high, ..] = rest else { return Err(Garbled) };
         self.compared.push(OK);
         self.compared.extend_from_slice(rest);
-        self.statements.add(Some(u32::from_le_bytes([a, b, c, d])), kind & VOLATILE != 0);
+        let nature = match () {
+            () if kind & KILLS != 0 => Some(Nature::Foreign),
+            () => (kind & VOLATILE != 0).then_some(Nature::Volatile),
+        };
+        self.statements.add(Some(u32::from_le_bytes([a, b, c, d])), nature);
         let columns = u64::from(u16::from_le_bytes([low, high]));
         let parameters = u64::from(u16::from_le_bytes([parameters_low, parameters_high]));
         Ok(match (parameters, columns) {

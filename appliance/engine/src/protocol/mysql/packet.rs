@@ -3,10 +3,13 @@
 /// Length of a packet whose message goes on in the next one.
 pub(super) const LENGTH_MAX: u32 = (1 << 24) - 1;
 
+/// A packet's length and number.
+pub(super) const HEADER_BYTES: usize = 4;
+
 /// Cuts one direction into packets and messages.
 #[derive(Debug)]
 pub(super) struct Packets {
-    header: [u8; 4],
+    header: [u8; HEADER_BYTES],
     have: usize,
     left: u32,
     /// The next packet continues the message.
@@ -26,7 +29,7 @@ pub(super) struct Piece {
 
 impl Packets {
     /// Before a packet.
-    pub(super) const START: Self = Self { header: [0; 4], have: 0, left: 0, continues: false };
+    pub(super) const START: Self = Self { header: [0; HEADER_BYTES], have: 0, left: 0, continues: false };
 
     /// Whether the next byte begins a message.
     pub(super) fn at_boundary(&self) -> bool {

@@ -1,7 +1,7 @@
 //! The client's messages, and what each makes the server answer.
 
 use super::packet::{Packets, Piece};
-use super::statement::Statements;
+use super::statement::{Nature, Statements};
 use crate::protocol::sql::Text;
 use crate::protocol::{Boundary, Expect, Garbled};
 
@@ -36,10 +36,9 @@ pub(super) const DEPRECATE_EOF: u64 = 1 << 10;
 pub(super) const CACHE_METADATA: u64 = 1 << 11;
 pub(super) const PROGRESS: u64 = 1 << 12;
 pub(super) const OPTIONAL_METADATA: u64 = 1 << 13;
-/// The number of the statement, where it is below this bound.
-pub(super) const NUMBER_SHIFT: u32 = 14;
-pub(super) const NUMBERS: u32 = 1 << 18;
-/// The statement's place among those prepared.
+/// The statement that it prepares is of no use to another server.
+pub(super) const KILLS: u64 = 1 << 14;
+/// The place of the statement that it names among those prepared: 0 for one that is not known.
 pub(super) const PLACE_SHIFT: u32 = 32;
 
 /// Flags of a client, and what they come to in [`Expect::kind`]. (Of the server's, the same must be set.)
@@ -64,7 +63,7 @@ const LEAD_BYTES: usize = 32;
 /// A command's first byte and the number of its statement.
 const COMMAND_BYTES: usize = 5;
 
-/// The statement prepared last, whatever its number.
+/// The statement prepared last, whatever its number (MariaDB).
 const LAST_STATEMENT: u32 = u32::MAX;
 
 const QUIT: u8 = 0x01;
@@ -254,14 +253,18 @@ impl Requests {
             let volatile_text = self.text.end();
             is_volatile = volatile_text && command == QUERY;
             kind |= if volatile_text && command == PREPARE { VOLATILE } else { 0 };
-            kind |= if self.text.kills() { FOREIGN } else { 0 };
+            kind |= match command {
+                _ if !self.text.kills() => 0,
+                PREPARE => KILLS,
+                _ => FOREIGN,
+            };
         }
         if let Some(number) = self.statement(command) {
-            let found = statements.find(number).filter(|_| number < NUMBERS);
-            is_volatile = found.is_some_and(|(_, is_volatile)| is_volatile);
-            // One that is not remembered is sent as it came.
-            let named = u64::from(number) << NUMBER_SHIFT | STATEMENT;
-            kind |= found.map_or(0, |(place, _)| named | u64::from(place) << PLACE_SHIFT);
+            let place = statements.place(number).unwrap_or(0);
+            let nature = statements.nature(place);
+            is_volatile = nature == Some(Nature::Volatile);
+            kind |= u64::from(place) << PLACE_SHIFT | STATEMENT;
+            kind |= if nature == Some(Nature::Foreign) { FOREIGN } else { 0 };
         }
         let is_statement = kind & STATEMENT != 0;
         Expect {
