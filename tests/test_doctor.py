@@ -15,7 +15,7 @@ from lab.box import binary
 from lab.load import Load
 from lab.netns import Namespace, lab_name, link, reap, remove
 from lab.segments import Frame, sessions, write_pcap
-from lab.world import ORIGIN_ADDRESSES, ORIGIN_PORT, Lab
+from lab.world import ORIGIN_ADDRESSES, ORIGIN_PORT, Lab, backlog_drops
 
 USAGE, RUN_TIME = 2, 1
 ETH_P_ALL = 3
@@ -231,8 +231,11 @@ def test_an_interrupt_ends_the_look_with_a_report(bench: Bench) -> None:
 @pytest.mark.lab
 @pytest.mark.parametrize("offloads", [True, False])
 def test_real_traffic(offloads: bool) -> None:
-    """Virtual NICs hand on joined segments with unfinished checksums, which the box copes with."""
+    """Virtual NICs hand on joined segments with unfinished checksums, which the box copes with. Only where the lab
+    itself has lost frames may more be found.
+    """
     with Lab(offloads=offloads) as lab:
+        backlog = backlog_drops()
         clients = lab.start_loads(
             Load("page", 100, 4, connections=10),
             Load("short", 20, 4, keep_alive=False),
@@ -244,7 +247,11 @@ def test_real_traffic(offloads: bool) -> None:
         lab.finish_loads(clients)
         report = json.loads(done.stdout)
         expected = {"super_frames": NOTICE, "bad_checksums": NOTICE} if offloads else {}
-        assert findings(report) == expected, report
+        lost = lab.switch_drops() + backlog_drops() - backlog
+        found = findings(report)
+        if lost:
+            found.pop("oversubscribed", None)
+        assert found == expected, f"the lab lost {lost} frames; {json.dumps(report)}"
         services = {service["address"]: service for service in report["services"]}
         assert services.keys() == {f"{address}:{ORIGIN_PORT}" for address in ORIGIN_ADDRESSES.values()}
         assert {service["protocol"] for service in services.values()} == {"http"}

@@ -250,12 +250,16 @@ class Lab:
     def explain(self, box: Box, summary: Ledger | None = None) -> str:
         """What a person needs beside a failed check."""
         ledger = summary or box.ledger()
-        softnet = Path("/proc/net/softnet_stat").read_text().splitlines()
         return (
             f"the ledger names {losses(ledger) or 'no loss'}; the lab's switch dropped {self.switch_drops()} frames, "
-            f"the machine's backlog {[int(line.split()[1], 16) for line in softnet]} since boot; "
+            f"the machine's backlog {backlog_drops()} since boot; "
             f"the ledger: {json.dumps(ledger)}; the box's last words: {box.process.last_words()}"
         )
+
+
+def backlog_drops() -> int:
+    """Frames that the machine's processors had no room for since boot, wherever they went."""
+    return sum(int(line.split()[1], 16) for line in Path("/proc/net/softnet_stat").read_text().splitlines())
 
 
 def _requests(servers: list[Nginx], expected: int | None) -> list[Served]:
