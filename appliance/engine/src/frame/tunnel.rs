@@ -1,4 +1,4 @@
-//! The packet within the packet: IP in IP, GRE, ERSPAN, VXLAN, GENEVE.
+//! The packet within the packet: IP in IP, GRE, ERSPAN, VXLAN with its extension, GENEVE.
 
 use super::ip;
 use super::link::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, Start};
@@ -42,6 +42,7 @@ type Inner<'a> = (Wrapping, (Start, View<'a>));
 #[derive(Clone, Copy)]
 enum UdpTunnel {
     Vxlan,
+    VxlanGpe,
     Geneve,
 }
 
@@ -51,6 +52,7 @@ impl UdpTunnel {
         match be16(header, 2) {
             // The second is Linux's choice from before the first was assigned.
             4789 | 8472 => Some(Self::Vxlan),
+            4790 => Some(Self::VxlanGpe),
             6081 => Some(Self::Geneve),
             _ => None,
         }
@@ -69,6 +71,7 @@ fn udp(view: View<'_>) -> Result<Inner<'_>, Ignored> {
     let view = view.skip(8, Ignored::NotTcp)?;
     match tunnel {
         UdpTunnel::Vxlan => Ok((Wrapping::Vxlan, vxlan(view)?)),
+        UdpTunnel::VxlanGpe => Ok((Wrapping::Vxlan, vxlan_gpe(view)?)),
         UdpTunnel::Geneve => Ok((Wrapping::Geneve, geneve(view)?)),
     }
 }
@@ -80,6 +83,19 @@ fn vxlan(view: View<'_>) -> Result<(Start, View<'_>), Ignored> {
         return Err(Ignored::NotTcp);
     }
     Ok((Start::Ethernet, view.skip(8, Ignored::NotTcp)?))
+}
+
+/// The generic protocol extension (draft-ietf-nvo3-vxlan-gpe): the header says what follows it, or else it is RFC 7348's.
+fn vxlan_gpe(view: View<'_>) -> Result<(Start, View<'_>), Ignored> {
+    let header = view.head::<8>(Ignored::NotTcp)?;
+    let start = match (header[0] & 0x35, header[3]) {
+        (0x00, _) => return vxlan(view),
+        (0x04, 1) => Start::EtherType(ETHERTYPE_IPV4),
+        (0x04, 2) => Start::EtherType(ETHERTYPE_IPV6),
+        (0x04, 3) => Start::Ethernet,
+        _ => return Err(Ignored::NotTcp),
+    };
+    Ok((start, view.skip(8, Ignored::NotTcp)?))
 }
 
 /// RFC 8926.

@@ -178,6 +178,11 @@ impl Layers {
         self.behind(&[8, 0, 0, 0, 0, 0, 42, 0], 0, 0).udp(port)
     }
 
+    /// VXLAN's generic protocol extension, with these flags and next protocol.
+    pub fn vxlan_gpe(self, flags: u8, next: u8) -> Self {
+        self.behind(&[flags, 0, 0, next, 0, 0, 42, 0], 0, 0).udp(4790)
+    }
+
     /// The options' length is a multiple of 4.
     pub fn geneve(self, options: &[u8]) -> Self {
         let mut header = vec![(options.len() / 4) as u8, 0];
