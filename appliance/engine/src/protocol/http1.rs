@@ -188,14 +188,20 @@ fn may_begin_answer(bytes: &[u8]) -> bool {
 /// Whether a segment in the middle of a stream begins with a request line, with so much of it that content is unlikely to
 /// be taken for one: up to the version and a first field after it, or a well-known method and nothing but a target.
 fn is_request_start(bytes: &[u8]) -> bool {
+    let rest = |method: &&str| bytes.strip_prefix(method.as_bytes()).filter(|rest| rest.starts_with(b" "));
+    let Some(rest) = METHODS.iter().find_map(rest) else { return false };
+    let has_version = has_version(bytes).or_else(|| has_version(&head::mended(bytes)));
+    has_version.is_some_and(|has_version| has_version || is_long_target(rest))
+}
+
+/// Whether the request line reaches to the version; `None` if it is none, or what follows it is no field.
+fn has_version(bytes: &[u8]) -> Option<bool> {
     let mut request = httparse::Request::new(&mut []);
     match request.parse(bytes) {
         // Without room for fields, the first one that is well formed is one too many.
-        Ok(_) | Err(httparse::Error::TooManyHeaders) => {}
-        Err(_) => return false,
+        Ok(_) | Err(httparse::Error::TooManyHeaders) => Some(request.version.is_some()),
+        Err(_) => None,
     }
-    let Some(method) = request.method.filter(|method| METHODS.contains(method)) else { return false };
-    request.version.is_some() || is_long_target(&bytes[method.len()..])
 }
 
 /// Whether a segment that the parser found to be a request line without an end is one by its form.

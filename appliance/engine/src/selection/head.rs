@@ -1,12 +1,12 @@
 //! A request head in its lines: what rules are held against, and what a head is rebuilt from. The framer has read it
 //! before, so that what is odd here is odd in a way that HTTP allows.
 
-use memchr::memchr;
+use memchr::{memchr, memrchr};
 
 /// A request head.
 pub(super) struct Head<'a> {
     pub method: &'a [u8],
-    /// In any form of RFC 9112, section 3.2.
+    /// In any form of RFC 9112, section 3.2, with the blanks that may be in it.
     pub target: &'a [u8],
     /// What follows the target, with the line's end.
     pub version: &'a [u8],
@@ -25,10 +25,9 @@ pub(super) struct Field<'a> {
 impl<'a> Head<'a> {
     pub fn parse(head: &'a [u8]) -> Option<Self> {
         let (line, mut rest) = split_line(head)?;
-        let method_len = memchr(b' ', line)?;
-        let (method, after) = (&line[..method_len], &line[method_len + 1..]);
-        let target_len = memchr(b' ', after)?;
-        let (target, version) = after.split_at(target_len);
+        let (method_len, version_at) = (memchr(b' ', line)?, memrchr(b' ', line)?);
+        let (method, version) = (&line[..method_len], &line[version_at..]);
+        let target = Some(line[method_len..version_at].trim_ascii()).filter(|target| !target.is_empty())?;
         let mut fields = Vec::new();
         while !matches!(rest, b"\n" | b"\r\n") {
             let (bytes, after) = split_field(rest)?;

@@ -55,6 +55,7 @@ fn the_first_rule_that_matches_decides() {
     keep("post / HTTP/1.1\r\n\r\n");
     drop("GET /admin/x?y HTTP/1.1\r\n\r\n");
     drop("GET http://o:80/admin/x?y HTTP/1.1\r\n\r\n");
+    drop("GET  /admin/x y  HTTP/1.1\r\n\r\n");
     keep("GET /?/admin/x HTTP/1.1\r\n\r\n");
     drop("GET / HTTP/1.1\r\nHost: o\r\nx-no-mirror:1\r\n\r\n");
     drop("GET / HTTP/1.1\nX-No-Mirror:\n\n");
@@ -85,6 +86,7 @@ fn hosts() {
         "GET / HTTP/1.1\r\nA: 1\r\nHost: test:81\r\nB: 2\r\n\r\n",
     );
     check_rewrite(&rewrite, "GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.0\r\nHost: test:81\r\n\r\n");
+    check_rewrite(&rewrite, "GET  /a b HTTP/1.0\r\n\r\n", "GET /a b HTTP/1.0\r\nHost: test:81\r\n\r\n");
     check_rewrite(
         &rewrite,
         "GET http://o/a?b HTTP/1.1\r\nHost: o\r\nHost: p\r\n\r\n",

@@ -92,6 +92,8 @@ fn resuming() {
         b"GET /a HTTP/1.1",
         b"GET /a-target-longer-than-the-segment",
         b"POST /a HTTP/1.",
+        b"POST  /  HTTP/1.0\r\nHost: x\r\n\r\n",
+        b"GET /a b HTTP/1.1\r\nHos",
         b"GET http://x/",
     ] {
         assert_eq!(resume(segment), Some(0), "{}", segment.escape_ascii());
@@ -105,6 +107,8 @@ fn resuming() {
         b"GET /a is what the client sent\r\n",
         b"GET /a HTTP/1.1 200 -\r\n",
         b"GET /a HTTP/1.1\nGET /b HTTP/1.1\n",
+        b"GET /a b",
+        b"GET this into HTTP/1.1 and read on\r\n",
         b"GET /a\r\n",
         b"FETCH /a",
         b"HTTP/1.1 200 OK\r\n\r\n",

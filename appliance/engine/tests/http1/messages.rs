@@ -36,8 +36,8 @@ fn empty_lines_before_a_request_and_bare_line_feeds() {
 #[test]
 fn spaces_in_a_request_line() {
     check_requests(
-        b"GET   /a  HTTP/1.1\r\n\r\nGET /b HTTP/1.1\r\n\r\n",
-        "GET   /a  HTTP/1.1 End, GET /b HTTP/1.1 End, Clean",
+        b"GET   /a  HTTP/1.1\r\n\r\nGET /b c HTTP/1.1\r\n\r\nGET /d HTTP/1.1\r\n\r\n",
+        "GET   /a  HTTP/1.1 End, GET /b c HTTP/1.1 End, GET /d HTTP/1.1 End, Clean",
     );
 }
 

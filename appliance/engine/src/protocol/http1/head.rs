@@ -18,7 +18,7 @@ const TO_CONNECT: u64 = 2;
 pub(super) fn read_request(head: &[u8], plain: Option<&Plain<'_>>) -> Result<(Expect, Meaning), Garbled> {
     match plain.and_then(|plain| Some((plain.method()?, &plain.fields))) {
         Some((method, fields)) => request(method, fields),
-        None => parse_request(head).or_else(|Garbled| parse_request(&unfolded(head))),
+        None => parse_request(head).or_else(|Garbled| parse_request(&mended(head))),
     }
 }
 
@@ -74,11 +74,8 @@ fn answer(expect: Expect, version: u8, code: u16, fields: &Fields) -> Result<Mea
 
 fn parse_request(head: &[u8]) -> Result<(Expect, Meaning), Garbled> {
     let mut room = [const { MaybeUninit::uninit() }; FIELDS];
-    let mut config = ParserConfig::default();
-    // Some servers take several spaces for one (RFC 9112, section 3); the others answer that the request is bad.
-    config.allow_multiple_spaces_in_request_line_delimiters(true);
     let mut read = Request::new(&mut []);
-    whole(head, config.parse_request_with_uninit_headers(&mut read, head, &mut room))?;
+    whole(head, ParserConfig::default().parse_request_with_uninit_headers(&mut read, head, &mut room))?;
     request(read.method.unwrap_or_default(), &Fields::read(read.headers))
 }
 
@@ -105,11 +102,13 @@ fn expectation(method: &str) -> Expect {
     Expect { kind, retryable, ..Expect::default() }
 }
 
-/// The head with each folded line joined to the one before it, length kept (RFC 9112, section 5.2). The start line is no field,
-/// and nothing can be joined to it.
-fn unfolded(head: &[u8]) -> Vec<u8> {
+/// What begins with a request's head, as its sender meant it, length kept: no blanks in or around the target, and each folded line
+/// joined to the one before it (RFC 9112, sections 3 and 5.2). Some servers read it so; the others answer that the request is bad.
+/// The start line is no field, and nothing can be joined to it.
+pub(super) fn mended(head: &[u8]) -> Vec<u8> {
     let mut head = head.to_vec();
-    let start_line = head.iter().position(|byte| *byte == b'\n').map_or(head.len(), |end| end + 1);
+    let start_line = memchr::memchr(b'\n', &head).map_or(head.len(), |end| end + 1);
+    fill_target(&mut head[..start_line]);
     for at in start_line + 1..head.len() {
         if head[at - 1] == b'\n' && matches!(head[at], b' ' | b'\t') {
             head[at - 1] = b' ';
@@ -119,6 +118,13 @@ fn unfolded(head: &[u8]) -> Vec<u8> {
         }
     }
     head
+}
+
+/// Makes one word of what stands between the first blank and the last.
+fn fill_target(line: &mut [u8]) {
+    let blanks = memchr::memchr(b' ', line).zip(memchr::memrchr(b' ', line));
+    let target = blanks.and_then(|(first, last)| line.get_mut(first + 1..last));
+    target.unwrap_or_default().iter_mut().filter(|byte| **byte == b' ').for_each(|byte| *byte = b'+');
 }
 
 /// The fields that say where a message ends.
