@@ -5,8 +5,8 @@
 
 use super::packet::{LENGTH_MAX, Packets, Piece};
 use super::request::{
-    CACHE_METADATA, CLIENT_MYSQL, DEPRECATE_EOF, FILE, FLAGS, KILLS, LOGIN, ONE, OPTIONAL_METADATA, PREPARED, PROGRESS, Phase,
-    RESULTS, ROWS, SHAPE, VOLATILE,
+    CACHE_METADATA, CLIENT_MYSQL, DEPRECATE_EOF, FILE, FLAGS, KILLS, LOGIN, ONE, OPTIONAL_METADATA, PREPARED, PROGRESS,
+    Phase, RESULTS, ROWS, SHAPE, VOLATILE,
 };
 use super::statement::{Nature, Statements};
 use crate::protocol::{Boundary, Garbled, Part, Step};
