@@ -234,7 +234,10 @@ impl Streams {
         }
         stream.seen = true;
         let is_probe = content.may_probe && end as u64 <= stream.used;
-        stream.used = stream.used.max(end as u64);
+        // What lies far ahead has the numbers of an earlier connection, if it says nothing.
+        if offset - stream.next as i64 <= FAR {
+            stream.used = stream.used.max(end as u64);
+        }
         let (payload, tail) = match is_probe {
             true => (&[][..], Tail { missing: tail.missing + content.payload.len() as u64, ..tail }),
             false => (content.payload, tail),
