@@ -3,7 +3,11 @@
 use crate::plan::{Plan, Step};
 use crate::truth::{Left, Truth};
 use crate::verdict::Extent;
+use core::time::Duration;
 use tapcopy_engine::config::Pacing;
+
+/// How much later than possible a FIN may reach a healthy target.
+const PROMPT: Duration = Duration::from_millis(200);
 
 /// Checks it; breaks of rules go to `truth`.
 pub fn check(plan: &Plan, truth: &mut Truth, extent: Extent) {
@@ -50,6 +54,8 @@ fn check_leaving(plan: &Plan, truth: &mut Truth, number: usize) {
         truth.violate("a replay ends as its session ended", details);
     } else if let [.., Step::Await(_), Step::Pause(_), Step::Close, Step::AwaitClose] = session.steps[..] {
         check_waiting(plan, truth, number, last);
+    } else if let [.., Step::Close, Step::Await(_), Step::AwaitClose] = session.steps[..] {
+        check_half_closing(plan, truth, number, last);
     }
 }
 
@@ -85,6 +91,36 @@ fn check_waiting(plan: &Plan, truth: &mut Truth, number: usize, connection: usiz
         let details = format!("connection {connection} of session {number} left at {left_at:?}: {read:?}");
         truth.violate("a replay ends when the target has answered", details);
     }
+}
+
+/// A client that closed its side behind its last request, before there was an answer, does so at the target, and waits for none.
+fn check_half_closing(plan: &Plan, truth: &mut Truth, number: usize, connection: usize) {
+    let last = plan.sessions[number].requests.end - 1;
+    let known = &truth.requests[last];
+    let certain = truth.is_framed(plan, last) && plan.pacing(last) == Pacing::Turns && plan.requests[last].waits;
+    let read = known.reads.iter().find(|read| read.connection == connection);
+    let (Some(read_at), Some(shown_at), Some(closed_at), true) =
+        (read.and_then(|read| read.whole_at), known.whole_at, truth.sessions[number].client_closed_at(), certain)
+    else {
+        return;
+    };
+    let is_unanswered = known.answer_begun_at.is_some_and(|at| closed_at < at);
+    // The client's pauses are kept, also that since the answer before, with which the target may be behind.
+    let latest = read_at.max(closed_at) + closed_at.since(shown_at) + behind_before(plan, truth, last) + PROMPT;
+    let left_at = truth.connections[connection].left_at.filter(|at| *at > latest);
+    if let Some(left_at) = left_at.filter(|_| is_unanswered && truth.rules.exact && truth.rules.healthy) {
+        let details = format!("connection {connection} of session {number} left at {left_at:?}, later than {latest:?}");
+        truth.violate("a side that is closed in production is closed at the target", details);
+    }
+}
+
+/// How far the target was behind with the answer before that to this request.
+fn behind_before(plan: &Plan, truth: &Truth, request: usize) -> Duration {
+    let is_first = plan.sessions[plan.requests[request].session].requests.start == request;
+    let Some(earlier) = request.checked_sub(1).filter(|_| !is_first) else { return Duration::ZERO };
+    let known = &truth.requests[earlier];
+    let answered_at = known.reads.iter().filter_map(|read| read.answered_at).max();
+    answered_at.zip(known.answer_begun_at).map_or(Duration::MAX, |(at, begun_at)| at.since(begun_at))
 }
 
 /// A safe request that was alone on its way when a connection that had borne an answer closed is sent again.

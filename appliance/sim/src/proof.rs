@@ -42,6 +42,11 @@ pub fn check(plan: &Plan, truth: &mut Truth, records: &[Record], matched: &[Vec<
             {
                 "an order that is proven is taken for proven"
             }
+            Some(Verdict::Incomparable(Incomparable::OriginIncomplete))
+                if is_shown_to_the_end(plan, truth, *request) && is_given_whole(plan, truth, *request) =>
+            {
+                "an answer that was shown whole is not taken for one that the origin broke off"
+            }
             Some(Verdict::Match) | None => continue,
             Some(_) if extent.answered && is_whole && planned.answers_alike() && !run.is_empty() => {
                 "behind a gap, an answer is held against its own request's"
@@ -75,6 +80,12 @@ fn is_shown_to_the_end(plan: &Plan, truth: &Truth, request: usize) -> bool {
     let session = plan.requests[request].session;
     let last = plan.sessions[session].requests.end - 1;
     truth.sessions[session].shows_both_ends() && shows(plan, truth, request..last)
+}
+
+/// Whether the origin gave a whole answer, and nobody reset the connection.
+fn is_given_whole(plan: &Plan, truth: &Truth, request: usize) -> bool {
+    let session = &truth.sessions[plan.requests[request].session];
+    plan.requests[request].answer.cut.is_none() && !session.broken && !session.is_reset()
 }
 
 fn place(record: &Record) -> (u64, u16, u16, u64) {

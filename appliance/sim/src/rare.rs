@@ -1,7 +1,7 @@
 //! Kinds of run that come up too seldom where every fault is drawn for itself, because two things must meet or something must
 //! last long. A seed has one at most, drawn from a generator of its own.
 
-use crate::fault::Faults;
+use crate::fault::{Faults, Order};
 use crate::plan::BEGIN;
 use crate::seed::Rng;
 use tapcopy_engine::{Limits, Time};
@@ -43,6 +43,8 @@ pub enum Rare {
     HastyClients,
     /// Clients keep their addresses, and come again from the same port while the target may still hold the 4-tuple.
     ReturningClients,
+    /// The kill switch, in the middle of long series of requests, and back.
+    Switched,
 }
 
 impl Rare {
@@ -57,13 +59,14 @@ impl Rare {
             20..25 => Self::LongBodies,
             25..29 => Self::SwallowedPipelines,
             33 | 38 | 49 => Self::FastOpen,
-            40..42 | 52..54 => Self::PickedUp,
+            40..42 | 52 | 53 => Self::PickedUp,
+            55 | 93 | 96 => Self::Switched,
             59 | 64 | 66 => Self::HastyClients,
             72..77 => Self::LossySeries,
             77..79 => Self::PausedPipelines,
             79..82 => Self::Laggards,
             85..87 => Self::ReturningClients,
-            90..92 => Self::CutOrigins,
+            90 | 91 => Self::CutOrigins,
             98..100 => Self::LateCopies,
             _ => return None,
         })
@@ -89,6 +92,11 @@ impl Rare {
             Self::LateCopies => faults.mirror.late_copies = true,
             Self::FastOpen => faults.mirror.fast_open = true,
             Self::PickedUp => faults.mirror.starts_at = Some(Time::from_millis(rng.between(10, 2_500)) + BEGIN),
+            Self::Switched => {
+                let stopped_at = Time::from_millis(rng.between(100, 1_800)) + BEGIN;
+                let started_at = stopped_at + rng.micros(20_000, 500_000);
+                faults.in_box.orders = vec![(stopped_at, Order::Stop), (started_at, Order::Start)];
+            }
             // The replay is behind from the beginning, and the origin's answer does not come between two requests.
             Self::PausedPipelines => {
                 faults.origin_path.delay = rng.micros(5_000, 40_000);
@@ -101,7 +109,7 @@ impl Rare {
 
     /// Whether no other fault exists.
     fn is_judged_alone(self) -> bool {
-        let is_plain = matches!(self, Self::FastOpen | Self::PickedUp | Self::HastyClients);
+        let is_plain = matches!(self, Self::FastOpen | Self::PickedUp | Self::HastyClients | Self::Switched);
         is_plain || matches!(self, Self::LossySeries | Self::PausedPipelines | Self::Laggards | Self::ReturningClients)
     }
 

@@ -43,7 +43,7 @@ pub fn draw_rare(plan: &mut Plan, rare: Rare, target: &TargetFaults, rng: &mut R
         match rare {
             Rare::Tunnels => script.draw_tunnel(),
             Rare::LongIdle => script.draw_long_idle(),
-            Rare::LossySeries | Rare::PickedUp => script.draw_series(),
+            Rare::LossySeries | Rare::PickedUp | Rare::Switched => script.draw_series(),
             Rare::HastyClients => script.draw_hasty(),
             Rare::Laggards => script.draw_late(),
             Rare::CutOrigins => script.draw_cut(),

@@ -128,6 +128,11 @@ impl SessionTruth {
         self.ends[2]
     }
 
+    /// When the mirror showed the client's FIN.
+    pub fn client_closed_at(&self) -> Option<Time> {
+        self.ends[0]
+    }
+
     /// Up to where the sender's bytes were shown without a hole, with this frame.
     fn show(&mut self, tag: Tag, captured_at: Time, now: Time) -> u64 {
         self.shown |= tag.opens && tag.from_client;
