@@ -20,10 +20,11 @@ use tapcopy_engine::share::Share;
 const SERVERS_MAX: usize = 40;
 
 /// IP packets in which the engine may find a segment that the filter cannot see: fragments but the first, extension headers (hop by hop,
-/// routing, fragment, authentication, destination options), IP in IP, GRE with ERSPAN, VXLAN at its three ports, GENEVE.
+/// routing, fragment, authentication, destination options), IP in IP, GRE with ERSPAN and in UDP, VXLAN at its three ports,
+/// GENEVE.
 const WRAPPED_IP: &str = "ip[6:2] & 0x1fff != 0 or ip proto 4 or ip proto 41 or ip proto 47 \
     or ip6[6] = 0 or ip6[6] = 43 or ip6[6] = 44 or ip6[6] = 51 or ip6[6] = 60 or ip6[6] = 4 or ip6[6] = 41 or ip6[6] = 47 \
-    or udp dst port 4789 or udp dst port 4790 or udp dst port 8472 or udp dst port 6081";
+    or udp dst port 4754 or udp dst port 4789 or udp dst port 4790 or udp dst port 8472 or udp dst port 6081";
 
 /// The first of several fragments. The filter sees its ports, but not those of the others, which must reach the same shard.
 const FIRST_FRAGMENT: &str = "ip[6:2] & 0x3fff = 0x2000";
@@ -177,6 +178,7 @@ mod tests {
             (0x0800, packet(4, [0, 0], 0), true),
             (0x0800, packet(41, [0, 0], 0), true),
             (0x0800, packet(47, [0, 0], 0), true),
+            (0x0800, packet(17, [0, 0], 4754), true),
             (0x0800, packet(17, [0, 0], 4789), true),
             (0x0800, packet(17, [0, 0], 4790), true),
             (0x0800, packet(17, [0, 0], 8472), true),

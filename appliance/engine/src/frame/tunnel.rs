@@ -1,4 +1,4 @@
-//! The packet within the packet: IP in IP, GRE, ERSPAN, VXLAN with its extension, GENEVE.
+//! The packet within the packet: IP in IP, GRE (also in UDP), ERSPAN, VXLAN with its extension, GENEVE.
 
 use super::ip;
 use super::link::{ETHERTYPE_IPV4, ETHERTYPE_IPV6, Start};
@@ -44,6 +44,7 @@ enum UdpTunnel {
     Vxlan,
     VxlanGpe,
     Geneve,
+    Gre,
 }
 
 impl UdpTunnel {
@@ -54,6 +55,8 @@ impl UdpTunnel {
             4789 | 8472 => Some(Self::Vxlan),
             4790 => Some(Self::VxlanGpe),
             6081 => Some(Self::Geneve),
+            // RFC 8086.
+            4754 => Some(Self::Gre),
             _ => None,
         }
     }
@@ -73,6 +76,7 @@ fn udp(view: View<'_>) -> Result<Inner<'_>, Ignored> {
         UdpTunnel::Vxlan => Ok((Wrapping::Vxlan, vxlan(view)?)),
         UdpTunnel::VxlanGpe => Ok((Wrapping::Vxlan, vxlan_gpe(view)?)),
         UdpTunnel::Geneve => Ok((Wrapping::Geneve, geneve(view)?)),
+        UdpTunnel::Gre => gre(view),
     }
 }
 

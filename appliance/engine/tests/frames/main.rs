@@ -184,6 +184,7 @@ fn tunnel_samples() -> Vec<Sample> {
         ethernet("gre, bridged", inner().gre(0x1000).v4()),
         ethernet("gre, bridged, tag inside", v4().tag(0x8100, 77).ethernet().gre(0).v4()).vlan(77),
         ethernet("gre, mpls", v4().mpls().gre(0).v4()),
+        ethernet("gre in udp", v4().gre(0x2000).udp(4754).v4()),
         ethernet("erspan I", inner().erspan_i().v4()),
         ethernet("erspan II", inner().erspan_ii(false).v4()),
         ethernet("erspan II over v6", inner().erspan_ii(false).v6()),
