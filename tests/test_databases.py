@@ -267,8 +267,8 @@ def sysbench(lab: ServerLab, test: str, threads: int, events: int, command: str)
 
 def test_sysbench_on_mariadb(mariadb: Databases) -> None:
     """Prepared statements and transactions on one connection; then connections that change the same rows at once, which
-    comes to the same in any order. What is made first is waited for: sessions have no order among each other. The origin
-    has counted statements before, and goes on counting on the next connection.
+    comes to the same in any order. What is made first is waited for: sessions have no order among each other. The
+    origin has counted statements before, and goes on counting on the next connection.
     """
     with mariadb_lab(mariadb) as lab:
         ask_mariadb(lab.origin_server, "-e", "PREPARE earlier FROM 'SELECT 1'")

@@ -95,3 +95,22 @@ def test_stored_settings_that_cannot_be_used_yet() -> None:
         load(lab, box, "late", 450)
         wrong = lab.audit(box, box.stop())
         assert not wrong, "\n".join(wrong)
+
+
+def test_no_frame_is_lost_while_filters_change() -> None:
+    """Single segments, so many that no pause of a filter stays unseen."""
+    answers = Load("mib", 20, 4, connections=4, path="/mib/")
+    filters = [f"filter = '{filter}'" for filter in ("tcp", "tcp or udp")]
+    with Lab(offloads=False) as lab:
+        box = lab.start_box(empty=True)
+        box.change(settings(["mirror0"]))
+        clients = lab.start_loads(answers)
+        changes = 0
+        while clients.running():
+            assert "error" not in box.change(settings(["mirror0"], filters[changes % 2]))
+            changes += 1
+        lab.finish_loads(clients)
+        box.settle(answers.requests)
+        wrong = lab.audit(box, box.stop())
+        assert not wrong, "\n".join(wrong)
+        assert changes > 10

@@ -10,15 +10,17 @@
 //! An interface that goes away or down is not the end: production cannot wait for a person. It is told once, and opened
 //! again each second; what passes in between is lost and shows as gaps.
 
-use super::{NicFault, filter, interface, packet_socket};
+use super::packet_socket::{self, Instruction};
+use super::{NicFault, filter, interface};
 use crate::capture::link_type;
+use crate::clock;
 use crate::record::Interface;
-use pcap::{Active, Capture, Linktype, Precision, Stat};
+use pcap::{Active, BpfInstruction, Capture, Linktype, Precision, Stat};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tapcopy_engine::config::Service;
 use tapcopy_engine::message::LinkType;
 use tapcopy_engine::share::Share;
@@ -33,6 +35,8 @@ const RETIRE_MS: i32 = 1;
 const BLOCK_BYTES: u32 = 128 << 10;
 /// The longest time for which the ring gathers while nobody waits for its frames: 25 MB at 10 Gbit/s.
 const PATIENCE_MS: u32 = 20;
+/// How long after its opening a ring may hold frames from before.
+const SETTLING: Duration = Duration::from_secs(1);
 /// How often a lost interface is looked for.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -67,8 +71,20 @@ struct Open {
     /// The counters as they were read last; they wrap at 32 bits.
     stat: Stat,
     lost: Losses,
+    /// When it was, by the clock of frames and by one that nobody sets. What was captured before came through no filter, or
+    /// through libpcap's first, which lets nothing pass: it would show as loss.
+    ready_at: (Time, Instant),
     /// Undone once there is no capture any more.
     _quiet: Option<Arc<Quiet>>,
+}
+
+impl Open {
+    /// Frames that were captured earlier are not handed over. They come at once, if at all; after that, a clock may have been set
+    /// back.
+    fn since(&self) -> Time {
+        let (ready_at, by_steady_clock) = self.ready_at;
+        if by_steady_clock.elapsed() < SETTLING { ready_at } else { Time::ZERO }
+    }
 }
 
 impl MirrorNic {
@@ -118,9 +134,20 @@ impl MirrorNic {
         self.services = services.to_vec();
         self.extra_filter = extra_filter.map(str::to_owned);
         let Some(mut open) = self.open.take() else { return Ok(()) };
-        let result = self.set_filter(&mut open.capture, open.link);
+        let result = self.exchange_filter(&mut open);
         self.open = Some(open);
         result
+    }
+
+    /// libpcap lets nothing pass while it exchanges a filter, and what comes in between is lost without a trace; the kernel itself
+    /// exchanges it between two frames. Where there is no Ethernet header, only libpcap knows where the kernel counts from.
+    fn exchange_filter(&self, open: &mut Open) -> Result<(), NicFault> {
+        let text = self.filter_text(open.link)?;
+        let program = open.capture.compile(&text, true).map_err(|fault| self.fault(&fault))?;
+        let instructions = program.get_instructions().iter().map(instruction).collect::<Option<Vec<_>>>();
+        let is_exchanged = open.link == LinkType::Ethernet
+            && instructions.is_some_and(|all| packet_socket::exchange_filter(open.capture.as_fd(), &all).is_ok());
+        if is_exchanged { Ok(()) } else { self.set_filter(&mut open.capture, open.link) }
     }
 
     /// Hands over at most `limit` frames that have come, and says how many it were.
@@ -129,8 +156,14 @@ impl MirrorNic {
             self.reopen(now);
             return 0;
         };
-        let link = open.link;
-        let frames = open.capture.dispatch(Some(limit), |packet| take(mirror_frame(&packet, link)));
+        let (link, since) = (open.link, open.since());
+        let hand_over = |packet: pcap::Packet<'_>| {
+            let frame = mirror_frame(&packet, link);
+            if frame.captured_at >= since {
+                take(frame);
+            }
+        };
+        let frames = open.capture.dispatch(Some(limit), hand_over);
         frames.unwrap_or_else(|fault| {
             self.lose(now, &fault.to_string());
             0
@@ -169,7 +202,7 @@ impl MirrorNic {
     fn activate(&mut self) -> Result<Open, NicFault> {
         let interface = interface::named(&self.wanted)?;
         self.name.clone_from(&interface.name);
-        let fault = |fault: pcap::Error| NicFault::Capture { name: interface.name.clone(), message: fault.to_string() };
+        let fault = |fault: pcap::Error| self.fault(&fault);
         packet_socket::probe(&self.name)?;
         let quiet = quiet(&interface);
         let inactive = Capture::from_device(self.name.as_str()).map_err(fault)?;
@@ -188,17 +221,25 @@ impl MirrorNic {
             source,
         })?;
         let stat = capture.stats().map_err(fault)?;
-        Ok(Open { capture, link, stat, lost: Losses::default(), _quiet: quiet })
+        let ready_at = (Time::ZERO + clock::since_1970(), Instant::now());
+        Ok(Open { capture, link, stat, lost: Losses::default(), ready_at, _quiet: quiet })
     }
 
     fn set_filter(&self, capture: &mut Capture<Active>, link: LinkType) -> Result<(), NicFault> {
+        capture.filter(&self.filter_text(link)?, true).map_err(|fault| self.fault(&fault))
+    }
+
+    fn filter_text(&self, link: LinkType) -> Result<String, NicFault> {
         if let Some(extra) = &self.extra_filter {
             check_filter(extra)?;
         }
         let text = filter::derive(&self.services, self.extra_filter.as_deref(), link, self.share);
         log::debug!("{}: filter {text}", self.name);
-        let fault = |fault: pcap::Error| NicFault::Capture { name: self.name.clone(), message: fault.to_string() };
-        capture.filter(&text, true).map_err(fault)
+        Ok(text)
+    }
+
+    fn fault(&self, fault: &pcap::Error) -> NicFault {
+        NicFault::Capture { name: self.name.clone(), message: fault.to_string() }
     }
 
     fn lose(&mut self, now: Time, fault: &str) {
@@ -245,6 +286,15 @@ fn quiet(interface: &interface::Interface) -> Option<Arc<Quiet>> {
             None
         }
     }
+}
+
+/// The parts of an instruction, which libpcap's face shows in writing only: code, jumps, constant.
+fn instruction(written: &BpfInstruction) -> Option<Instruction> {
+    let written = written.to_string();
+    let mut parts = written.split(' ').map(str::parse::<u32>);
+    let mut part = || parts.next()?.ok();
+    let (code, jt, jf, k) = (part()?, part()?, part()?, part()?);
+    Some(Instruction { code: code.try_into().ok()?, jt: jt.try_into().ok()?, jf: jf.try_into().ok()?, k })
 }
 
 /// Whether a user's filter compiles.

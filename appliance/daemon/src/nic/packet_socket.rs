@@ -87,6 +87,11 @@ pub fn ignore_outgoing(socket: BorrowedFd<'_>) -> Result<()> {
     set_option(socket.as_raw_fd(), libc::SOL_PACKET, PACKET_IGNORE_OUTGOING, &1)
 }
 
+/// Exchanges the filter of a packet socket from one frame to the next.
+pub fn exchange_filter(socket: BorrowedFd<'_>, filter: &[Instruction]) -> Result<()> {
+    attach(socket.as_raw_fd(), filter)
+}
+
 impl PacketSocket {
     /// Opens a socket for all that arrives at the interface, for every address, and passes the filter; an empty one passes all.
     pub fn open(interface: usize, filter: &[Instruction]) -> Result<Self> {
