@@ -47,6 +47,7 @@ pub fn check(plan: &Plan, truth: &mut Truth, (records, times): (&[Record], &[Tim
     for (record, candidates) in records.iter().zip(&matched) {
         check_difference(plan, truth, records, record, candidates, extent);
     }
+    check_reconnects(plan, truth, ledger);
     proof::check_picked_up(plan, truth, records, &matched);
     if extent.plain {
         proof::check(plan, truth, records, &matched, extent);
@@ -197,6 +198,16 @@ fn check_found(
             .collect();
         let details = format!("{record:?}; planned: {planned:?}");
         truth.violate("a difference is reported where the target was told to make it, and nowhere else", details);
+    }
+}
+
+/// A replay opens one connection by itself; each further one has a cause.
+fn check_reconnects(plan: &Plan, truth: &mut Truth, ledger: &Ledger) {
+    let replays = (0..plan.sessions.len()).map(|session| plan.replays(session)).max().unwrap_or(0) as u64;
+    let (opened, caused) = (ledger.target.connections_opened, ledger.target.reconnects.sum());
+    if opened > ledger.sessions.opened * replays + caused {
+        let details = format!("{opened} opened for {} sessions, {caused} opened again", ledger.sessions.opened);
+        truth.violate("a connection that is opened again has its cause", details);
     }
 }
 
