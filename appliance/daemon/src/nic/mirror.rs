@@ -13,14 +13,14 @@
 use super::packet_socket::{self, Instruction};
 use super::{NicFault, filter, interface};
 use crate::capture::link_type;
-use crate::clock;
+use crate::clock::{self, Clock};
 use crate::record::Interface;
 use pcap::{Active, BpfInstruction, Capture, Linktype, Precision, Stat};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tapcopy_engine::config::Service;
 use tapcopy_engine::message::LinkType;
 use tapcopy_engine::share::Share;
@@ -73,7 +73,7 @@ struct Open {
     lost: Losses,
     /// When it was, by the clock of frames and by one that nobody sets. What was captured before came through no filter, or
     /// through libpcap's first, which lets nothing pass: it would show as loss.
-    ready_at: (Time, Instant),
+    ready_at: (Time, Clock),
     /// Undone once there is no capture any more.
     _quiet: Option<Arc<Quiet>>,
 }
@@ -83,7 +83,7 @@ impl Open {
     /// back.
     fn since(&self) -> Time {
         let (ready_at, by_steady_clock) = self.ready_at;
-        if by_steady_clock.elapsed() < SETTLING { ready_at } else { Time::ZERO }
+        if by_steady_clock.uptime() < SETTLING { ready_at } else { Time::ZERO }
     }
 }
 
@@ -221,7 +221,7 @@ impl MirrorNic {
             source,
         })?;
         let stat = capture.stats().map_err(fault)?;
-        let ready_at = (Time::ZERO + clock::since_1970(), Instant::now());
+        let ready_at = (Time::ZERO + clock::since_1970(), Clock::start());
         Ok(Open { capture, link, stat, lost: Losses::default(), ready_at, _quiet: quiet })
     }
 
