@@ -214,8 +214,8 @@ impl<O: Copy> Stack<O> {
         answer.clear();
         let mut device = OnePacket::new(Some(packet), &mut answer, &mut self.packet, self.mtu);
         let live = connection.live.as_mut().expect("it was woken");
-        // A reset in TIME-WAIT answers a late segment: both sides have closed before.
-        let was_over = live.socket().state() == State::TimeWait;
+        // A reset in TIME-WAIT, and what follows it, answers a late segment: both sides have closed before.
+        let was_over = matches!(live.socket().state(), State::TimeWait | State::Closed);
         let under_way = live.socket().send_queue();
         self.interface.poll_ingress_single(instant(now), &mut device, &mut live.sockets);
         connection.window.acknowledged(under_way, live.socket().send_queue());

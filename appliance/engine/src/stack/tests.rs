@@ -1,4 +1,4 @@
-use super::{ConnectionId, Outline, Stack};
+use super::{ConnectionId, Outline, Phase, Stack};
 use crate::frame::Endpoint;
 use crate::limits::Limits;
 use crate::time::Time;
@@ -76,6 +76,25 @@ fn outline(packet: &[u8]) -> Outline {
 fn an_acknowledgement_carries_the_next_number_that_was_never_sent() {
     check("10.0.0.1:1000", "10.0.0.2:80");
     check("[fd00::1]:1000", "[fd00::2]:80");
+}
+
+/// Copies of the last acknowledgement find no connection any more.
+#[test]
+fn resets_behind_both_ends_are_none() {
+    let (mut wire, [ours, theirs]) = Wire::open(endpoint("10.0.0.1:80"), endpoint("10.0.0.2:80"));
+    wire.ends[0].close(ours);
+    wire.pass(0);
+    wire.ends[1].close(theirs);
+    wire.pass(1);
+    let last = wire.pass(0).pop().expect("the end is acknowledged");
+    assert_eq!(wire.ends[0].phase(ours), Phase::PeerClosed);
+    for _ in 0..2 {
+        let mut nobody: Stack<()> = Stack::new(wire.now, 1_500, &Limits::default(), 3);
+        assert!(!nobody.handle_packet(wire.now, &last));
+        let reset = nobody.poll_packet(wire.now).expect("it is refused").1.to_vec();
+        wire.ends[0].handle_packet(wire.now, &reset);
+        assert_eq!(wire.ends[0].phase(ours), Phase::Gone);
+    }
 }
 
 #[test]
