@@ -40,6 +40,7 @@ const UNREACHABLE: &[&str] = &[
     "clients keep their addresses",
     "rehearsal",
 ];
+/// What is turned away at the bound on sessions may be picked up later, from somewhere within.
 const GAPS: &[&str] = &[
     "mirror loss",
     "truncation",
@@ -50,6 +51,8 @@ const GAPS: &[&str] = &[
     "two mirror nics",
     "little held",
     "address reused",
+    "few sessions",
+    "other settings",
     "fewer services",
     "production loss",
     "production reordering",
