@@ -50,6 +50,7 @@ fn not_http() {
     for client in [
         &b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"[..],
         b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+        b"PRI * HTTP/2.0HEAD /a HTTP/1.1\r\n\r\n",
         b"GET /\r\n\r\n",
         b"GET / HTTP/2.0\r\n\r\n",
         b"GET\t/ HTTP/1.1\r\n\r\n",

@@ -1,5 +1,6 @@
 //! What a head says of the message that it begins.
 
+use super::HTTP2_PREFACE;
 use super::plain::Plain;
 use super::stream::{Content, Meaning};
 use crate::protocol::{Expect, Garbled, Subject};
@@ -18,6 +19,7 @@ const TO_CONNECT: u64 = 2;
 pub(super) fn read_request(head: &[u8], plain: Option<&Plain<'_>>) -> Result<(Expect, Meaning), Garbled> {
     match plain.and_then(|plain| Some((plain.method()?, &plain.fields))) {
         Some((method, fields)) => request(method, fields),
+        None if head.starts_with(HTTP2_PREFACE) => Err(Garbled),
         None => parse_request(head).or_else(|Garbled| parse_request(&mended(head))),
     }
 }
