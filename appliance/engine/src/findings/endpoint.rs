@@ -172,6 +172,7 @@ impl Endpoint {
             return;
         };
         let field = &mut self.fields[index];
+        field.swaps.take(found);
         if field.may_drift() {
             field.explained_by.take(observation.place.captured_at, observation.apart);
         } else {
@@ -353,6 +354,7 @@ impl Endpoint {
                 exchanges: self.exchanges,
                 differing: field.differing,
                 lost: field.lost,
+                swapped: field.swaps.met,
                 drifts: self.drifts(field),
                 repeats: with_pairs(field.repeats, self.pairs[Evidence::Repeats as usize]),
                 neighbours: with_pairs(field.neighbours, self.pairs[Evidence::Neighbours as usize]),

@@ -2,6 +2,7 @@
 
 use super::drift::{self, Apart, Watch};
 use super::noise::Earlier;
+use super::swaps::Swaps;
 use super::template;
 use super::turns::Turns;
 use super::{Evidence, Place};
@@ -28,6 +29,8 @@ pub(super) struct Field {
     pub(super) neighbours: Earlier,
     /// Which of both servers changed when it came to differ.
     pub(super) turns: Turns,
+    /// Whether they go both ways.
+    pub(super) swaps: Swaps,
     pub(super) first: Place,
     pub(super) last: Place,
     /// What origin and target had in the last of them.
@@ -50,6 +53,7 @@ impl Field {
             repeats,
             neighbours,
             turns: Turns::default(),
+            swaps: Swaps::default(),
             first,
             last: first,
             example,
@@ -114,6 +118,7 @@ impl Field {
         self.repeats = self.repeats.plus(&other.repeats);
         self.neighbours = self.neighbours.plus(&other.neighbours);
         self.turns.add(&other.turns);
+        self.swaps.add(&other.swaps);
         if other.first.captured_at < self.first.captured_at {
             self.first = other.first;
         }

@@ -36,7 +36,16 @@ impl Deviation {
 
     /// What tells the target's value from others.
     pub fn value_of(found: &Difference) -> u64 {
-        Hash::new(1).with(found.target.as_bytes()).value()
+        Self::hash(&found.target)
+    }
+
+    /// The same of the origin's and the target's.
+    pub fn values_of(found: &Difference) -> [u64; 2] {
+        [Self::hash(&found.origin), Self::hash(&found.target)]
+    }
+
+    fn hash(value: &str) -> u64 {
+        Hash::new(1).with(value.as_bytes()).value()
     }
 }
 

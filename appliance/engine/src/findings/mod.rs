@@ -8,7 +8,7 @@
 //! Answers that are equal are only counted. Of these a sample, and all that differ, are remembered, and held against what was
 //! remembered before: the origin's earlier answers to the same request or, without any, to other requests of the endpoint. `field` is
 //! what is counted of one field, `alike` knows values that say the same in other words, `drift` what a target shows only because
-//! it was asked later, and `turns` which of both has changed when they came to differ.
+//! it was asked later, `swaps` what comes of another order, and `turns` which of both has changed when they came to differ.
 
 mod alike;
 mod drift;
@@ -17,6 +17,7 @@ mod field;
 mod latency;
 mod memory;
 mod noise;
+mod swaps;
 mod template;
 mod turns;
 

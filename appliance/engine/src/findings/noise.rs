@@ -22,7 +22,8 @@
 //!
 //! Neighbours answer question 3 for what does not depend on the request (a status, a field that is missing). A field that does
 //! depend on it differs between neighbours, be it noise or not. But noise differs between target and origin as often as between
-//! neighbours; so a field in which the target differs much less often is no noise.
+//! neighbours; so a field in which the target differs much less often is no noise. What is then left are answers to what several
+//! clients did at once, which go both ways alike (`swaps`).
 //!
 //! And never may it be what both servers share and the target was only asked later for (`drift`).
 
@@ -111,6 +112,8 @@ pub struct Case {
     pub differing: u64,
     /// Of these, those that are not whole, or without a header.
     pub lost: u64,
+    /// Those that have their opposite among the others.
+    pub swapped: u64,
     /// What may have changed before a late target was asked, by the same requests and by all.
     pub drifts: [Drift; 2],
     /// What the origin's earlier answers to the same requests say.
@@ -158,6 +161,11 @@ impl Case {
         earlier.held() >= DIFFERING_MIN && is_beyond_chance(earlier.steady, earlier.unsteady, least, asked)
     }
 
+    /// Whether it is more than the order in which each server did what several clients asked at once.
+    fn goes_one_way(&self, asked: f64) -> bool {
+        self.swapped == 0 || is_beyond_chance(self.differing - self.swapped, self.swapped, STEADY_MIN, asked)
+    }
+
     /// Whether no change of what both servers share explains the differences. That an answer is not whole, or a
     /// header not there, is no such change.
     fn is_no_drift(&self, asked: f64) -> bool {
@@ -177,6 +185,9 @@ impl Case {
         let (repeats, neighbours, all) = (&self.repeats, &self.neighbours, &self.all());
         if self.is_beyond_chance(repeats, asked) {
             return self.told(repeats.rate());
+        }
+        if !self.goes_one_way(asked) {
+            return None;
         }
         if self.is_beyond_chance(all, asked) {
             return self.told(all.rate());
@@ -298,7 +309,7 @@ mod tests {
     fn case(exchanges: u64, differing: u64, repeats: Earlier, neighbours: Earlier) -> Case {
         let drift =
             Drift { needed: differing, needed_apart: [0; 2], watch: Watch::default(), late: 0.0, late_ever: 0.0 };
-        Case { exchanges, differing, lost: 0, drifts: [drift; 2], repeats, neighbours }
+        Case { exchanges, differing, lost: 0, swapped: 0, drifts: [drift; 2], repeats, neighbours }
     }
 
     fn judge(exchanges: u64, differing: u64, repeats: Earlier, neighbours: Earlier) -> Option<Rates> {
@@ -355,12 +366,23 @@ mod tests {
     }
 
     #[test]
+    fn without_repeats_what_goes_both_ways_is_none() {
+        let is_found = |swapped, repeats, neighbours| {
+            Case { swapped, ..case(11_200, 108, repeats, neighbours) }.judge(Kind::Value, STRENGTH_MIN).is_some()
+        };
+        let (dependent, constant) = (earlier(500.0, 250.0, 0, 108), earlier(500.0, 0.0, 108, 0));
+        assert!(is_found(0, NONE, dependent) && is_found(27, NONE, dependent) && !is_found(49, NONE, dependent));
+        assert!(is_found(0, NONE, constant) && !is_found(49, NONE, constant));
+        assert!(is_found(49, earlier(11_200.0, 0.0, 108, 0), NONE), "the origin never does it");
+    }
+
+    #[test]
     fn what_may_have_changed_before_a_late_target_was_asked_is_none() {
         let changing = Watch { watched: 85.0, late: 35.0, changes: 42, shown: 17.0 };
         let drift = |watch| Drift { needed: 17, needed_apart: [0; 2], watch, late: 35.0, late_ever: 35.0 };
         let is_found = |drift, lost| {
             let repeats = earlier(500.0, 0.0, 20, 2);
-            let case = Case { exchanges: 2_000, differing: 200, lost, drifts: [drift; 2], repeats, neighbours: NONE };
+            let case = Case { lost, drifts: [drift; 2], ..case(2_000, 200, repeats, NONE) };
             case.judge(Kind::Value, STRENGTH_MIN).is_some()
         };
         assert!(!is_found(drift(changing), 0) && is_found(drift(Watch { changes: 0, shown: 0.0, ..changing }), 0));

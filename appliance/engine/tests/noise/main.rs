@@ -3,7 +3,7 @@
 
 mod traffic;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tapcopy_engine::Time;
 use tapcopy_engine::compare::{Comparison, Message, Rules, Scope, Terms, compare};
@@ -175,6 +175,44 @@ fn servers_with_caches_of_their_own() {
         assert!(!is_told_at_last, "one entry for all, seed {seed}");
     }
     assert_eq!(cached_world(7, 50, Some(NO_VERSION)).keys().collect::<Vec<_>>(), [NO_VERSION.found]);
+}
+
+/// What is found where two clients at a time add to a set of hundred members, now and then both the same one, and the target
+/// takes them in another order; the second of the two is told that it came too late, and at the target also one of so many
+/// that did not.
+fn set_world(seed: u64, wrong: Option<u64>) -> Vec<String> {
+    let mut world = World::new(seed, 50);
+    let [mut origin, mut target] = [BTreeSet::new(), BTreeSet::new()];
+    let reply =
+        |is_new: bool| Answer { head: "HTTP/1.1 200 OK\r\n\r\n".to_owned(), body: vec![b'0' + u8::from(is_new)] };
+    for pair in 0..10_000 {
+        if pair % 100 == 0 {
+            [&mut origin, &mut target].into_iter().for_each(BTreeSet::clear);
+        }
+        let members = [(); 2].map(|()| world.random.below(100));
+        let by_origin = members.map(|member| origin.insert(member));
+        let mut by_target = members.map(|member| target.insert(member));
+        if members[0] == members[1] && world.random.of_10_000(5_000) {
+            by_target.reverse();
+        }
+        for (by_origin, by_target) in by_origin.into_iter().zip(by_target) {
+            world.number += 1;
+            let is_wrong = wrong.is_some_and(|of| world.random.below(of) == 0);
+            let mut asked = Request::get("/set".to_owned());
+            asked.body = format!("score {}", world.number);
+            let at = [world.number * 20_000, 1_000];
+            world.observe(&asked, &reply(by_origin), &reply(by_target && !is_wrong), at);
+        }
+    }
+    world.found()
+}
+
+#[test]
+fn servers_that_several_clients_change_at_once() {
+    for seed in 1..6 {
+        assert_eq!(set_world(seed, None), Vec::<String>::new(), "seed {seed}");
+        assert_eq!(set_world(seed, Some(50)), ["GET /set body value"], "seed {seed}");
+    }
 }
 
 /// A world in which what both servers share changes now and then before the target is asked.
