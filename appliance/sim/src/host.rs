@@ -10,6 +10,9 @@ use smoltcp::wire::{HardwareAddress, IpCidr, IpEndpoint, IpListenEndpoint};
 use std::collections::{BTreeMap, VecDeque};
 use tapcopy_engine::Time;
 
+/// A reset or a window update can be lost for good; whoever waits for the peer must find out.
+const KEEP_ALIVE: Duration = Duration::from_secs(25);
+
 /// Converts to smoltcp's clock, which counts microseconds.
 pub fn instant(now: Time) -> Instant {
     Instant::from_micros((now.as_nanos() / 1_000) as i64)
@@ -109,18 +112,20 @@ fn endpoint(address: SocketAddr) -> IpEndpoint {
     IpEndpoint::new(address.ip().into(), address.port())
 }
 
-/// Buffer sizes of a socket in bytes.
+/// Buffer sizes of a socket in bytes, and its patience.
 #[derive(Clone, Copy, Debug)]
 pub struct Buffers {
     /// Receive buffer: the largest window.
     pub receive: usize,
     /// Send buffer.
     pub send: usize,
+    /// How many keep-alive probes in a row may stay without an answer.
+    pub probes: u32,
 }
 
 impl Default for Buffers {
     fn default() -> Self {
-        Self { receive: 16 << 10, send: 16 << 10 }
+        Self { receive: 16 << 10, send: 16 << 10, probes: 4 }
     }
 }
 
@@ -129,9 +134,8 @@ impl Buffers {
         let buffer = |len| tcp::SocketBuffer::new(vec![0; len]);
         let mut socket = tcp::Socket::new(buffer(self.receive), buffer(self.send));
         socket.set_nagle_enabled(false);
-        // A reset or a window update can be lost for good; whoever waits for the peer must find out.
-        socket.set_keep_alive(Some(Duration::from_secs(25)));
-        socket.set_timeout(Some(Duration::from_secs(100)));
+        socket.set_keep_alive(Some(KEEP_ALIVE));
+        socket.set_timeout(Some(KEEP_ALIVE * self.probes));
         socket
     }
 }
