@@ -49,6 +49,8 @@ pub struct Tag {
     pub acked: Option<u64>,
     /// Whether it is the second of two copies.
     pub again: bool,
+    /// Whether it is a copy that comes behind the SYN of the next session on the same addresses.
+    pub is_outdated: bool,
 }
 
 /// The connections on one pair of addresses and ports.
@@ -179,7 +181,7 @@ impl Span {
                 old.is_some_and(|old| (old.wrapping_sub(segment.seq) as i32).unsigned_abs() > STREAM_MAX)
             }),
             false if tag.len > 0 => {
-                *last = Some((packet.to_vec(), tag));
+                *last = Some((packet.to_vec(), Tag { is_outdated: true, ..tag }));
                 None
             }
             false => None,
@@ -241,6 +243,7 @@ impl Span {
             offset: offset_of(segment.seq.wrapping_add(u32::from(opens)), first),
             len: segment.len() as u64,
             again: false,
+            is_outdated: false,
             acked: other.filter(|_| segment.flags & flag::ACK != 0).map(|other| offset_of(segment.ack, other)),
         })
     }

@@ -172,7 +172,7 @@ impl SessionTruth {
         }
         match tag.from_client {
             _ if tag.len == 0 => {}
-            false if self.is_followed => {}
+            false if self.is_followed || tag.is_outdated => {}
             true => self.client_frames.push((captured_at, range.clone())),
             false => self.origin_frames.push(range.clone()),
         }
