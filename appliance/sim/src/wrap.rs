@@ -14,6 +14,10 @@ pub const ETHERNET: usize = 14;
 /// What the decoder follows (see `frame` of the engine): more tunnels than these are not drawn.
 const TUNNELS_MAX: usize = 2;
 
+/// The same of headers in front of one IP packet: more labels than these, with an Ethernet header in front of each stack and the
+/// frame's own header and tag, are not drawn.
+const LABELS_MAX: usize = 10;
+
 mod protocol {
     pub const IPV4: u8 = 4;
     pub const UDP: u8 = 17;
@@ -73,6 +77,11 @@ impl Layer {
     /// Whether it adds an IP header.
     pub fn is_tunnel(self) -> bool {
         !matches!(self, Self::Vlan(_) | Self::QinQ(..) | Self::Mpls(_))
+    }
+
+    /// How many labels it adds.
+    fn labels(self) -> usize {
+        if let Self::Mpls(labels) = self { labels } else { 0 }
     }
 
     /// Its kind in one word, for the census of what was drawn.
@@ -171,7 +180,8 @@ pub fn draw(rng: &mut Rng) -> Vec<Layer> {
     for _ in 0..rng.size(1, 3) {
         let layer = Layer::draw(rng);
         let tunnels = layers.iter().filter(|layer| layer.is_tunnel()).count();
-        if !layer.is_tunnel() || tunnels < TUNNELS_MAX {
+        let labels = layers.iter().map(|layer| layer.labels()).sum::<usize>() + layer.labels();
+        if (!layer.is_tunnel() || tunnels < TUNNELS_MAX) && labels <= LABELS_MAX {
             layers.push(layer);
         }
     }
