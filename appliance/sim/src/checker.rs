@@ -13,7 +13,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use tapcopy_engine::config::{Addressing, Config, FarEnd, Mode};
 use tapcopy_engine::engine::Holdings;
-use tapcopy_engine::ledger::{Ended, NotAnswered, NotReplayed};
+use tapcopy_engine::ledger::{Ended, Ignored, NotAnswered, NotReplayed};
 use tapcopy_engine::{Command, Engine, Input, Ledger, Limits, Output, Record, Time};
 
 /// Outputs of one input, beyond which the engine is taken to run in a circle.
@@ -195,10 +195,17 @@ impl Checked {
         let held = self.engine.holdings();
         self.check_holdings(held, truth);
         if shows || held.ahead_bytes != self.ahead.bytes {
-            let is_proven = truth.rules.legible && !self.has_fewer_services && truth.proves_its_holes();
+            let is_proven = self.sees_all_shown(truth) && truth.proves_its_holes();
             self.ahead = Ahead { bytes: held.ahead_bytes, since: now, is_proven };
         }
         core::mem::take(&mut self.frames)
+    }
+
+    /// Whether the engine has taken in all that was shown to it: of a session that was turned away at the bound, and is picked up
+    /// from within, it does not know what was shown before.
+    fn sees_all_shown(&self, truth: &Truth) -> bool {
+        let turned_away = self.engine.ledger().frames.ignored.of(Ignored::SessionLimit);
+        truth.rules.legible && !self.has_fewer_services && turned_away == 0
     }
 
     fn waiting(&self) -> Waiting {
