@@ -28,6 +28,8 @@ pub struct Rules {
     pub legible: bool,
     /// And it shows all of them, in their order, to a box that has room for every session.
     pub unbroken: bool,
+    /// The box has room for every session, and forgets none before its time.
+    pub roomy: bool,
     /// Bytes may pass the switch out of their order, so that times of first and last bytes are not certain.
     pub disordered: bool,
     /// How far a session may fall behind before think times are shortened.
@@ -78,6 +80,8 @@ pub struct SessionTruth {
     pub shown: bool,
     /// When the first segment of it was, on the engine's clock.
     pub first_shown_at: Option<Time>,
+    /// When the last segment was that can begin a session.
+    heard_at: Option<Time>,
     /// Whether the SYNs of the client and of the origin were.
     pub openings: [bool; 2],
     /// Whether a SYN of a later session from the same port was: what comes behind it is nobody's.
@@ -120,6 +124,8 @@ pub struct RequestTruth {
     pub answer: Option<Range<u64>>,
     /// Stamps of the frames shown with the request's first byte.
     pub first_shown: Vec<Time>,
+    /// How many of them came so late that they may begin a session of their own.
+    pub shown_late: usize,
     /// When the mirror showed the first byte first, on the engine's clock.
     pub shown_at: Option<Time>,
     /// How long the client was silent before it, where the origin said nothing meanwhile.

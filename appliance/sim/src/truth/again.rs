@@ -1,6 +1,6 @@
 //! Which connection a request may take, and which request may be sent again.
 
-use super::{ConnectionTruth, Read, Truth};
+use super::{ConnectionTruth, Read, RequestTruth, Truth};
 use crate::plan::Plan;
 use tapcopy_engine::config::MirrorTo;
 
@@ -42,7 +42,8 @@ impl Truth {
             self.violate("a session is replayed against one target", details);
         }
         // A hole that the client's reset leaves for ever cuts a request off, and the connection with it.
-        let certain = self.rules.exact && !self.sessions[plan.requests[request].session].is_reset();
+        let is_reset = self.sessions[plan.requests[request].session].is_reset();
+        let certain = self.rules.exact && !is_reset && self.requests[request].shown_late == 0;
         if certain && self.rules.healthy && self.rules.clean_path && !closed_by_target {
             let details = format!("request {request} came on connection {connection}, connection {before} was open");
             self.violate("a session keeps its connection until the target closes it", details);
@@ -50,9 +51,12 @@ impl Truth {
     }
 
     /// A safe request may be sent once more (RFC 9110, section 9.2.2) when a connection that had borne an answer was closed
-    /// without a byte of its own.
+    /// without a byte of its own; and any request that the client repeats when the box may have forgotten the session.
     pub(super) fn check_retry(&mut self, plan: &Plan, connection: usize, request: usize) {
-        let reads = &self.requests[request].reads;
+        let RequestTruth { reads, shown_late, .. } = &self.requests[request];
+        if *shown_late > 0 && reads.iter().all(|read| read.connection != connection) {
+            return;
+        }
         if reads.len() > 1 {
             let details = format!("request {request} arrived {} times before", reads.len());
             return self.violate("a request is sent twice at most", details);
@@ -89,7 +93,7 @@ impl Truth {
             let unanswered = carried.closed_by_target && (answer_bytes == 0 || carried.reset_by_target);
             plan.requests[request].safe && (unanswered || self.has_swallowed_before(plan, connection, request))
         };
-        let reads = &self.requests[request].reads;
+        let RequestTruth { ref reads, shown_late, .. } = self.requests[request];
         let again = reads.iter().filter(|read| may_be_again(read.connection, read.answer_bytes)).count();
         let again = again + usize::from(may_be_again(connection, 0));
         let there = reads.iter().filter(|read| self.connections[read.connection].target == target).count();
@@ -99,7 +103,7 @@ impl Truth {
         if is_early {
             let details = format!("request {request} on connection {connection}, after itself or a later one");
             self.violate("requests of a session arrive in order", details);
-        } else if is_elsewhere || there >= usize::from(plan.topology.copies) + again {
+        } else if is_elsewhere || there >= usize::from(plan.topology.copies) * (1 + shown_late) + again {
             let details = format!("request {request} arrived {there} times at target {target}, and again: {reads:?}");
             self.violate("a target gets as many copies as were asked for", details);
         }

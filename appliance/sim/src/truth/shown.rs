@@ -13,6 +13,7 @@ const AFTERLIFE: Duration = Duration::from_secs(15);
 
 /// By so many bytes the engine knows a request of HTTP.
 const OPENING_MAX: u64 = 16;
+
 /// Places that no stream reaches, and that lie not shortly before one: numbers of another connection.
 const ASTRAY: Range<u64> = 1 << 28..(1 << 32) - (1 << 16);
 
@@ -35,7 +36,8 @@ impl Truth {
         }
         self.twice += u64::from(tag.again && tag.len > 0 && self.sessions[tag.session].shows_twice(tag));
         let pause = self.sessions[tag.session].pause_of_client(captured_at);
-        let covered = self.sessions[tag.session].show(tag, captured_at, now);
+        let is_late = self.is_late(tag, now);
+        let covered = self.sessions[tag.session].show(tag, is_late, captured_at, now);
         let range = tag.offset..tag.offset + tag.len;
         let mut begins = 0;
         for request in plan.sessions[tag.session].requests.clone() {
@@ -46,6 +48,7 @@ impl Truth {
                     truth.pause = pause;
                 }
                 truth.show_request(&range, begins, ends, captured_at, now);
+                truth.shown_late += usize::from(is_late && range.contains(&begins));
                 truth.begun |= begins < covered && !over;
                 truth.whole_at = truth.whole_at.or((ends <= covered).then_some(now));
             } else {
@@ -55,6 +58,15 @@ impl Truth {
             }
             begins = ends;
         }
+    }
+
+    /// Whether the engine may have forgotten a session that has ended: its time is over, or there was no room for it beside one
+    /// that has begun since.
+    fn is_late(&self, tag: Tag, now: Time) -> bool {
+        let session = &self.sessions[tag.session];
+        let is_heard_since = |other: &SessionTruth| other.heard_at > session.heard_at;
+        let is_full = !self.rules.roomy && self.sessions.iter().any(is_heard_since);
+        session.ended_at().is_some_and(|at| is_full || at + AFTERLIFE <= now)
     }
 }
 
@@ -128,20 +140,24 @@ impl SessionTruth {
         self.ends[2]
     }
 
+    /// When the mirror had shown its end.
+    fn ended_at(&self) -> Option<Time> {
+        let [client, origin, reset] = self.ends;
+        reset.or(client.zip(origin).map(|(one, other)| one.max(other)))
+    }
+
     /// When the mirror showed the client's FIN.
     pub fn client_closed_at(&self) -> Option<Time> {
         self.ends[0]
     }
 
     /// Up to where the sender's bytes were shown without a hole, with this frame.
-    fn show(&mut self, tag: Tag, captured_at: Time, now: Time) -> u64 {
+    fn show(&mut self, tag: Tag, is_late: bool, captured_at: Time, now: Time) -> u64 {
         self.shown |= tag.opens && tag.from_client;
         self.first_shown_at.get_or_insert(now);
+        self.heard_at = if tag.opens || tag.len > 1 { Some(now) } else { self.heard_at };
         self.openings[usize::from(!tag.from_client)] |= tag.opens;
         self.last_tag = Some(tag);
-        let [client, origin, reset] = self.ends;
-        let ended_at = reset.or(client.zip(origin).map(|(one, other)| one.max(other)));
-        let is_late = ended_at.is_some_and(|at| at + AFTERLIFE <= now);
         // A client whose port was another connection's a moment ago may answer with the numbers of that one.
         let is_astray = tag.from_client && !tag.resets && tag.len == 0 && ASTRAY.contains(&tag.offset);
         self.late += u64::from((tag.len > 0 || tag.opens) && is_late || is_astray);

@@ -116,6 +116,7 @@ pub(super) fn rules(plan: &Plan, faults: &Faults) -> Rules {
             false => Duration::from_millis(200),
         },
         legible: is_legible(faults),
+        roomy: has_room(faults),
         unbroken: is_unbroken(faults),
         disordered: is_disordered(faults),
     }
@@ -127,11 +128,15 @@ fn is_legible(faults: &Faults) -> bool {
     snaplen.is_none_or(|len| len >= HEADERS_MAX && shape.pieces.is_none()) && shape.noise == 0
 }
 
+/// Whether the box has room for every session.
+fn has_room(faults: &Faults) -> bool {
+    faults.in_box.limits.sessions >= Limits::default().sessions
+}
+
 /// Whether the mirror also shows all of them, in their order, to a box that has room for every session.
 fn is_unbroken(faults: &Faults) -> bool {
     let mirror = MirrorFaults { snaplen: None, ..faults.mirror.clone() };
-    let has_room = faults.in_box.limits.sessions >= Limits::default().sessions;
-    has_room && is_legible(faults) && mirror.is_lossless() && mirror.keeps_order() && !is_disordered(faults)
+    has_room(faults) && is_legible(faults) && mirror.is_lossless() && mirror.keeps_order() && !is_disordered(faults)
 }
 
 /// Whether production's bytes may pass the switch out of their order.
