@@ -15,7 +15,7 @@ pub fn check(plan: &Plan, truth: &mut Truth, extent: Extent) {
         return;
     }
     for (number, session) in plan.sessions.iter().enumerate() {
-        if truth.sessions[number].broken || session.overlapping {
+        if truth.sessions[number].broken || truth.sessions[number].is_unread || session.overlapping {
             continue;
         }
         if extent.answered && !may_leave_early(plan, truth, number) {

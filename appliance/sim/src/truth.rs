@@ -106,6 +106,12 @@ pub struct SessionTruth {
     last_tag: Option<Tag>,
     /// Whether a lone byte was shown, as probes are.
     probed: bool,
+    /// Whether such a byte was all that was shown of its place for long, so that the engine cannot know whether it is of the stream.
+    pub is_unread: bool,
+    /// Up to where each side was seen to have sent, by its own numbers.
+    used: [u64; 2],
+    /// Stamp of the last segment.
+    last_at: Option<Time>,
     /// Segments shown whose bytes had all been shown.
     pub shown_again: u64,
     /// SYNs and segments with bytes, shown so long after the end that the engine may have forgotten the session: a peer that missed

@@ -119,7 +119,9 @@ fn is_certain(plan: &Plan, truth: &Truth, session: usize, extent: Extent) -> boo
 fn applies(plan: &Plan, truth: &Truth, request: usize, extent: Extent) -> bool {
     let certain = is_certain(plan, truth, plan.requests[request].session, extent);
     let broken = truth.sessions[plan.requests[request].session].broken;
-    plan.requests[request].settled && !broken && certain && truth.requests[request].begun
+    let known = &truth.requests[request];
+    let is_unread = truth.sessions[plan.requests[request].session].is_unread && known.whole_at.is_none();
+    plan.requests[request].settled && !broken && certain && known.begun && !is_unread
 }
 
 /// The requests that each record may be about: those whose first byte was in a frame of the record's stamp. Requests in one

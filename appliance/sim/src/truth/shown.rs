@@ -14,6 +14,12 @@ const AFTERLIFE: Duration = Duration::from_secs(15);
 /// By so many bytes the engine knows a request of HTTP.
 const OPENING_MAX: u64 = 16;
 
+/// Behind so long a silence a lone byte may be a probe.
+const PROBE_SILENCE: Duration = Duration::from_secs(1);
+
+/// Farther ahead than any stream goes on.
+const FAR: u64 = 1 << 24;
+
 /// Places that no stream reaches, and that lie not shortly before one: numbers of another connection.
 const ASTRAY: Range<u64> = 1 << 28..(1 << 32) - (1 << 16);
 
@@ -37,6 +43,8 @@ impl Truth {
         self.twice += u64::from(tag.again && tag.len > 0 && self.sessions[tag.session].shows_twice(tag));
         let pause = self.sessions[tag.session].pause_of_client(captured_at);
         let is_late = self.is_late(tag, now);
+        let tag = self.sessions[tag.session].as_read(tag, captured_at);
+        let is_unread = self.sessions[tag.session].is_unread;
         let covered = self.sessions[tag.session].show(tag, is_late, captured_at, now);
         let range = tag.offset..tag.offset + tag.len;
         let mut begins = 0;
@@ -49,8 +57,8 @@ impl Truth {
                 }
                 truth.show_request(&range, begins, ends, captured_at, now);
                 truth.shown_late += usize::from(is_late && range.contains(&begins));
-                truth.begun |= begins < covered && !over;
-                truth.whole_at = truth.whole_at.or((ends <= covered).then_some(now));
+                truth.begun |= begins < covered && !over && !is_unread;
+                truth.whole_at = truth.whole_at.or((ends <= covered && !is_unread).then_some(now));
             } else {
                 truth.show_answer(&range, captured_at);
                 let begun = truth.answer.as_ref().is_some_and(|answer| answer.start < covered);
@@ -149,6 +157,22 @@ impl SessionTruth {
     /// When the mirror showed the client's FIN.
     pub fn client_closed_at(&self) -> Option<Time> {
         self.ends[0]
+    }
+
+    /// What the engine may read of a segment: a lone byte behind a silence, the first one that is shown in a place that its side was
+    /// seen to be beyond, may be a retransmission, or a probe of no meaning where the mirror has lost what was there.
+    fn as_read(&mut self, tag: Tag, captured_at: Time) -> Tag {
+        let (side, end) = (usize::from(!tag.from_client), tag.offset + tag.len);
+        let silence = self.last_at.replace(captured_at).map_or(Duration::ZERO, |last| captured_at.since(last));
+        let is_probe = tag.len == 1 && silence >= PROBE_SILENCE && end + u64::from(tag.closes) <= self.used[side];
+        if tag.offset < self.coverage[side].end + FAR {
+            self.used[side] = self.used[side].max(end + u64::from(tag.closes));
+        }
+        if !is_probe || end <= self.coverage[side].end {
+            return tag;
+        }
+        (self.is_unread, self.probed) = (true, true);
+        Tag { offset: end, len: 0, ..tag }
     }
 
     /// Up to where the sender's bytes were shown without a hole, with this frame.
