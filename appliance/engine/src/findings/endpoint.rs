@@ -172,7 +172,7 @@ impl Endpoint {
             return;
         };
         let field = &mut self.fields[index];
-        field.swaps.take(found);
+        field.swaps.take(found, observation.place.captured_at, observation.apart);
         if field.may_drift() {
             field.explained_by.take(observation.place.captured_at, observation.apart);
         } else {

@@ -2,34 +2,44 @@
 //!
 //! Where several clients change one thing at once, each server does it in an order of its own, and of two answers one side has them the
 //! other way round: who added a member first was told 1, and the other 0. Such differences go both ways alike, however many there
-//! are. Those of a fault go one way, unless what is wrong is so simple a value that its opposite comes, too.
+//! are, and opposites lie no further from each other than what was under way at the same time. Those of a fault go one way, unless what
+//! is wrong is so simple a value, and so often, that its opposite comes at once, too.
 
 use super::memory::Deviation;
 use crate::compare::Difference;
 use crate::limits::findings::SWAPS_MAX;
+use crate::time::Time;
+use core::time::Duration;
 use std::collections::VecDeque;
 
-/// Differences of one field, by pairs of values.
+/// How long requests of several clients are under way together, where the target is not late.
+const TOGETHER: Duration = Duration::from_millis(100);
+
+/// Differences of one field that are the opposites of others.
 #[derive(Debug, Default)]
 pub struct Swaps {
     /// Differences that are the opposite of an earlier one, each of another.
     pub met: u64,
-    /// The latest pairs of values, and how many more of them the target has said in this order than in the other.
-    pairs: VecDeque<([u64; 2], i64)>,
+    /// What origin and target said in the latest of those that have met none, and when.
+    waiting: VecDeque<([u64; 2], Time)>,
 }
 
 impl Swaps {
-    /// Takes a difference.
-    pub fn take(&mut self, found: &Difference) {
+    /// Takes a difference of an answer to a request that was captured at this time, and that the target gave so late.
+    pub fn take(&mut self, found: &Difference, at: Time, late: Duration) {
         let [origin, target] = Deviation::values_of(found);
-        let (pair, step) = if origin < target { ([origin, target], 1) } else { ([target, origin], -1) };
-        let known = self.pairs.iter().position(|(known, _)| *known == pair);
-        let balance = known.and_then(|index| self.pairs.remove(index)).map_or(0, |(_, balance)| balance);
-        self.met += u64::from(balance * step < 0);
-        if self.pairs.len() >= SWAPS_MAX {
-            self.pairs.pop_front();
+        let is_opposite = |(said, then): &([u64; 2], Time)| {
+            *said == [target, origin] && at.since(*then).max(then.since(at)) <= TOGETHER + late
+        };
+        if let Some(opposite) = self.waiting.iter().position(is_opposite) {
+            self.waiting.remove(opposite);
+            self.met += 1;
+            return;
         }
-        self.pairs.push_back((pair, balance + step));
+        if self.waiting.len() >= SWAPS_MAX {
+            self.waiting.pop_front();
+        }
+        self.waiting.push_back(([origin, target], at));
     }
 
     /// Adds what another has counted.
@@ -43,33 +53,39 @@ mod tests {
     use super::*;
     use crate::compare::Kind;
 
-    fn met(pairs: impl IntoIterator<Item = [usize; 2]>) -> u64 {
+    /// Of differences that come so many milliseconds one after the other.
+    fn met(pairs: impl IntoIterator<Item = [usize; 2]>, millis: u64, late: Duration) -> u64 {
         let mut swaps = Swaps::default();
-        for [origin, target] in pairs {
+        for (number, [origin, target]) in pairs.into_iter().enumerate() {
             let [origin, target] = [origin, target].map(|value| value.to_string());
-            swaps.take(&Difference { field: "reply".to_owned(), kind: Kind::Value, offset: None, origin, target });
+            let found = Difference { field: "reply".to_owned(), kind: Kind::Value, offset: None, origin, target };
+            swaps.take(&found, Time::from_millis(number as u64 * millis), late);
         }
         swaps.met
     }
 
     #[test]
     fn each_difference_meets_one_opposite() {
-        assert_eq!(met((0..20).map(|_| [1, 0])), 0);
-        assert_eq!(met((0..20).map(|number| [number % 2, (number + 1) % 2])), 10);
-        assert_eq!(met([[0, 1], [0, 1], [0, 1], [1, 0], [1, 0], [1, 0], [1, 0], [0, 1]]), 4);
-        assert_eq!(
-            met((0..20).map(|number| if number % 2 == 0 { [number, number + 1] } else { [number, number - 1] })),
-            10
-        );
-        assert_eq!(met((0..20).map(|number| [number, number + 1])), 0, "values that are all others");
+        let met = |pairs: &[[usize; 2]]| met(pairs.iter().copied(), 1, Duration::ZERO);
+        assert_eq!(met(&[[1, 0]; 20]), 0);
+        assert_eq!(met(&[[0, 1], [1, 0], [0, 1], [1, 0]]), 2);
+        assert_eq!(met(&[[0, 1], [0, 1], [0, 1], [1, 0], [1, 0], [1, 0], [1, 0], [0, 1]]), 4);
+        assert_eq!(met(&[[6, 7], [7, 6], [9, 8], [8, 9]]), 2, "numbers that are given once each");
+        assert_eq!(met(&[[6, 7], [7, 8], [8, 9]]), 0, "numbers that are all others");
     }
 
     #[test]
-    fn of_many_pairs_the_latest_are_known() {
-        let round = |opposite: bool, pairs| {
-            (0..pairs).map(move |number| [2 * number + usize::from(opposite), 2 * number + usize::from(!opposite)])
-        };
-        assert_eq!(met(round(false, SWAPS_MAX).chain(round(true, SWAPS_MAX))), SWAPS_MAX as u64);
-        assert_eq!(met(round(false, SWAPS_MAX + 1).chain(round(true, SWAPS_MAX + 1))), 0);
+    fn opposites_are_of_one_time() {
+        let late = Duration::from_secs(2);
+        let met = |millis, late| met([[0, 1], [1, 0]], millis, late);
+        assert_eq!((met(100, Duration::ZERO), met(101, Duration::ZERO), met(2_100, late)), (1, 0, 1));
+    }
+
+    #[test]
+    fn of_many_the_latest_are_known() {
+        let one = |opposite: usize| move |number: usize| [2 * number + opposite, 2 * number + 1 - opposite];
+        let both = |count: usize| (0..count).map(one(0)).chain((0..count).map(one(1)));
+        assert_eq!(met(both(SWAPS_MAX), 1, Duration::ZERO), SWAPS_MAX as u64);
+        assert_eq!(met(both(SWAPS_MAX + 1), 1, Duration::ZERO), 0);
     }
 }

@@ -215,6 +215,21 @@ fn servers_that_several_clients_change_at_once() {
     }
 }
 
+#[test]
+fn a_small_number_that_is_wrong_at_random() {
+    let mut world = World::new(1, 500);
+    let reply = |stock: u64| Answer { head: "HTTP/1.1 200 OK\r\n\r\n".to_owned(), body: vec![b'0' + stock as u8] };
+    for number in 1..=10_000 {
+        world.number = number;
+        let stock = world.random.below(10);
+        let wrong = if world.random.of_10_000(100) { world.random.below(10) } else { stock };
+        let mut asked = Request::get("/stock".to_owned());
+        asked.body = format!("item {number}");
+        world.observe(&asked, &reply(stock), &reply(wrong), [number * 2_000, 1_000]);
+    }
+    assert_eq!(world.found(), ["GET /stock body value"]);
+}
+
 /// A world in which what both servers share changes now and then before the target is asked.
 fn lagging(seed: u64, late: [u64; 2]) -> World {
     World { late, ..World::new(seed, 500) }
