@@ -2,7 +2,7 @@
 //! two answers in a row have matched and were unlike one another, with nothing hidden since, the order is proven, and an answer
 //! that differs must be said to differ.
 
-use crate::plan::Plan;
+use crate::plan::{Plan, SessionPlan};
 use crate::truth::Truth;
 use crate::verdict::Extent;
 use core::ops::Range;
@@ -10,6 +10,9 @@ use std::collections::BTreeMap;
 use tapcopy_engine::Record;
 use tapcopy_engine::ledger::Incomparable;
 use tapcopy_engine::message::{Outcome, Verdict};
+
+/// By so many bytes a request is known for what it is.
+const KNOWN_BY: u64 = 24;
 
 /// Checks it; `matched` has the requests that each record may be about.
 pub fn check(plan: &Plan, truth: &mut Truth, records: &[Record], matched: &[Vec<usize>], extent: Extent) {
@@ -73,6 +76,38 @@ pub fn check_picked_up(plan: &Plan, truth: &mut Truth, records: &[Record], match
             truth.violate("an order that is not proven is not taken for proven", format!("{record:?}"));
         }
     }
+}
+
+/// A session whose beginning was not seen is picked up with the first request that begins with a segment.
+pub fn check_resumed(plan: &Plan, truth: &mut Truth, extent: Extent) {
+    for session in 0..plan.sessions.len() {
+        let Some(request) = first_shown_whole(plan, truth, session).filter(|_| extent.answered) else { continue };
+        let planned = &plan.requests[request];
+        let is_early = planned.answer.after < planned.bytes.len();
+        if !planned.settled || planned.is_denied || is_early || !is_shown_to_the_end(plan, truth, request) {
+            continue;
+        }
+        truth.judged += 1;
+        let arrived = truth.requests[request].reads.iter().filter(|read| read.whole_at.is_some()).count();
+        let replays = plan.replays(session);
+        if arrived != replays {
+            let details = format!("request {request} of session {session} arrived {arrived} times, {replays} expected");
+            truth.violate("a session is picked up with the first request that begins with a segment", details);
+        }
+    }
+}
+
+/// The request with which the mirror first shows the client of a session, if it does not show the beginning, nothing else has the
+/// same addresses, and the segment has enough of it to be known by.
+fn first_shown_whole(plan: &Plan, truth: &Truth, session: usize) -> Option<usize> {
+    let (planned, known) = (&plan.sessions[session], &truth.sessions[session]);
+    let is_same = |other: &&SessionPlan| (other.client, other.origin) == (planned.client, planned.origin);
+    let is_alone = plan.sessions.iter().filter(is_same).count() == 1;
+    let (_, first) = known.client_frames.iter().min_by_key(|(_, frame)| frame.start)?;
+    let is_certain = known.openings == [false; 2] && !known.broken && !planned.overlapping && is_alone;
+    let mut requests = planned.requests.clone();
+    let request = requests.find(|request| plan.request_offset(*request) == first.start)?;
+    (is_certain && first.end - first.start >= KNOWN_BY).then_some(request)
 }
 
 /// Whether nothing was hidden behind a request: a gap may have come before the verdict, and opens the question anew.

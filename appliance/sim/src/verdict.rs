@@ -51,6 +51,7 @@ pub fn check(plan: &Plan, truth: &mut Truth, (records, times): (&[Record], &[Tim
     proof::check_picked_up(plan, truth, records, &matched);
     if extent.plain {
         proof::check(plan, truth, records, &matched, extent);
+        proof::check_resumed(plan, truth, extent);
     }
     selection::check(
         plan,

@@ -52,8 +52,6 @@ const UNSURE: &[&str] = &[
     "few sessions",
     "fewer services",
     "little held",
-    "midstream",
-    "mirror loss",
     "mute target",
     "no neighbour",
     "no pool",
