@@ -241,7 +241,7 @@ fn check_one_way(plan: &Plan, truth: &mut Truth, records: &[Record], clients: bo
     let is_other = |record: &&Record| match &record.outcome {
         // Whatever else came in between, no origin was seen to end before its answer was whole.
         Outcome::Answered(Verdict::Incomparable(Incomparable::OriginIncomplete)) => truth.rules.legible,
-        Outcome::Answered(Verdict::Incomparable(cause)) => is_certain && *cause != Incomparable::OneWay,
+        Outcome::Answered(Verdict::Incomparable(cause)) => extent.all_of_one_way && *cause != Incomparable::OneWay,
         _ => false,
     };
     if let Some(record) = records.iter().find(is_other) {
