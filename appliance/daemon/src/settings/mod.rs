@@ -179,9 +179,9 @@ fn flag_of(field: &str) -> String {
 pub(crate) struct Faults(Vec<FieldFault>);
 
 impl Faults {
-    /// Adds one.
+    /// Adds one, of one line whatever the values that it names.
     pub(crate) fn add(&mut self, field: impl Into<String>, message: impl Into<String>) {
-        self.0.push(FieldFault { field: field.into(), message: message.into() });
+        self.0.push(FieldFault { field: in_one_line(field.into()), message: in_one_line(message.into()) });
     }
 
     /// The first.
@@ -193,6 +193,13 @@ impl Faults {
     pub(crate) fn none_or<T>(self, value: T) -> Result<T, SettingsFaults> {
         if self.0.is_empty() { Ok(value) } else { Err(SettingsFaults(self.0)) }
     }
+}
+
+fn in_one_line(text: String) -> String {
+    if !text.contains(char::is_control) {
+        return text;
+    }
+    text.chars().map(|one| if one.is_control() { one.escape_default().to_string() } else { one.to_string() }).collect()
 }
 
 #[cfg(test)]

@@ -206,6 +206,7 @@ fn pools() {
 fn modes_and_gateways() {
     let mode = "mode = \"pool\"";
     check_line(mode, "mode = 'x'", &["addressing.mode: `x` is no way"]);
+    check_line(mode, "mode = '''x\ny'''", &["addressing.mode: `x\\ny` is no way"]);
     check_line(mode, "gateway = '10.100.20.1'", &[]);
     check_line(mode, "gateway = 'x'", &["addressing.gateway: `x` is no IP address"]);
     check_line(mode, "gateway = '10.100.20.100'", &["addressing.gateway: 10.100.20.100 lies in the pool"]);
