@@ -120,10 +120,26 @@ impl Streams {
 
     /// Says that `side`'s first byte has the sequence number `seq`, unless that is known already.
     pub fn begin(&mut self, side: Side, seq: u32) {
+        self.begin_earlier(side, seq);
         let stream = self.of(side);
         stream.base.get_or_insert(seq);
+        stream.is_base_guessed = false;
         stream.seen = true;
         stream.begun = true;
+    }
+
+    /// Counts `side`'s bytes from `first` on, if they are counted from a later place by a guess. Whether that was one.
+    fn begin_earlier(&mut self, side: Side, first: u32) -> bool {
+        let (stream, other) = self.pair(side);
+        if !stream.is_base_guessed || stream.next > 0 {
+            return false;
+        }
+        let Some(offset) = stream.offset_of(first).filter(|offset| (-NEAR..=0).contains(offset)) else { return false };
+        let earlier = offset.unsigned_abs();
+        stream.begin_earlier(earlier);
+        let explained = other.held.values_mut().map(|held| &mut held.terms.after).filter(|after| **after > 0);
+        explained.for_each(|after| *after += earlier);
+        true
     }
 
     /// Whether a side has said nothing.
@@ -204,8 +220,10 @@ impl Streams {
     /// Learns what the segment acknowledges; returns how far the other stream must be handed on before it.
     fn note_ack(&mut self, now: Time, content: &Content<'_>) -> u64 {
         let Some(ack) = content.ack else { return 0 };
+        let is_told = self.begin_earlier(content.side.other(), ack);
         let other = self.of(content.side.other());
         other.base.get_or_insert(ack);
+        other.is_base_guessed &= !is_told;
         let offset = other.offset_of(ack).unwrap_or(0);
         let beyond = offset - other.next as i64;
         if offset < 0 || beyond > WINDOW_MAX || other.closed && beyond > 0 {
@@ -216,6 +234,10 @@ impl Streams {
     }
 
     fn place(&mut self, content: &Content<'_>, after: u64, sink: &mut impl FnMut(Delivery<'_>)) -> Arrival {
+        if !content.payload.is_empty() && !content.may_probe {
+            // Before it, too, is at least a byte.
+            self.begin_earlier(content.side, content.seq.wrapping_sub(1));
+        }
         let (stream, other) = self.pair(content.side);
         let tail = Tail { missing: content.missing.into(), fin: content.fin };
         if stream.base.is_none() || stream.is_misplaced(content.seq) {
@@ -224,8 +246,8 @@ impl Streams {
                 return Arrival::InOrder;
             }
             // Of a session whose beginning was seen on the other side, this side's is missing: at least a byte of it.
-            let lost = u32::from(other.begun);
-            stream.base = Some(content.seq.wrapping_sub(lost));
+            stream.is_base_guessed = other.begun;
+            stream.base = Some(content.seq.wrapping_sub(u32::from(other.begun)));
         }
         let Some(offset) = stream.offset_of(content.seq) else { return Arrival::Duplicate };
         let end = offset + content.payload.len() as i64 + tail.span() as i64;

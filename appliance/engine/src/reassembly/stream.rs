@@ -74,6 +74,8 @@ impl Tail {
 pub(super) struct Stream {
     /// Sequence number of offset 0, once known.
     pub(super) base: Option<u32>,
+    /// Whether that is a guess: one before the first byte that was shown.
+    pub(super) is_base_guessed: bool,
     /// Handed on up to here.
     pub(super) next: u64,
     /// Acknowledged by the other side up to here.
@@ -106,6 +108,16 @@ impl Stream {
     pub(super) fn offset_of(&self, seq: u32) -> Option<i64> {
         let near = self.base?.wrapping_add(self.next as u32);
         Some(self.next as i64 + i64::from(seq.wrapping_sub(near) as i32))
+    }
+
+    /// Counts its bytes from so many before the first that they are counted from.
+    pub(super) fn begin_earlier(&mut self, earlier: u64) {
+        self.base = self.base.map(|base| base.wrapping_sub(earlier as u32));
+        self.held =
+            core::mem::take(&mut self.held).into_iter().map(|(offset, held)| (offset + earlier, held)).collect();
+        for known in [&mut self.acked, &mut self.used].into_iter().filter(|known| **known > 0) {
+            *known += earlier;
+        }
     }
 
     /// Up to where anything is known to have been sent.
