@@ -103,7 +103,7 @@ fn first_shown_whole(plan: &Plan, truth: &Truth, session: usize) -> Option<usize
     let (planned, known) = (&plan.sessions[session], &truth.sessions[session]);
     let is_same = |other: &&SessionPlan| (other.client, other.origin) == (planned.client, planned.origin);
     let is_alone = plan.sessions.iter().filter(is_same).count() == 1;
-    let (_, first) = known.client_frames.iter().min_by_key(|(_, frame)| frame.start)?;
+    let (_, first) = known.client_frames.first()?;
     let is_certain = known.openings == [false; 2] && !known.broken && !planned.overlapping && is_alone;
     let mut requests = planned.requests.clone();
     let request = requests.find(|request| plan.request_offset(*request) == first.start)?;
