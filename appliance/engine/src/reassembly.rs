@@ -129,6 +129,7 @@ impl Streams {
     }
 
     /// Counts `side`'s bytes from `first` on, if they are counted from a later place by a guess. Whether that was one.
+    #[cold]
     fn begin_earlier(&mut self, side: Side, first: u32) -> bool {
         let (stream, other) = self.pair(side);
         if !stream.is_base_guessed || stream.next > 0 {
@@ -220,10 +221,12 @@ impl Streams {
     /// Learns what the segment acknowledges; returns how far the other stream must be handed on before it.
     fn note_ack(&mut self, now: Time, content: &Content<'_>) -> u64 {
         let Some(ack) = content.ack else { return 0 };
-        let is_told = self.begin_earlier(content.side.other(), ack);
+        if self.look_at(content.side.other()).is_base_guessed {
+            let is_told = self.begin_earlier(content.side.other(), ack);
+            self.of(content.side.other()).is_base_guessed = !is_told;
+        }
         let other = self.of(content.side.other());
         other.base.get_or_insert(ack);
-        other.is_base_guessed &= !is_told;
         let offset = other.offset_of(ack).unwrap_or(0);
         let beyond = offset - other.next as i64;
         if offset < 0 || beyond > WINDOW_MAX || other.closed && beyond > 0 {
@@ -234,7 +237,7 @@ impl Streams {
     }
 
     fn place(&mut self, content: &Content<'_>, after: u64, sink: &mut impl FnMut(Delivery<'_>)) -> Arrival {
-        if !content.payload.is_empty() && !content.may_probe {
+        if self.look_at(content.side).is_base_guessed && !content.payload.is_empty() && !content.may_probe {
             // Before it, too, is at least a byte.
             self.begin_earlier(content.side, content.seq.wrapping_sub(1));
         }
