@@ -4,7 +4,7 @@ use crate::packet::{self, Segment, flag};
 use core::net::{IpAddr, SocketAddr};
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet};
 use smoltcp::phy::{self, Device, DeviceCapabilities, Medium};
-use smoltcp::socket::tcp;
+use smoltcp::socket::{Socket, tcp};
 use smoltcp::time::{Duration, Instant};
 use smoltcp::wire::{HardwareAddress, IpCidr, IpEndpoint, IpListenEndpoint};
 use std::collections::{BTreeMap, VecDeque};
@@ -23,6 +23,8 @@ pub struct Host {
     address: IpAddr,
     interface: Interface,
     device: Queue,
+    /// Packets that the stack has not seen.
+    arrived: VecDeque<Vec<u8>>,
     sockets: SocketSet<'static>,
     /// The next number that was never sent, on each connection.
     next: BTreeMap<(SocketAddr, SocketAddr), u32>,
@@ -31,12 +33,13 @@ pub struct Host {
 impl Host {
     /// A host whose sequence numbers follow from `seed`.
     pub fn new(address: IpAddr, mtu: usize, seed: u64) -> Self {
-        let mut device = Queue { mtu, received: VecDeque::new(), sent: Vec::new() };
+        let mut device = Queue { mtu, received: None, sent: Vec::new() };
         let mut config = Config::new(HardwareAddress::Ip);
         config.random_seed = seed;
         let mut interface = Interface::new(config, &mut device, Instant::ZERO);
         interface.update_ip_addrs(|addresses| addresses.push(IpCidr::new(address.into(), 0)).expect("room for one"));
-        Self { address, interface, device, sockets: SocketSet::new(Vec::new()), next: BTreeMap::new() }
+        let sockets = SocketSet::new(Vec::new());
+        Self { address, interface, device, arrived: VecDeque::new(), sockets, next: BTreeMap::new() }
     }
 
     /// Its address.
@@ -46,11 +49,16 @@ impl Host {
 
     /// Takes a packet from the network; [`Host::poll`] looks at it.
     pub fn receive(&mut self, packet: Vec<u8>) {
-        self.device.received.push_back(packet);
+        self.arrived.push_back(packet);
     }
 
     /// Lets the stack work.
     pub fn poll(&mut self, now: Time) {
+        while let Some(mut packet) = self.arrived.pop_front() {
+            self.keep_to_window(&mut packet);
+            self.device.received = Some(packet);
+            self.interface.poll_ingress_single(instant(now), &mut self.device, &mut self.sockets);
+        }
         self.interface.poll(instant(now), &mut self.device, &mut self.sockets);
     }
 
@@ -78,6 +86,19 @@ impl Host {
             *next = end;
         } else if segment.span() == 0 && segment.flags & flag::RST == 0 {
             packet::put(packet, segment.header + 4, *next);
+            packet::set_checksum(packet, &segment);
+        }
+    }
+
+    /// Of a segment that is longer than the window, the end is not received, and so neither is the FIN behind it. smoltcp sends such
+    /// ones, where a segment may be longer than a window and is missed by three acknowledgements; and it takes their FIN.
+    fn keep_to_window(&self, packet: &mut [u8]) {
+        let Some(segment) = Segment::parse(packet).filter(|segment| segment.flags & flag::FIN != 0) else { return };
+        let ends = (Some(endpoint(segment.dst)), Some(endpoint(segment.src)));
+        let mut sockets = self.sockets.iter().map(|(_, Socket::Tcp(socket))| socket);
+        let receiver = sockets.find(|socket| (socket.local_endpoint(), socket.remote_endpoint()) == ends);
+        if receiver.is_some_and(|socket| segment.len() > socket.recv_capacity() - socket.recv_queue()) {
+            packet[segment.header + 13] &= !flag::FIN;
             packet::set_checksum(packet, &segment);
         }
     }
@@ -143,7 +164,7 @@ impl Buffers {
 /// Packets in and out of a stack.
 struct Queue {
     mtu: usize,
-    received: VecDeque<Vec<u8>>,
+    received: Option<Vec<u8>>,
     sent: Vec<Vec<u8>>,
 }
 
@@ -155,7 +176,7 @@ impl Device for Queue {
     type TxToken<'a> = Sent<'a>;
 
     fn receive(&mut self, _timestamp: Instant) -> Option<(Received, Sent<'_>)> {
-        let packet = self.received.pop_front()?;
+        let packet = self.received.take()?;
         Some((Received(packet), Sent(&mut self.sent)))
     }
 
