@@ -4,6 +4,7 @@ use crate::account::{self, Wire};
 use crate::host::instant;
 use crate::packet::{self, Mac, Segment, ethertype, flag};
 use crate::patience::{Moments, Waiting};
+use crate::refusal::Refusals;
 use crate::report::Hash;
 use crate::sabotage::Saboteur;
 use crate::topology::is_client;
@@ -11,7 +12,7 @@ use crate::truth::Truth;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
-use tapcopy_engine::config::{Addressing, Config, FarEnd, Mode};
+use tapcopy_engine::config::{Addressing, Config, FarEnd, Mode, Protocol};
 use tapcopy_engine::engine::Holdings;
 use tapcopy_engine::ledger::{Ended, Ignored, NotAnswered, NotReplayed};
 use tapcopy_engine::{Command, Engine, Input, Ledger, Limits, Output, Record, Time};
@@ -68,6 +69,8 @@ pub struct Checked {
     ahead: Ahead,
     targets: BTreeSet<SocketAddr>,
     services: Vec<String>,
+    /// Those without a framer.
+    raw: Vec<String>,
     records: Vec<Record>,
     record_times: Vec<Time>,
     /// Session, target, copy, exchange.
@@ -77,6 +80,9 @@ pub struct Checked {
     ticks: (Time, usize),
     moments: Moments,
     wire: Wire,
+    refusals: Refusals,
+    /// Replays of a session to one target.
+    copies: u64,
     /// The far end is a rehearsal.
     rehearses: bool,
     /// The kill switch is on.
@@ -101,6 +107,12 @@ impl Checked {
             ahead: Ahead::default(),
             targets: config.services.iter().flat_map(|service| service.targets.iter().copied()).collect(),
             services: config.services.iter().map(|service| service.name.clone()).collect(),
+            raw: config
+                .services
+                .iter()
+                .filter(|service| service.protocol == Protocol::Raw)
+                .map(|service| service.name.clone())
+                .collect(),
             records: Vec::new(),
             record_times: Vec::new(),
             known: BTreeSet::new(),
@@ -109,6 +121,8 @@ impl Checked {
             ticks: (Time::ZERO, 0),
             moments: Moments::default(),
             wire: Wire::default(),
+            refusals: Refusals::default(),
+            copies: config.services.iter().map(|service| service.copies.into()).max().unwrap_or(1),
             rehearses: config.far_end == FarEnd::Rehearsal,
             is_stopped: false,
             has_fewer_services: false,
@@ -163,6 +177,7 @@ impl Checked {
         match &input {
             Input::Command(Command::StopReplay) => self.is_stopped = true,
             Input::Command(Command::StartReplay) => self.is_stopped = false,
+            Input::Target { bytes, .. } => self.refusals.arrive(now, bytes),
             _ => {}
         }
         let (known, before) = (self.records.len(), self.waiting());
@@ -190,6 +205,7 @@ impl Checked {
         }
         self.moments.note(now);
         self.check_records(now, truth);
+        self.refusals.note(now, self.engine.ledger());
         self.check_frames(now, truth);
         self.check_ledger(truth);
         let held = self.engine.holdings();
@@ -268,6 +284,9 @@ impl Checked {
             if self.is_stopped && is_said && truth.rules.healthy && truth.rules.clean_path {
                 let details = packet::describe(&frame[14..]);
                 truth.violate("behind the kill switch, nothing is said to a target", details);
+            }
+            if let Some(fault) = self.refusals.leave(now, frame, self.copies, self.engine.ledger()) {
+                truth.violate("a target that refuses is not asked again at once", fault);
             }
             if let Some(fault) = self.fault_of(frame) {
                 truth.violate("the box sends to its targets only, and from its own addresses", fault);
@@ -383,7 +402,11 @@ impl Checked {
             || self.has_other_addresses
             || !(truth.rules.healthy && truth.rules.clean_path);
         self.wire.check(ledger, loses, truth);
-        account::check(ledger, &self.records, &self.services, truth);
+        let raw: Vec<&str> = self.raw.iter().map(String::as_str).collect();
+        account::check(ledger, &self.records, (&self.services, &raw), truth);
+        if truth.rules.roomy && self.sees_all_shown(truth) {
+            account::check_order(ledger, truth);
+        }
         if truth.rules.unbroken && !self.has_fewer_services {
             account::check_twice(ledger, truth);
         }

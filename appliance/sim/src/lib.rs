@@ -31,6 +31,7 @@ pub mod pcap;
 pub mod plan;
 mod proof;
 pub mod rare;
+mod refusal;
 pub mod report;
 pub mod sabotage;
 pub mod scenario;

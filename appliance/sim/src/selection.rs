@@ -4,6 +4,7 @@
 use crate::plan::{Kind, Plan};
 use crate::seed::Rng;
 use crate::truth::Truth;
+use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet};
 use tapcopy_engine::Record;
 use tapcopy_engine::ledger::NotReplayed;
@@ -11,6 +12,7 @@ use tapcopy_engine::message::Outcome;
 use tapcopy_engine::selection::Selection;
 use tapcopy_engine::selection::filter::{Action, Glob, Rule};
 use tapcopy_engine::selection::rewrite::{PathPrefix, Rewrite};
+use xxhash_rust::xxh3::xxh3_64;
 
 /// In no content of this world.
 const CHUNKED: &[u8] = b"\r\nTransfer-Encoding: chunked\r\n";
@@ -128,15 +130,24 @@ pub fn check(plan: &Plan, truth: &mut Truth, records: &[Record], matched: &[Vec<
     }
 }
 
-/// A client is sampled with all its sessions of a service, where one share holds for the whole run.
+/// A client is sampled with all its sessions, or with none, as its address has it, where one share holds for the whole run.
 fn check_sample(plan: &Plan, truth: &mut Truth, records: &[Record]) {
-    let client = |record: &Record| (record.service, record.client.ip());
-    let is_left_out = |record: &&Record| matches!(record.outcome, Outcome::NotReplayed(NotReplayed::NotSampled));
-    let left_out: BTreeSet<_> = records.iter().filter(is_left_out).map(client).collect();
-    let is_replayed = |record: &Record| !matches!(record.outcome, Outcome::NotReplayed(_));
-    let is_other = |record: &&Record| is_replayed(record) && left_out.contains(&client(record));
-    if let Some(record) = records.iter().find(is_other).filter(|_| plan.topology.sample < 10_000) {
+    let is_sampled = |record: &Record| client_hash(record.client.ip()) % 10_000 < u64::from(plan.topology.sample);
+    let is_wrong = |record: &&Record| match record.outcome {
+        Outcome::NotReplayed(NotReplayed::NotSampled) => is_sampled(record),
+        Outcome::NotReplayed(_) => false,
+        _ => !is_sampled(record),
+    };
+    if let Some(record) = records.iter().find(is_wrong).filter(|_| plan.topology.sample < 10_000) {
         truth.violate("a client is sampled with all its sessions", format!("{record:?}"));
+    }
+}
+
+/// The same on every box, for ever: a client that is sampled today is tomorrow.
+fn client_hash(client: IpAddr) -> u64 {
+    match client {
+        IpAddr::V4(ip) => xxh3_64(&ip.octets()),
+        IpAddr::V6(ip) => xxh3_64(&ip.octets()),
     }
 }
 

@@ -210,7 +210,8 @@ impl Span {
         let (dst, src) = if from_client { (ORIGIN_MAC, CLIENT_MAC) } else { (CLIENT_MAC, ORIGIN_MAC) };
         let mut bytes = packet::ethernet_ip(dst, src, packet);
         if let Some(segment) = Segment::parse(packet).filter(|_| self.faults.bad_checksums) {
-            bytes[14 + segment.header + 16..14 + segment.header + 18].copy_from_slice(&[0xBA, 0xD0]);
+            // All bits but the last are the right ones.
+            bytes[14 + segment.header + 17] ^= 1;
         }
         if let Some(vlan) = vlan {
             packet::tag_vlan(&mut bytes, vlan);

@@ -1,6 +1,7 @@
 //! What the applications know, and the rules that are checked the moment an application reads.
 
 mod again;
+pub mod order;
 mod pace;
 mod shown;
 
@@ -10,6 +11,7 @@ use crate::span::Tag;
 use core::net::IpAddr;
 use core::ops::Range;
 use core::time::Duration;
+use order::Order;
 use shown::Coverage;
 use std::collections::BTreeMap;
 use tapcopy_engine::Time;
@@ -65,6 +67,8 @@ pub struct Truth {
     pub ignored: BTreeMap<&'static str, u64>,
     /// Data segments shown twice in a row.
     pub twice: u64,
+    /// Segments shown of no session of the plan, which the engine takes for one's.
+    pub unknown: u64,
 }
 
 /// What became of a session in production.
@@ -108,10 +112,14 @@ pub struct SessionTruth {
     probed: bool,
     /// Whether such a byte was all that was shown of its place for long, so that the engine cannot know whether it is of the stream.
     pub is_unread: bool,
+    /// Where the first of them lies in the origin's stream.
+    pub answers_unread_from: Option<u64>,
     /// Up to where each side was seen to have sent, by its own numbers.
     used: [u64; 2],
     /// Stamp of the last segment.
     last_at: Option<Time>,
+    /// In which order its segments were shown.
+    pub order: Order,
     /// Segments shown whose bytes had all been shown.
     pub shown_again: u64,
     /// SYNs and segments with bytes, shown so long after the end that the engine may have forgotten the session: a peer that missed

@@ -1,5 +1,6 @@
 //! Holding the engine's records against what really happened, when all is over.
 
+use crate::account;
 use crate::latency;
 use crate::plan::{Plan, SessionPlan};
 use crate::proof;
@@ -50,6 +51,7 @@ pub fn check(plan: &Plan, truth: &mut Truth, (records, times): (&[Record], &[Tim
     check_reconnects(plan, truth, ledger);
     proof::check_picked_up(plan, truth, records, &matched);
     if extent.plain {
+        account::check_lost(ledger, truth);
         proof::check(plan, truth, records, &matched, extent);
         proof::check_resumed(plan, truth, extent);
     }
@@ -121,8 +123,11 @@ fn applies(plan: &Plan, truth: &Truth, request: usize, extent: Extent) -> bool {
     let certain = is_certain(plan, truth, plan.requests[request].session, extent);
     let broken = truth.sessions[plan.requests[request].session].broken;
     let known = &truth.requests[request];
-    let is_unread = truth.sessions[plan.requests[request].session].is_unread && known.whole_at.is_none();
-    plan.requests[request].settled && !broken && certain && known.begun && !is_unread
+    let session = &truth.sessions[plan.requests[request].session];
+    let ends_before = |at: u64| known.answer.as_ref().is_some_and(|answer| answer.end <= at);
+    let is_answer_read = session.answers_unread_from.is_none_or(ends_before);
+    let is_read = (!session.is_unread || known.whole_at.is_some()) && is_answer_read;
+    plan.requests[request].settled && !broken && certain && known.begun && is_read
 }
 
 /// The requests that each record may be about: those whose first byte was in a frame of the record's stamp. Requests in one

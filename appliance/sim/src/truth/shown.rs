@@ -43,7 +43,10 @@ impl Truth {
         self.twice += u64::from(tag.again && tag.len > 0 && self.sessions[tag.session].shows_twice(tag));
         let pause = self.sessions[tag.session].pause_of_client(captured_at);
         let is_late = self.is_late(tag, now);
-        let tag = self.sessions[tag.session].as_read(tag, captured_at);
+        let is_over = is_late || tag.is_outdated || self.is_replaced(plan, tag.session);
+        let session = &mut self.sessions[tag.session];
+        session.order.show(&tag, (tag.opens || session.openings == [true; 2]) && !is_over);
+        let tag = session.as_read(tag, captured_at);
         let is_unread = self.sessions[tag.session].is_unread;
         let covered = self.sessions[tag.session].show(tag, is_late, captured_at, now);
         let range = tag.offset..tag.offset + tag.len;
@@ -66,6 +69,14 @@ impl Truth {
             }
             begins = ends;
         }
+    }
+
+    /// Whether something was shown of a later session from the same port.
+    fn is_replaced(&self, plan: &Plan, session: usize) -> bool {
+        let later = session + 1..self.sessions.len();
+        later
+            .into_iter()
+            .any(|later| self.sessions[later].first_shown_at.is_some() && are_of_one_port(plan, session, later))
     }
 
     /// Whether the engine may have forgotten a session that has ended: its time is over, or there was no room for it beside one
@@ -138,6 +149,11 @@ impl SessionTruth {
         self.ends[0].is_some() && self.ends[1].is_some()
     }
 
+    /// Whether a lone byte was shown, as probes are.
+    pub fn has_probes(&self) -> bool {
+        self.probed
+    }
+
     /// Whether the mirror showed a reset.
     pub fn is_reset(&self) -> bool {
         self.reset_at().is_some()
@@ -172,6 +188,9 @@ impl SessionTruth {
             return tag;
         }
         (self.is_unread, self.probed) = (true, true);
+        if !tag.from_client {
+            self.answers_unread_from.get_or_insert(tag.offset);
+        }
         Tag { offset: end, len: 0, ..tag }
     }
 

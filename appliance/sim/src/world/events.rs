@@ -1,6 +1,7 @@
 //! What happens in the world: machines work, links carry, the switch and the engine pass on.
 
 use super::{Event, Machine, Target, World, terms};
+use crate::account::Counted;
 use crate::fault::Order;
 use crate::packet;
 use crate::pcap::Captured;
@@ -171,7 +172,10 @@ impl World {
         }
         let frame =
             MirrorFrame { captured_at, link: LinkType::Ethernet, wire_len: shown.wire_len, bytes: &shown.bytes };
+        let before = Counted::so_far(self.engine.engine().ledger());
         self.input(Input::Mirror(frame));
+        let is_wrong = self.faults.mirror.bad_checksums;
+        before.check(self.engine.engine().ledger(), &shown, is_wrong, &mut self.truth);
     }
 
     fn tick(&mut self) {
