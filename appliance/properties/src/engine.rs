@@ -6,11 +6,13 @@
 mod packet;
 mod production;
 mod target;
+mod words;
 
 use crate::shown::Shown;
 use arbitrary::{Result, Unstructured};
 use core::time::Duration;
 use production::Production;
+use std::borrow::Cow;
 use tapcopy_engine::config::{
     Addressing, FarEnd, MirrorTo, Origin, Pacing, PoolRange, Protocol, Sample, Service, Speed,
 };
@@ -29,29 +31,6 @@ const TICKS_MAX: usize = 20_000;
 const COPIES_MAX: u16 = 2;
 /// What a finish waits for at most.
 const FINISH: Duration = Duration::from_secs(3);
-/// Contents of segments: what makes the framers and gates turn.
-const WORDS: [&[u8]; 20] = [
-    b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
-    b"HEAD /a HTTP/1.1\r\n\r\n",
-    b"POST /b HTTP/1.1\r\nContent-Length: 5\r\n\r\nhello",
-    b"POST /c HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
-    b"POST /d HTTP/1.1\r\nContent-Length: 900\r\nExpect: 100-continue\r\n\r\n",
-    b"5\r\nhello\r\n",
-    b"0\r\n\r\n",
-    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nworld\r\n",
-    b"HTTP/1.1 100 Continue\r\n\r\n",
-    b"HTTP/1.1 204 No Content\r\n\r\n",
-    b"HTTP/1.0 200 OK\r\n\r\nuntil the end",
-    b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
-    b"GET /up HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
-    b"HTTP/1.1 101 Switching Protocols\r\n\r\n",
-    b"CONNECT a:1 HTTP/1.1\r\n\r\n",
-    b"GET /half HTTP/1.1\r\nHo",
-    b"st: a\r\n\r\n",
-    b"hello\r\n",
-    &[b'x'; 1_400],
-];
 
 /// Drives an engine through the input.
 pub fn check(bytes: &[u8]) {
@@ -65,6 +44,7 @@ pub fn check(bytes: &[u8]) {
 /// The engine and what it is between.
 struct World {
     engine: Engine,
+    words: Cow<'static, [&'static [u8]]>,
     now: Time,
     is_rehearsal: bool,
     production: Production,
@@ -76,17 +56,18 @@ impl World {
         let now = Time::from_millis(1_000);
         let engine = Engine::new(now, config(settings), 7);
         let is_rehearsal = settings[0] & 1 == 1;
-        Self { engine, now, is_rehearsal, production: Production::default(), target: Target::default() }
+        let words = words::of(name(settings[1]));
+        Self { engine, words, now, is_rehearsal, production: Production::default(), target: Target::default() }
     }
 
     fn step(&mut self, input: &mut Unstructured<'_>) -> Result<()> {
         match input.arbitrary::<u8>()? % 16 {
             0..6 => {
-                let frame = self.production.frame(input)?;
+                let frame = self.production.frame(input, &self.words)?;
                 self.handle(Input::Mirror(Shown { bytes: &frame.bytes, ..frame.shown() }.at(self.now)));
             }
             6..9 => {
-                if let Some(frame) = self.target.frame(input)? {
+                if let Some(frame) = self.target.frame(input, &self.words)? {
                     self.handle(Input::Target { arrived_at: self.now, bytes: &frame });
                 }
             }
@@ -186,13 +167,18 @@ fn selection() -> Selection {
     Selection { rules: vec![rule], rewrite: Some(rewrite) }
 }
 
+/// Which protocol a byte chooses.
+fn name(choice: u8) -> &'static str {
+    let names: Vec<&str> = Protocol::names().collect();
+    names[usize::from(choice) % names.len()]
+}
+
 /// Settings out of two bytes: the lowest bit chooses a rehearsal, the second byte the protocol and, by its highest bit, whether
 /// requests are selected.
 fn config([settings, protocol]: [u8; 2]) -> Config {
     let bit = |number: u8| settings >> number & 1 == 1;
     let selects = protocol >> 7 == 1;
-    let names: Vec<&str> = Protocol::names().collect();
-    let protocol = Protocol::named(names[usize::from(protocol) % names.len()]).expect("a name from the list");
+    let protocol = Protocol::named(name(protocol)).expect("a name from the list");
     let service = |name: &str, origin, target: &str| Service {
         name: name.to_owned(),
         origins: vec![origin],

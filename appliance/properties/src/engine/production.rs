@@ -1,6 +1,5 @@
 //! Clients and their origin, as the mirror shows them.
 
-use super::WORDS;
 use super::packet::{ACK, FIN, ORIGIN, ORIGIN_PORT, RST, SYN, Segment, places, write};
 use crate::shown::Shown;
 use arbitrary::{Result, Unstructured};
@@ -39,12 +38,12 @@ impl Frame {
 
 impl Production {
     /// The next segment: a byte for flow, side and flags each, one for the content, one for what is wrong with it.
-    pub fn frame(&mut self, input: &mut Unstructured<'_>) -> Result<Frame> {
+    pub fn frame(&mut self, input: &mut Unstructured<'_>, words: &[&[u8]]) -> Result<Frame> {
         let (which, content): (u8, u8) = (input.arbitrary()?, input.arbitrary()?);
         let (flow, side) = (usize::from(which & 3), usize::from(which >> 2 & 1));
         let flags = flags(which >> 3, side);
         let wrong: u8 = input.arbitrary()?;
-        let payload = if content & 1 == 0 { &[] } else { WORDS[usize::from(content >> 1) % WORDS.len()] };
+        let payload = if content & 1 == 0 { &[] } else { words[usize::from(content >> 1) % words.len()] };
         let shift = if wrong < 0xc0 { 0 } else { i32::from(wrong as i8) + 0x20 };
         let next = &mut self.next[flow];
         let seq = next[side].wrapping_add_signed(shift);

@@ -1,7 +1,6 @@
 //! The servers under test: they answer questions for addresses, open connections and acknowledge by themselves, and say what
 //! the input says.
 
-use super::WORDS;
 use super::packet::{ACK, FIN, RST, SYN, Segment, arp_reply, places, read, write};
 use arbitrary::{Result, Unstructured};
 use std::collections::{BTreeMap, VecDeque};
@@ -65,14 +64,14 @@ impl Target {
     }
 
     /// What the input lets it say: a byte for the connection, one for the content, one for flags and what is wrong.
-    pub fn frame(&mut self, input: &mut Unstructured<'_>) -> Result<Option<Vec<u8>>> {
+    pub fn frame(&mut self, input: &mut Unstructured<'_>, words: &[&[u8]]) -> Result<Option<Vec<u8>>> {
         let (which, content, wrong): (u8, u8, u8) = (input.arbitrary()?, input.arbitrary()?, input.arbitrary()?);
         let count = self.connections.len().max(1);
         // Counted from the last, which is most likely the one that is open.
         let Some((to, mut connection)) = self.connections.iter().nth_back(usize::from(which) % count) else {
             return Ok(None);
         };
-        let (to, payload) = (*to, if content & 1 == 0 { &[] } else { WORDS[usize::from(content >> 1) % WORDS.len()] });
+        let (to, payload) = (*to, if content & 1 == 0 { &[] } else { words[usize::from(content >> 1) % words.len()] });
         let flags = match wrong % 16 {
             0..10 => ACK,
             10..12 => FIN | ACK,
