@@ -98,16 +98,18 @@ impl Framer for Memcached {
     }
 
     fn answer<'a>(&'a mut self, expect: Expect, bytes: &'a [u8]) -> Result<Step<'a>, Garbled> {
+        let is_binary = expect.kind & BINARY != 0;
         if matches!(*self.answers, Answers::Unknown) {
-            *self.answers = match expect.kind & BINARY {
-                0 => Answers::Text(TextAnswers::new(self.line_bytes_limit)),
-                _ => Answers::Binary(BinaryAnswers::new()),
+            *self.answers = match is_binary {
+                false => Answers::Text(TextAnswers::new(self.line_bytes_limit)),
+                true => Answers::Binary(BinaryAnswers::new()),
             };
         }
         self.answers.cut(|answers| match answers {
-            Answers::Unknown => Err(Garbled),
-            Answers::Text(answers) => answers.step(expect.kind, bytes),
-            Answers::Binary(answers) => answers.step(expect.kind, bytes),
+            Answers::Text(answers) if !is_binary => answers.step(expect.kind, bytes),
+            Answers::Binary(answers) if is_binary => answers.step(expect.kind, bytes),
+            // What the server said unasked was in the other tongue.
+            Answers::Unknown | Answers::Text(_) | Answers::Binary(_) => Err(Garbled),
         })
     }
 
