@@ -26,6 +26,10 @@ impl Exchanges {
             let Some(exchange) = self.get(id) else { continue };
             let verdict = match exchange.origin.progress {
                 Progress::Broken(cause) => Verdict::Incomparable(cause),
+                // It spoke before the whole request said that nothing answers it; the target was not listened to.
+                _ if exchange.expect.silent && exchange.origin.wire_bytes > 0 => {
+                    Verdict::Incomparable(Incomparable::OriginGarbled)
+                }
                 _ if exchange.expect.handshake => Verdict::Incomparable(Incomparable::Handshake),
                 _ if exchange.expect.volatile => Verdict::Incomparable(Incomparable::Volatile),
                 _ => self.compare(exchange),
