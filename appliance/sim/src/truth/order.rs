@@ -14,6 +14,9 @@ pub struct Order {
     pub early: u64,
     /// Segments of which that is not certain.
     pub doubtful: u64,
+    /// Segments that overlap were held back, and the capture has cut one of them: where the engine takes the cut-off bytes for lost
+    /// is not certain any more.
+    is_unclear: bool,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -33,11 +36,13 @@ struct Piece {
     closes: bool,
     /// How much of the other stream goes before it.
     after: u64,
+    is_cut: bool,
 }
 
 impl Order {
-    /// A segment is shown; `is_certain`: the engine knows of which session it is, and where that began.
-    pub fn show(&mut self, tag: &Tag, is_certain: bool) {
+    /// A segment is shown, without its end if it `is_cut`; `is_certain`: the engine knows of which session it is, and where that began.
+    pub fn show(&mut self, tag: &Tag, is_cut: bool, is_certain: bool) {
+        let is_certain = is_certain && !self.is_unclear;
         self.doubtful += u64::from(!is_certain);
         let side = usize::from(!tag.from_client);
         // What a reset carries is no part of the stream.
@@ -58,8 +63,13 @@ impl Order {
             return;
         }
         let stream = &mut self.streams[side];
+        let overlaps = |piece: &&Piece| piece.range.start < range.end && range.start < piece.range.end;
+        if stream.held.iter().filter(overlaps).any(|piece| piece.is_cut || is_cut) {
+            self.is_unclear = true;
+            self.doubtful += u64::from(is_certain);
+        }
         let place = stream.held.partition_point(|piece| piece.range.start <= range.start);
-        stream.held.insert(place, Piece { range, closes: tag.closes, after });
+        stream.held.insert(place, Piece { range, closes: tag.closes, after, is_cut });
         while self.hand_on(0) | self.hand_on(1) {}
     }
 

@@ -29,8 +29,9 @@ impl Truth {
         self.sessions.iter().all(SessionTruth::proves_its_holes)
     }
 
-    /// A frame of a session is shown to the engine: stamped `captured_at`, at `now` on the engine's clock.
-    pub fn show(&mut self, plan: &Plan, tag: Tag, captured_at: Time, now: Time) {
+    /// A frame of a session is shown to the engine, without its end if it `is_cut`: stamped `captured_at`, at `now` on the engine's
+    /// clock.
+    pub fn show(&mut self, plan: &Plan, (tag, is_cut): (Tag, bool), captured_at: Time, now: Time) {
         // What a client's reset has overtaken is not read by anyone.
         let over = self.sessions[tag.session].ends[2].is_some();
         if tag.opens && !self.sessions[tag.session].shown {
@@ -45,7 +46,7 @@ impl Truth {
         let is_late = self.is_late(tag, now);
         let is_over = is_late || tag.is_outdated || self.is_replaced(plan, tag.session);
         let session = &mut self.sessions[tag.session];
-        session.order.show(&tag, (tag.opens || session.openings == [true; 2]) && !is_over);
+        session.order.show(&tag, is_cut, (tag.opens || session.openings == [true; 2]) && !is_over);
         let tag = session.as_read(tag, captured_at);
         let is_unread = self.sessions[tag.session].is_unread;
         let covered = self.sessions[tag.session].show(tag, is_late, captured_at, now);

@@ -159,7 +159,8 @@ impl World {
             captured_at = Time::ZERO + self.clock_offset;
         }
         if let Some(tag) = shown.tag {
-            self.truth.show(&self.plan, tag, captured_at, self.clock.now());
+            let is_cut = (shown.bytes.len() as u64) < u64::from(shown.wire_len);
+            self.truth.show(&self.plan, (tag, is_cut), captured_at, self.clock.now());
             if tag.from_client && tag.len > 0 && self.engine.saboteur().hides() {
                 return;
             }
