@@ -171,6 +171,11 @@ impl Session {
         if let State::Ended(_) = self.state {
             return self.pass_over(segment);
         }
+        // One with another session's numbers says nothing of this one, nor does what it acknowledges.
+        let resets = segment.flags.rst();
+        if resets && !self.streams.may_reset(sender, segment.seq) {
+            return Arrival::InOrder;
+        }
         self.last_seen = now;
         let seq = self.note_syn(sender, segment);
         if self.state == State::Opening && is_established_by(sender, segment) {
@@ -179,7 +184,7 @@ impl Session {
         }
         let ack = segment.flags.ack().then_some(segment.ack);
         // What a reset carries is a reason in words (RFC 9293, section 3.5.3), not a part of the stream.
-        let (payload, missing, fin) = match segment.flags.rst() {
+        let (payload, missing, fin) = match resets {
             true => (&[][..], 0, false),
             false => (segment.payload, segment.missing, segment.flags.fin()),
         };
@@ -188,7 +193,7 @@ impl Session {
         let mut noting = noting(&mut self.closed, sink);
         let arrival = self.streams.handle(now, &content, shared.limits, shared.ahead, &mut noting);
         drop(noting);
-        if self.reset.is_none() && segment.flags.rst() && self.streams.may_reset(sender, segment.seq) {
+        if self.reset.is_none() && resets {
             self.reset = Some(Reset { side: sender, seq: segment.seq, captured_at });
             self.streams.abort(now, sender);
         }
