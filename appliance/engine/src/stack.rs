@@ -502,6 +502,16 @@ impl<O: Copy> Stack<O> {
         self.mark_due(id);
     }
 
+    /// Resets the connections that were given up with something yet to say.
+    pub fn silence_released(&mut self) {
+        let speaks = |connection: &mut Connection<O>| {
+            let socket = connection.live.as_mut().filter(|_| connection.owner.is_none()).map(|live| live.socket());
+            socket.is_some_and(|socket| socket.state() != State::Closed && socket.send_queue() > 0)
+        };
+        let ids: Vec<_> = self.connections.iter_mut().filter_map(|(id, one)| speaks(one).then_some(id)).collect();
+        ids.into_iter().for_each(|id| self.reset(id));
+    }
+
     /// When [`Stack::handle_timeout`] has something to do.
     pub fn poll_timeout(&self) -> Option<Time> {
         self.timers.next_at()

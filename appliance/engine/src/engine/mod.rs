@@ -280,6 +280,7 @@ impl Engine {
     fn stop_replay(&mut self, cause: NotReplayed) {
         self.is_replaying = false;
         self.bar_all(cause);
+        self.stack.silence_released();
     }
 
     fn bar_all(&mut self, cause: NotReplayed) {
