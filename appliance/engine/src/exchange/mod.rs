@@ -236,6 +236,8 @@ pub struct Exchanges {
     turns_from: u64,
     /// The target let a turn's time limit pass and has said nothing since.
     target_silent: bool,
+    /// Bytes that the target has said more than the origin in all turns so far, or less.
+    surplus: i64,
     /// The turn that was sent last.
     turn_sent: Option<u64>,
     requests: Step,
@@ -318,6 +320,7 @@ impl Exchanges {
             target_done: 0,
             turns_from: 0,
             target_silent: false,
+            surplus: 0,
             turn_sent: None,
             requests: if midstream { Step::Out } else { Step::In },
             answers: if midstream { Step::Out } else { Step::In },

@@ -72,6 +72,7 @@ impl Exchanges {
             return Passage::Shut(Some(until));
         }
         self.aligned = false;
+        self.surplus += target as i64 - origin as i64;
         Passage::Open
     }
 
@@ -83,7 +84,7 @@ impl Exchanges {
     /// Ends the answer to turn `id`: it begins as the origin's and is as long, or has fallen quiet, or its time is up. The
     /// client went on at `seen_at`.
     fn turn_passage(&mut self, id: u64, seen_at: Time, now: Time, books: &mut Books) -> Passage {
-        let (limits, silent, aligned) = (books.limits, self.target_silent, self.aligned);
+        let (limits, silent, aligned, surplus) = (books.limits, self.target_silent, self.aligned, self.surplus);
         let Some(exchange) = self.get_mut(id).filter(|exchange| !exchange.is_target_done()) else {
             return Passage::Open;
         };
@@ -92,11 +93,13 @@ impl Exchanges {
         // Bytes that differ may be late ones of the turn before, with more to follow.
         let is_certain = have == want && exchange.target.body == exchange.origin.body;
         let is_quiet = now >= exchange.target.last_at + limits.quiet;
+        // What the origin pushed after this turn, the target may have pushed before it.
+        let is_paid = have == 0 && want > 0 && surplus >= want as i64;
         if !is_certain {
             let too_late = sent_at.max(exchange.origin_done_at.unwrap_or(sent_at)) + limits.answer_timeout;
             let time_up = match have {
                 // A turn cut too early is answered with a later one only: it need not be waited for in full each time.
-                0 if silent => sent_at + limits.quiet,
+                0 if silent || is_paid => sent_at + limits.quiet,
                 0 => too_late,
                 // A stream that never falls quiet would hold up for ever what can no longer be told apart anyway.
                 _ if !aligned => sent_at.max(seen_at + limits.lag),
@@ -115,8 +118,9 @@ impl Exchanges {
         // The answer was there when its last byte came, though only now is it known to be whole.
         let whole_at = if have > 0 { exchange.target.last_at } else { now };
         self.align(id, have == want && (is_certain || is_quiet));
+        self.surplus += have as i64 - want as i64;
         match have {
-            0 if want > 0 => {
+            0 if want > 0 && !is_paid => {
                 self.target_silent = true;
                 self.lose(id, NotReplayed::TargetTimeout, books);
             }

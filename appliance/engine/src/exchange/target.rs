@@ -250,7 +250,10 @@ impl Exchanges {
                 self.greeting.target += bytes.len() as u64;
                 self.greeting.target_last_at = now;
             }
-            None => self.aligned = false,
+            None => {
+                self.aligned = false;
+                self.surplus += bytes.len() as i64;
+            }
         }
     }
 
