@@ -242,8 +242,9 @@ pub mod findings {
     /// Differences of one field that wait until it is known whether the origin has changed there, too: as many as a target shows
     /// that is a second late, and is wrong in a hundredth of three thousand answers. Later ones drive earlier ones out.
     pub const WAITING_MAX: usize = 32;
-    /// Differences of one field that wait for their opposites, of clients that change one thing at once. Later ones drive earlier ones out.
-    pub const SWAPS_MAX: usize = 16;
+    /// Differences of one field that wait for what undoes them, of clients that change one thing at once: all requests for it while a
+    /// target is two seconds late, at thirty a second. Later ones drive earlier ones out.
+    pub const SWAPS_MAX: usize = 64;
     /// Services that the ledger tells apart, over all changes of the settings; the others are `other`.
     pub const SERVICES_MAX: usize = 1_024;
 }

@@ -1,9 +1,12 @@
-//! Swaps: differences of which each has its opposite, the target saying there what the origin says here.
+//! Swaps: differences that undo one another, the target saying here what the origin says there.
 //!
 //! Where several clients change one thing at once, each server does it in an order of its own, and of two answers one side has them the
-//! other way round: who added a member first was told 1, and the other 0. Such differences go both ways alike, however many there
-//! are, and opposites lie no further from each other than what was under way at the same time. Those of a fault go one way, unless what
-//! is wrong is so simple a value, and so often, that its opposite comes at once, too.
+//! other way round: who added a member first was told 1, and the other 0. Where each is told what the one before has left there, three
+//! answers or more go round: the target says to the first what the origin says to the second, to this what it says to the
+//! third, and to that what it says to the first. Such differences go both ways alike, however many there are, and opposites lie
+//! no further from each other than what was under way at the same time. Those of a fault go one way, unless what is wrong is so
+//! simple a value, and so often, that its opposite comes at once, too. So a round of more than two must be of values that were given
+//! once each, which chance does not make.
 
 use super::memory::Deviation;
 use crate::compare::Difference;
@@ -15,31 +18,58 @@ use std::collections::VecDeque;
 /// How long requests of several clients are under way together, where the target is not late.
 const TOGETHER: Duration = Duration::from_millis(100);
 
-/// Differences of one field that are the opposites of others.
+/// Differences of one field that undo one another.
 #[derive(Debug, Default)]
 pub struct Swaps {
-    /// Differences that are the opposite of an earlier one, each of another.
+    /// Half of them (less, of an odd number).
     pub met: u64,
-    /// What origin and target said in the latest of those that have met none, and when.
+    /// What origin and target said in the latest of those that nothing has undone, and when.
     waiting: VecDeque<([u64; 2], Time)>,
 }
 
 impl Swaps {
     /// Takes a difference of an answer to a request that was captured at this time, and that the target gave so late.
     pub fn take(&mut self, found: &Difference, at: Time, late: Duration) {
-        let [origin, target] = Deviation::values_of(found);
-        let is_opposite = |(said, then): &([u64; 2], Time)| {
-            *said == [target, origin] && at.since(*then).max(then.since(at)) <= TOGETHER + late
-        };
-        if let Some(opposite) = self.waiting.iter().position(is_opposite) {
+        let said = Deviation::values_of(found);
+        if let Some(opposite) = self.opposite(said, at, late) {
             self.waiting.remove(opposite);
             self.met += 1;
+            return;
+        }
+        if let Some(others) = self.round(said) {
+            let is_other = |(said, _): &([u64; 2], Time)| !others.contains(said);
+            self.waiting.retain(is_other);
+            self.met += (others.len() as u64).div_ceil(2);
             return;
         }
         if self.waiting.len() >= SWAPS_MAX {
             self.waiting.pop_front();
         }
-        self.waiting.push_back(([origin, target], at));
+        self.waiting.push_back((said, at));
+    }
+
+    /// Where the one waits whose opposite this is.
+    fn opposite(&self, [origin, target]: [u64; 2], at: Time, late: Duration) -> Option<usize> {
+        self.waiting.iter().position(|(said, then)| {
+            *said == [target, origin] && at.since(*then).max(then.since(at)) <= TOGETHER + late
+        })
+    }
+
+    /// The two or more that wait and make a round with this, if the origin said each of their values but once.
+    fn round(&self, [origin, target]: [u64; 2]) -> Option<Vec<[u64; 2]>> {
+        let (mut others, mut next) = (Vec::new(), target);
+        while next != origin {
+            others.push(self.only(next).filter(|_| others.len() < self.waiting.len())?);
+            next = others.last()?[1];
+        }
+        let is_round = others.len() > 1 && self.only(origin).is_none();
+        is_round.then_some(others)
+    }
+
+    /// The only one that waits where the origin said this.
+    fn only(&self, value: u64) -> Option<[u64; 2]> {
+        let mut said = self.waiting.iter().map(|(said, _)| *said).filter(|[origin, _]| *origin == value);
+        said.next().filter(|_| said.next().is_none())
     }
 
     /// Adds what another has counted.
@@ -72,6 +102,16 @@ mod tests {
         assert_eq!(met(&[[0, 1], [0, 1], [0, 1], [1, 0], [1, 0], [1, 0], [1, 0], [0, 1]]), 4);
         assert_eq!(met(&[[6, 7], [7, 6], [9, 8], [8, 9]]), 2, "numbers that are given once each");
         assert_eq!(met(&[[6, 7], [7, 8], [8, 9]]), 0, "numbers that are all others");
+    }
+
+    #[test]
+    fn values_that_were_given_once_go_round() {
+        let met = |pairs: &[[usize; 2]]| met(pairs.iter().copied(), 1_000, Duration::ZERO);
+        assert_eq!(met(&[[1, 2], [3, 1], [2, 3]]), 1, "two clients, and the next one");
+        assert_eq!(met(&[[1, 2], [2, 3], [7, 8], [3, 4], [4, 1], [8, 9], [9, 7]]), 3, "two rounds at once");
+        assert_eq!(met(&[[1, 2], [1, 5], [3, 1], [2, 3]]), 0, "a value that the origin gave twice");
+        assert_eq!(met(&[[1, 2], [2, 3], [3, 2], [9, 1]]), 0, "a round that is not of this one");
+        assert_eq!(met(&[[1, 2], [2, 1]]), 0, "opposites that are too far from each other");
     }
 
     #[test]

@@ -215,6 +215,43 @@ fn servers_that_several_clients_change_at_once() {
     }
 }
 
+/// What is found where each request puts a number of its own in the place of the last one and is told that, of which the target
+/// now and then takes one later than some that follow; and of so many it tells one wrong.
+fn exchanged_world(seed: u64, wrong: Option<u64>) -> Vec<String> {
+    let mut world = World::new(seed, 50);
+    let told = |order: &[u64]| {
+        let earlier = core::iter::once(&0).chain(order);
+        order.iter().copied().zip(earlier.copied()).collect::<BTreeMap<_, _>>()
+    };
+    let numbers: Vec<u64> = (1..=10_000).collect();
+    let mut late = numbers.clone();
+    late.sort_by_cached_key(
+        |number| if world.random.below(40) == 0 { number + world.random.below(20) } else { *number },
+    );
+    let [by_origin, by_target] = [&numbers, &late].map(|order| told(order));
+    for number in numbers {
+        world.number = number;
+        let is_wrong = wrong.is_some_and(|of| world.random.below(of) == 0);
+        let reply = |told: u64| Answer {
+            head: "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n".to_owned(),
+            body: format!("n{told}").into_bytes(),
+        };
+        let told = if is_wrong { world.random.below(1_000_000) } else { by_target[&number] };
+        let mut asked = Request::get("/exchange".to_owned());
+        asked.body = format!("put {number}");
+        world.observe(&asked, &reply(by_origin[&number]), &reply(told), [number * 20_000, 1_000]);
+    }
+    world.found()
+}
+
+#[test]
+fn a_value_that_clients_exchange_at_once() {
+    for seed in 1..6 {
+        assert_eq!(exchanged_world(seed, None), Vec::<String>::new(), "seed {seed}");
+        assert_eq!(exchanged_world(seed, Some(10)), ["GET /exchange body:line 1 value"], "seed {seed}");
+    }
+}
+
 #[test]
 fn a_small_number_that_is_wrong_at_random() {
     let mut world = World::new(1, 500);
